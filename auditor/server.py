@@ -1,0 +1,121 @@
+"""The one interface that every server kind fulfils. Rules, reports and commands know nothing else of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from auditor.http import Request
+from auditor.source import Place, SourceFile
+from auditor.trace import Outcomes
+from auditor.world import World
+
+# Traits: what stands in the way of a route, said in words that every server kind shares. A rule may skip a route that
+# lacks the traits without which its defect cannot occur. A trait may be there in vain; it must never be missing.
+GATE = "gate"  # something asks for credentials, an address or a token, here or further out
+CORS = "cors"  # Access-Control-* is set, or OPTIONS is handled
+REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear request headers or CGI parameters
+AUTHORIZATION = "authorization"  # a line names Authorization, or drops all client headers
+IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
+SHADOWED = "shadowed"  # a level displaces header lines of a level further out
+CHALLENGE = "challenge"  # the route itself can answer 401
+UPSTREAM = "upstream"  # the route hands requests to an upstream
+
+
+class Route(NamedTuple):
+    """A witness together with what decided it.
+
+    `request` is the witness, made from the text of the configuration and verified by tracing it. `handler` is the block
+    that answers, `server` the virtual host's name for fingerprints, `pattern` how the configuration writes the route.
+    """
+
+    request: Request
+    server: str
+    pattern: str
+    handler: Place | None
+    traits: frozenset[str] = frozenset()
+
+    @property
+    def label(self) -> str:
+        """How reports name the route: `GET http://a.example/api/`."""
+        return f"{self.request.method} {self.request.url}"
+
+
+class Area(NamedTuple):
+    """A part of a virtual host that the configuration means to guard: what its author would say is protected.
+
+    `prefix` is the path prefix (as written), `exact` whether only that very path is meant, `block` the guarding block,
+    `gate` the line that guards, `kind` its kind (as in Gate.kind), `host` and `server` the virtual host.
+    """
+
+    server: str
+    host: str
+    prefix: str
+    exact: bool
+    block: Place
+    gate: Place
+    kind: str
+
+
+class UserFile(NamedTuple):
+    """A password file that the configuration names. `path` is as written, None where it is made of variables;
+    `resolved` is the path on the deployed machine; `line` names it, `gates` are the lines that use it."""
+
+    path: str | None
+    resolved: str | None
+    line: Place
+    gates: tuple[Place, ...] = ()
+
+
+class Suspect(NamedTuple):
+    """A line that names a header or a gate and that perhaps has no effect: `name` of the directive, `header` it names,
+    `why` a sentence on what it does instead, `restores` whether it undoes a level further out (then it is no suspect)."""
+
+    line: Place
+    directive: str
+    header: str
+    why: str
+    instead: str = ""
+
+
+class Note(NamedTuple):
+    """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
+    unreached, or template."""
+
+    kind: str
+    text: str
+    place: Place | None = None
+
+
+class Site(Protocol):
+    """A configuration that has been read."""
+
+    kind: str
+
+    @property
+    def files(self) -> Sequence[SourceFile]: ...
+
+    @property
+    def notes(self) -> Sequence[Note]: ...
+
+    def routes(self) -> Sequence[Route]:
+        """Witnesses for every handler that a request can reach."""
+        ...
+
+    def trace(self, request: Request, world: World | None = None) -> Outcomes:
+        """What happens to the request; `world` says what is known beside what the site itself knows (its files)."""
+        ...
+
+    def areas(self) -> Sequence[Area]:
+        """What the configuration means to guard, innermost block that has its own gate line."""
+        ...
+
+    def user_files(self) -> Sequence[UserFile]: ...
+
+    def suspects(self) -> Iterable[Suspect]:
+        """Lines that are worth asking `without` about."""
+        ...
+
+    def without(self, line: Place) -> Site:
+        """The same configuration without that line: the counterfactual."""
+        ...
