@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_SCHEMES = re.compile(r"\b(Basic|Bearer|Digest|Negotiate|Token|ApiKey)(\s+)(?!\$|\*\*\*|realm\b)([^\s\"';$]+)", re.IGNORECASE)
+_SCHEMES = re.compile(
+    r"\b(Basic|Bearer|Digest|Negotiate|Token|ApiKey)(\s+)(?!\$|\*\*\*|realm\b)([^\s\"';$]+)", re.IGNORECASE
+)
 
 
 def mask(text: str) -> str:

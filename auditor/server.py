@@ -59,12 +59,14 @@ class Area(NamedTuple):
 
 class UserFile(NamedTuple):
     """A password file that the configuration names. `path` is as written, None where it is made of variables;
-    `resolved` is the path on the deployed machine; `line` names it, `gates` are the lines that use it."""
+    `resolved` is the path on the deployed machine; `line` names it, `gates` are the lines that use it. `state` is what
+    lies there: file, directory, missing, unreadable, or None where that cannot be judged from here."""
 
     path: str | None
     resolved: str | None
     line: Place
     gates: tuple[Place, ...] = ()
+    state: str | None = None
 
 
 class Suspect(NamedTuple):
@@ -85,6 +87,17 @@ class Note(NamedTuple):
     kind: str
     text: str
     place: Place | None = None
+
+
+class Comment(NamedTuple):
+    """A comment that speaks to this product: `text` begins behind the `#`. It is about the directives that begin on the
+    lines `first` to `last`: the line it ends, the block that this line opens, or, where it stands alone, the next line."""
+
+    source: SourceFile
+    line: int
+    text: str
+    first: int
+    last: int
 
 
 class Site(Protocol):
@@ -108,6 +121,10 @@ class Site(Protocol):
 
     def areas(self) -> Sequence[Area]:
         """What the configuration means to guard, innermost block that has its own gate line."""
+        ...
+
+    def comments(self) -> Sequence[Comment]:
+        """The comments that begin with `# audit:`, in the order of the files."""
         ...
 
     def user_files(self) -> Sequence[UserFile]: ...

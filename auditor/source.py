@@ -5,22 +5,44 @@ A place is symbolic until it is printed: columns, ends and texts are worked out 
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+import sys
 from functools import lru_cache
 
 from auditor.secrets import mask
+
+MAX_BYTES = 32 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+# What `nginx -T` writes above each file (ngx_conf_file and nginx.c: "# configuration file NAME:").
+_DUMP_HEADER = re.compile(r"^# configuration file (\S[^\n]*):$", re.MULTILINE)
+
+
+class InputError(Exception):
+    """Something that could not be read or parsed: the run ends with exit status 3.
+
+    `line` is 0 where the whole file is meant.
+    """
+
+    def __init__(self, file: str, line: int, message: str) -> None:
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+        self.file = file
+        self.line = line
+        self.message = message
 
 
 class SourceFile:
     """A file of the configuration. `name` is what reports print, `text` the latin-1 reading of its bytes (BOM removed,
     CRLF kept out), `path` where it lies on this machine (None for standard input and for the parts of a dump)."""
 
-    __slots__ = ("_starts", "name", "path", "text")
+    __slots__ = ("_starts", "bom", "name", "path", "text")
 
-    def __init__(self, name: str, text: str, path: str | None = None) -> None:
+    def __init__(self, name: str, text: str, path: str | None = None, bom: bool = False) -> None:
         self.name = name
         self.text = text
         self.path = path
+        self.bom = bom  # whether a byte order mark was removed: servers do not remove it
         self._starts: list[int] | None = None
 
     def start_of(self, line: int) -> int:
@@ -58,20 +80,96 @@ def readable(text: str) -> str:
         return text
 
 
+def read_source(path: str, name: str | None = None) -> SourceFile:
+    """The file at `path` of this machine, called `name` (else `path`) in reports.
+
+    Raises InputError for what is missing, unreadable, no regular file, too long, or no text.
+    """
+    name = path if name is None else name
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(name, 0, "is a directory")
+        # A named pipe would wait for a writer for ever; one that the shell opened for us (`<(nginx -T)`) has one.
+        if not stat.S_ISREG(mode) and not path.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+            raise InputError(name, 0, "is not a regular file")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(name, 0, getattr(error, "strerror", None) or str(error)) from None
+    return source_of(data, name, path)
+
+
+def standard_input(name: str) -> SourceFile:
+    """What standard input holds. Raises InputError as source_of does."""
+    return source_of(sys.stdin.buffer.read(MAX_BYTES + 1), name)
+
+
+def source_of(data: bytes, name: str, path: str | None = None) -> SourceFile:
+    """The bytes of a configuration as a SourceFile.
+
+    Raises InputError for more than MAX_BYTES and for NUL bytes (UTF-16, or no text at all).
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(name, 0, f"is longer than {MAX_BYTES // 1024 // 1024} MiB")
+    nul = data.find(b"\0")
+    if nul != -1:
+        encoding = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "not a text file"
+        raise InputError(name, data.count(b"\n", 0, nul) + 1, f"holds a NUL byte ({encoding})")
+    bom = data.startswith(_BOM)
+    if bom:
+        data = data[len(_BOM) :]
+    if b"\r\n" in data:
+        data = data.replace(b"\r\n", b"\n")
+    return SourceFile(name, data.decode("latin-1"), path, bom)
+
+
+def split_dump(source: SourceFile) -> list[SourceFile] | None:
+    """The files of an `nginx -T` dump, the main file first, named as on the machine that wrote it; None if it is none.
+
+    What the server says on standard error ("nginx: ... syntax is ok") may stand above the first file. Lines are
+    counted within each file.
+    """
+    first = _DUMP_HEADER.search(source.text)
+    if first is None:
+        return None
+    for line in source.text[: first.start()].splitlines():
+        if line.strip() and not line.startswith(("nginx:", "20")):  # error log lines begin with the date
+            return None
+    headers = list(_DUMP_HEADER.finditer(source.text))
+    parts: dict[str, SourceFile] = {}
+    for at, header in enumerate(headers):
+        end = headers[at + 1].start() if at + 1 < len(headers) else len(source.text)
+        # One line feed ends the header, another one is added behind the file's own text.
+        text = source.text[header.end() + 1 : end].removesuffix("\n")
+        parts.setdefault(header[1], SourceFile(header[1], text))
+    return list(parts.values())
+
+
 class Place:
     """A directive (or another named thing) in a file: the `nth` (from 0) one called `name` on that line.
 
-    `via` is the place of the include line through which this file was read, if any.
+    `via` is the place of the include line through which this file was read, if any. `offset` is where the directive
+    begins in the text, where the reader knows it; without it the line is searched for the name.
     """
 
-    __slots__ = ("line", "name", "nth", "source", "via")
+    __slots__ = ("line", "name", "nth", "offset", "source", "via")
 
-    def __init__(self, source: SourceFile, line: int, name: str = "", nth: int = 0, via: Place | None = None) -> None:
+    def __init__(
+        self,
+        source: SourceFile,
+        line: int,
+        name: str = "",
+        nth: int = 0,
+        via: Place | None = None,
+        offset: int | None = None,
+    ) -> None:
         self.source = source
         self.line = line
         self.name = name
         self.nth = nth
         self.via = via
+        self.offset = offset
 
     @property
     def file(self) -> str:
@@ -112,6 +210,8 @@ class Place:
 def _span(place: Place) -> tuple[int, int]:
     """Offsets of the place's first character and of the one behind its last."""
     text = place.source.text
+    if place.offset is not None:
+        return place.offset, _end_of_directive(text, place.offset)
     begin = place.source.start_of(place.line)
     line_end = text.find("\n", begin)
     line_end = len(text) if line_end == -1 else line_end

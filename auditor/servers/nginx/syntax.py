@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from auditor.source import Place, SourceFile
+from auditor.files import Files, has_magic
+from auditor.server import Comment, Note
+from auditor.servers.nginx import stock
+from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, tokens
+from auditor.source import InputError, Place, SourceFile
+from auditor.templates import has_template_name, looks_like_template, placeholders
+
+MAX_DEPTH = 100  # of blocks in blocks, and of files in files; nginx has no limit but its stack and its open files
+MAX_TEXT = 64 * 1024 * 1024  # characters read in all, a file counted each time that it is included
 
 
 class Directive:
@@ -14,7 +23,7 @@ class Directive:
     file was read.
     """
 
-    __slots__ = ("_place", "args", "block", "line", "name", "nth", "source", "via")
+    __slots__ = ("_place", "args", "block", "line", "name", "nth", "offset", "source", "via")
 
     def __init__(
         self,
@@ -25,6 +34,7 @@ class Directive:
         nth: int = 0,
         block: list[Directive] | None = None,
         via: Directive | None = None,
+        offset: int | None = None,
     ) -> None:
         self.name = name
         self.args = args
@@ -33,12 +43,14 @@ class Directive:
         self.nth = nth
         self.block = block
         self.via = via
+        self.offset = offset
         self._place: Place | None = None
 
     @property
     def place(self) -> Place:
         if self._place is None:
-            self._place = Place(self.source, self.line, self.name, self.nth, self.via.place if self.via else None)
+            via = self.via.place if self.via else None
+            self._place = Place(self.source, self.line, self.name, self.nth, via, self.offset)
         return self._place
 
     def walk(self) -> Iterator[Directive]:
@@ -49,3 +61,266 @@ class Directive:
 
     def __repr__(self) -> str:
         return f"Directive({self.name} {self.args} @{self.source.name}:{self.line})"
+
+
+class Include(NamedTuple):
+    """An include line and the files that it read."""
+
+    directive: Directive
+    files: tuple[SourceFile, ...]
+
+
+class Tree:
+    """A configuration as it was read.
+
+    `directives` is the top level, include lines replaced by what they include. `includes`, `files` (each once, the main
+    file first) and `comments` (those that begin with `# audit:`) tell of the reading, `notes` of what was assumed or
+    left out, `errors` of what nginx would refuse or what could not be read. `conf_dir` is the main file's folder on the
+    deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf prefix).
+    """
+
+    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes")
+
+    def __init__(self, conf_dir: str) -> None:
+        self.directives: list[Directive] = []
+        self.includes: list[Include] = []
+        self.files: list[SourceFile] = []
+        self.comments: list[Comment] = []
+        self.notes: list[Note] = []
+        self.errors: list[InputError] = []
+        self.conf_dir = conf_dir
+
+    def walk(self) -> Iterator[Directive]:
+        """All directives, in the order of the text."""
+        for directive in self.directives:
+            yield from directive.walk()
+
+
+def read(entry: SourceFile, files: Files) -> Tree:
+    """The tree of the configuration whose main file is `entry`. Raises nothing: what is wrong is in `Tree.errors`."""
+    reader = _Reader(files)
+    reader.read_file(entry, None, reader.tree.directives)
+    for note in files.notes:
+        reader.note(note)
+    return reader.tree
+
+
+class _Reader:
+    """Reads files into one tree."""
+
+    def __init__(self, files: Files) -> None:
+        self.tree = Tree(files.conf_dir)
+        self._files = files
+        self._chain: list[SourceFile] = []
+        self._fresh: set[SourceFile] = set()
+        self._stock: dict[str, SourceFile] = {}
+        self._total = 0
+
+    def note(self, note: Note) -> None:
+        """Records a note, each once."""
+        if note not in self.tree.notes:
+            self.tree.notes.append(note)
+
+    def read_file(self, source: SourceFile, via: Directive | None, into: list[Directive]) -> None:
+        """Appends to `into` what stands in `source`."""
+        tree = self.tree
+        first_time = source not in self._fresh
+        if first_time:
+            self._fresh.add(source)
+            tree.files.append(source)
+            if source.bom:
+                text = f"{source.name} begins with a byte order mark, which nginx takes for a part of the first word"
+                self.note(Note("unanalysed", text, Place(source, 1)))
+        self._total += len(source.text)
+        self._chain.append(source)
+        # A file that is read once more gives the same comments again.
+        comments: list[Comment] = []
+        try:
+            self._read_text(source, via, into, comments)
+        except InputError as error:
+            tree.errors.append(error)
+        finally:
+            self._chain.pop()
+        if first_time:
+            tree.comments.extend(comments)
+
+    def _read_text(
+        self, source: SourceFile, via: Directive | None, into: list[Directive], comments: list[Comment]
+    ) -> None:
+        text = source.text
+        if not looks_like_template(text):
+            self._parse(source, text, via, into, comments)
+            return
+        named = has_template_name(source.name)
+        start = len(into)
+        if not named:
+            # A table of Lua may look like a template: only what is no configuration as it stands is taken for one.
+            try:
+                self._parse(source, text, via, into, comments)
+                return
+            except InputError:
+                del into[start:]
+                comments.clear()
+        try:
+            self._parse(source, placeholders(text), via, into, comments)
+        except InputError as error:
+            del into[start:]
+            comments.clear()
+            text = f"{error}: not analysed, since it is a template that is no configuration before it is filled in"
+            self.note(Note("template", text, Place(source, error.line)))
+        else:
+            text = f"{source.name} is a template: its values are unknown, and all its conditional parts are read"
+            self.note(Note("template", text, Place(source, 1)))
+
+    def _parse(
+        self, source: SourceFile, text: str, via: Directive | None, top: list[Directive], comments: list[Comment]
+    ) -> None:
+        name = source.name
+        block = top
+        opened: list[tuple[Directive, list[Directive]]] = []  # open blocks: the directive, and the list it stands in
+        words: list[str] = []
+        begin = (0, 0)  # line and offset of the directive that is being read
+        seen_line = 0
+        seen: dict[str, int] = {}  # how often a name has stood on that line
+        ended = (0, 0)  # the line where the latest directive ended, and the line where it began
+        waiting: list[tuple[int, str]] = []  # comments on lines of their own, until the next line that says something
+        covering: list[tuple[int, int, str]] = []  # comments on a block's opening line: depth, line, text
+        for kind, token, line, offset in tokens(name, text):
+            if kind == WORD:
+                if not words:
+                    begin = (line, offset)
+                    if waiting:
+                        comments.extend(Comment(source, at, said, line, line) for at, said in waiting)
+                        waiting.clear()
+                words.append(token)
+            elif kind <= LUA:  # END, OPEN or LUA
+                if not words:
+                    raise InputError(name, line, f'unexpected "{token}"')
+                if kind == LUA:
+                    words.append(token)
+                head = words[0]
+                if begin[0] != seen_line:
+                    seen_line = begin[0]
+                    seen = {head: 1}
+                    nth = 0
+                else:
+                    nth = seen.get(head, 0)
+                    seen[head] = nth + 1
+                directive = Directive(head, words[1:], source, begin[0], nth, None, via, begin[1])
+                words = []
+                ended = (line, begin[0])
+                if kind == OPEN:
+                    if head == "if":
+                        strip_parentheses(directive.args)
+                    if len(opened) >= MAX_DEPTH:
+                        raise InputError(name, line, f"blocks are nested more than {MAX_DEPTH} deep")
+                    directive.block = []
+                    block.append(directive)
+                    opened.append((directive, block))
+                    block = directive.block
+                elif head == "include" and kind == END:
+                    self._include(directive, block)
+                else:
+                    block.append(directive)
+            elif kind == CLOSE:
+                if words:
+                    missing = f'unexpected "}}": the directive "{words[0]}" of line {begin[0]} lacks its ";"'
+                    raise InputError(name, line, missing)
+                if not opened:
+                    raise InputError(name, line, 'unexpected "}": no block is open')
+                if waiting:
+                    comments.extend(Comment(source, at, said, line, line) for at, said in waiting)
+                    waiting.clear()
+                while covering and covering[-1][0] == len(opened):
+                    _, at, said = covering.pop()
+                    comments.append(Comment(source, at, said, at, line))
+                block = opened.pop()[1]
+                ended = (line, line)
+            elif kind == COMMENT:
+                said = token[1:].strip()
+                if not said.startswith("audit:"):
+                    continue
+                before = text[text.rfind("\n", 0, offset) + 1 : offset].strip()
+                if not before:
+                    waiting.append((line, said))
+                elif before.endswith("{") and not words and opened:
+                    covering.append((len(opened), line, said))
+                else:
+                    first = begin[0] if words else ended[1] if ended[0] == line else line
+                    comments.append(Comment(source, line, said, first, line))
+            else:  # the rest of the word before it
+                words[-1] += token
+        if words:
+            raise InputError(name, begin[0], f'the directive "{words[0]}" lacks its ";" at the end of the file')
+        if opened:
+            directive = opened[-1][0]
+            raise InputError(name, directive.line, f'the block "{directive.name}" that begins here lacks its "}}"')
+        comments.extend(Comment(source, at, said, at, at) for at, said in waiting)
+
+    def _include(self, directive: Directive, into: list[Directive]) -> None:
+        """Appends to `into` what the include line names."""
+        source, line = directive.source, directive.line
+        if len(directive.args) != 1:
+            raise InputError(source.name, line, "include takes one argument")
+        path = directive.args[0]
+        if len(self._chain) >= MAX_DEPTH or self._total > MAX_TEXT:
+            raise InputError(source.name, line, "too much is included")
+        if has_magic(path):
+            paths = self._files.glob(path)
+            if paths is None:
+                text = f"include {path}: not found here, so it was not read"
+                self.note(Note("unread", text, directive.place))
+                paths = []
+        else:
+            paths = [path]
+        sources = []
+        for one in paths:
+            try:
+                included = self._files.open(one) or self._of_stock(one, directive)
+            except InputError as error:
+                self.tree.errors.append(error)
+                continue
+            if included is None:
+                self._missing(one, directive)
+            elif included in self._chain:
+                names = [each.name for each in self._chain[self._chain.index(included) :]]
+                chain = " includes ".join([*names, included.name])
+                self.tree.errors.append(InputError(source.name, line, f"include without end: {chain}"))
+            else:
+                sources.append(included)
+        self.tree.includes.append(Include(directive, tuple(sources)))
+        for included in sources:
+            self.read_file(included, directive, into)
+
+    def _of_stock(self, path: str, directive: Directive) -> SourceFile | None:
+        text = stock.stock_text(path)
+        if text is None:
+            return None
+        name = self._files.absolute(path)
+        if name not in self._stock:
+            self._stock[name] = SourceFile(name, text)
+            said = f"include {path}: not found here; taken to be the file that nginx or its package ships"
+            self.note(Note("assumed", said, directive.place))
+        return self._stock[name]
+
+    def _missing(self, path: str, directive: Directive) -> None:
+        text = f"include {path}: not found"
+        files = self._files
+        if files.state(path) == "missing" or (not path.startswith("/") and files.certain and not files.own):
+            self.tree.errors.append(InputError(directive.source.name, directive.line, text))
+        else:
+            self.note(Note("unread", f"{text} here, so it was not read", directive.place))
+
+
+def strip_parentheses(args: list[str]) -> None:
+    """Takes the outer parentheses off the words of an `if`, as ngx_http_rewrite_if_condition() does; without them nginx
+    refuses the line, and the words stay as they are."""
+    if not args or not args[0].startswith("(") or not args[-1].endswith(")"):
+        return
+    args[0] = args[0][1:]
+    if not args[0]:
+        del args[0]
+    if args:
+        args[-1] = args[-1][:-1]
+        if not args[-1]:
+            del args[-1]

@@ -1,0 +1,117 @@
+"""The whole way of a check: discover what there is, load it, ask, judge, suppress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auditor import rules, settings, suppressions
+from auditor.findings import SEVERITIES, Finding, merge
+from auditor.server import Comment, Note, Site
+from auditor.source import InputError
+
+if TYPE_CHECKING:
+    import argparse
+
+# The module of each server kind; it has load(entry, options) -> Site.
+LOADERS = {"nginx": "auditor.servers.nginx.site"}
+
+
+class Options(NamedTuple):
+    """How to read. `roots` are pairs of a path on the deployed machine and the folder here; `version` is the server's,
+    None for the newest known; `kind` is None where name and content tell it; `stdin_name` is what reports call
+    standard input."""
+
+    kind: str | None = None
+    roots: tuple[tuple[str, str], ...] = ()
+    version: str | None = None
+    stdin_name: str = "-"
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, roots: tuple[tuple[str, str], ...]) -> Options:
+        """From the options of auditor.cli.inputs."""
+        return cls(args.kind, roots, args.nginx_version, args.stdin_filename)
+
+
+class Report(NamedTuple):
+    """What a check gives. `files` are the names of all files read, `errors` the inputs that could not be read or
+    parsed, `suppressed` the number of findings that comments silence."""
+
+    findings: tuple[Finding, ...] = ()
+    files: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    errors: tuple[InputError, ...] = ()
+    suppressed: int = 0
+
+    def count(self, severity: str) -> int:
+        """How many findings have this severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def fails(self, threshold: str) -> bool:
+        """Whether a finding is at or above that severity."""
+        worst = SEVERITIES.index(threshold)
+        return any(SEVERITIES.index(finding.severity) <= worst for finding in self.findings)
+
+
+def load_sites(paths: Sequence[str], options: Options) -> tuple[list[Site], list[InputError], list[Note]]:
+    """The configurations that the paths name, what could not be read of them, and notes on what was passed over."""
+    from auditor.discover import discover
+
+    found = discover(paths, options)
+    sites: list[Site] = []
+    errors: list[InputError] = list(found.errors)
+    for entry in found.entries:
+        try:
+            sites.append(load_entry(entry, options))
+        except InputError as error:
+            errors.append(error)
+    return sites, errors, list(found.notes)
+
+
+def load_entry(entry: Any, options: Options) -> Site:
+    """The site of one entry that auditor.discover found. Raises InputError."""
+    site: Site = import_module(LOADERS[entry.kind]).load(entry, options)
+    return site
+
+
+def check(paths: Sequence[str], options: Options, chosen: settings.Settings = settings.DEFAULT) -> Report:
+    """Audits files and folders. What cannot be read stands in the report's `errors`; the rest is audited."""
+    sites, errors, notes = load_sites(paths, options)
+    return judge(sites, chosen, errors, notes)
+
+
+def judge(
+    sites: Sequence[Site],
+    chosen: settings.Settings = settings.DEFAULT,
+    errors: Sequence[InputError] = (),
+    notes: Sequence[Note] = (),
+) -> Report:
+    """Lets the rules judge configurations that have been read. A file that several of them include is judged in each,
+    and each finding is reported once."""
+    files: dict[str, None] = {}
+    seen: dict[Note, None] = dict.fromkeys(notes)
+    found: list[Finding] = []
+    comments: list[Comment] = []
+    for site in sites:
+        files.update((source.name, None) for source in site.files)
+        seen.update(dict.fromkeys(site.notes))
+        comments.extend(site.comments())
+        found.extend(rules.judge(site, chosen))
+    merged = _with_severities(merge(found), dict(chosen.severities))
+    kept, about_comments, suppressed = suppressions.apply(merged, comments)
+    return Report(
+        findings=tuple(merge([*kept, *about_comments])),
+        files=tuple(files),
+        notes=tuple(seen),
+        errors=tuple(errors),
+        suppressed=suppressed,
+    )
+
+
+def _with_severities(findings: Sequence[Finding], severities: dict[str, str]) -> list[Finding]:
+    return [
+        finding._replace(severity=severities.get(finding.rule, finding.severity))
+        for finding in findings
+        if severities.get(finding.rule) != "off"
+    ]

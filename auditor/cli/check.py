@@ -1,0 +1,96 @@
+"""Audits configurations: which request headers reach the origin, and which gates really guard.
+
+PATH is a file, a folder, or - for standard input (an `nginx -T` dump is recognised). Without one,
+this folder is audited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from auditor.check import Options, Report, check
+from auditor.cli.inputs import add_input_options, roots
+from auditor.cli.main import UNREADABLE, UsageError
+from auditor.findings import INFO, SEVERITIES, WARNING
+from auditor.reports.terminal import Terminal
+
+FORMATS = ("text", "concise", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH")
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--format",
+        dest="formats",
+        action="append",
+        choices=FORMATS,
+        help="text if not given; repeatable, each with the --output of the same rank",
+    )
+    group.add_argument(
+        "--output",
+        dest="outputs",
+        action="append",
+        metavar="FILE",
+        help="write to this file (- is standard output); repeatable",
+    )
+    group.add_argument(
+        "--show", choices=(INFO,), help="print infos and notes too (text and concise; JSON always has all)"
+    )
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="NO_COLOR wins over it")
+    group = parser.add_argument_group("exit status")
+    group.add_argument(
+        "--fail-on", choices=SEVERITIES, default=WARNING, help="the least severity that gives 1 (warning)"
+    )
+    group.add_argument("--exit-zero", action="store_true", help="0 even with findings; unreadable input still gives 3")
+    add_input_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    formats = args.formats or ["text"]
+    outputs = args.outputs or []
+    if len(outputs) > len(formats):
+        raise UsageError("more --output than --format")
+    outputs = outputs + ["-"] * (len(formats) - len(outputs))
+    if outputs.count("-") > 1:
+        raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
+    report = check(args.paths or ["."], Options.of(args, roots(args)))
+    for error in report.errors:
+        print(f"audit: {error}", file=sys.stderr)
+    for name, output in zip(formats, outputs, strict=True):
+        _write(_renderer(name), report, args, output)
+    if report.errors:
+        return UNREADABLE
+    return 1 if report.fails(args.fail_on) and not args.exit_zero else 0
+
+
+Renderer = Callable[[Report, Terminal, str], str]
+
+
+def _renderer(name: str) -> Renderer:
+    if name == "json":
+        from auditor.reports.findings_json import findings_json
+
+        return lambda report, terminal, show: findings_json(report)
+    if name == "concise":
+        from auditor.reports.concise import concise
+
+        return concise
+    from auditor.reports.text import text
+
+    return text
+
+
+def _write(render: Renderer, report: Report, args: argparse.Namespace, output: str) -> None:
+    show = args.show or WARNING
+    if output == "-":
+        sys.stdout.write(render(report, Terminal.of(sys.stdout, args.color), show))
+        sys.stdout.flush()
+        return
+    try:
+        with open(output, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            file.write(render(report, Terminal(), show))
+    except OSError as error:
+        raise UsageError(f"--output {output}: {error.strerror}") from error

@@ -1,0 +1,55 @@
+"""Options that say what is read, shared by the commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from auditor.cli.main import UsageError
+from auditor.server import Site
+from auditor.source import InputError
+
+KINDS = ("nginx",)
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """--kind, --root, --nginx-version, --stdin-filename."""
+    group = parser.add_argument_group("input")
+    group.add_argument("--kind", choices=KINDS, help="the kind of server, where name and content do not tell it")
+    group.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="PATH=FOLDER",
+        help="a path of the deployed machine lies in this folder here (repeatable), as in /etc/nginx=./conf",
+    )
+    group.add_argument("--nginx-version", metavar="VERSION", help="the version of nginx; the newest known if not given")
+    group.add_argument("--stdin-filename", default="-", metavar="NAME", help="what reports call standard input")
+
+
+def roots(args: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    """The --root options in pairs."""
+    pairs = []
+    for text in args.root:
+        deployed, equals, folder = text.partition("=")
+        if not equals or not deployed.startswith("/") or not folder:
+            raise UsageError(f"--root {text}: write it as /path/on/the/server=folder/here")
+        pairs.append((deployed, folder))
+    return tuple(pairs)
+
+
+def open_site(args: argparse.Namespace, path: str) -> Site:
+    """The one configuration that `path` names.
+
+    Raises InputError where it cannot be read, UsageError where there are several.
+    """
+    from auditor.check import Options, load_sites
+
+    sites, errors, _ = load_sites([path], Options.of(args, roots(args)))
+    if errors:
+        raise errors[0]
+    if not sites:
+        raise InputError(path, 0, "no configuration found here")
+    if len(sites) > 1:
+        names = ", ".join(site.files[0].name for site in sites if site.files)
+        raise UsageError(f"{path} holds several configurations ({names}): name one")
+    return sites[0]

@@ -1,0 +1,111 @@
+"""The command `audit`: picks the subcommand, and turns what goes wrong into exit statuses.
+
+0 nothing at or above the threshold, 1 findings, 2 usage or bad settings, 3 an input could not be read or parsed,
+4 internal failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from auditor.source import InputError
+
+USAGE = 2
+UNREADABLE = 3
+INTERNAL = 4
+INTERRUPTED = 130
+
+# Each is a module of auditor.cli with add_arguments(parser) and run(args) -> exit status, imported when asked for.
+COMMANDS = {
+    "check": "audit configurations (what `audit PATH...` does)",
+    "trace": "what happens to one request: who answers, what reaches the origin, what comes back, and why",
+    "routes": "the table of routes and watched headers",
+    "rules": "list the rules",
+    "explain": "explain a rule",
+}
+
+
+class UsageError(Exception):
+    """The command line cannot be followed; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except UsageError as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return USAGE
+    except InputError as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return UNREADABLE
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except RecursionError:
+        print("audit: a configuration is nested too deeply", file=sys.stderr)
+        return UNREADABLE
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("audit: this is a fault of audit itself, not of your configuration", file=sys.stderr)
+        return INTERNAL
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(_help())
+        return 0
+    if arguments[:1] == ["--version"]:
+        print(f"audit {_version()}")
+        return 0
+    if arguments and arguments[0] in COMMANDS:
+        name, arguments, prog = arguments[0], arguments[1:], f"audit {arguments[0]}"
+    else:
+        name, prog = "check", "audit"
+    command = import_module(f"auditor.cli.{name}")
+    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_arguments(parser)
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as end:  # argparse ends the process by itself after --help and on bad usage
+        return end.code if isinstance(end.code, int) else USAGE
+    status: int = command.run(args)
+    sys.stdout.flush()
+    return status
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: audit [PATH...]            audits files and folders, '-' for standard input, else this folder",
+            "       audit COMMAND --help       the options of a command",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "exit status: 0 nothing at or above the threshold, 1 findings, 2 usage, 3 unreadable input,",
+            "             4 internal failure",
+        ]
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # costs 10 ms, which only --version pays
+
+    try:
+        return version("header-auditor")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,258 @@
+"""From what the command line names to configurations: which files are entries, and of which kind of server."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from auditor.files import MAX_TREE, Files, has_magic, is_main, walk_tree
+from auditor.server import Note
+from auditor.servers.nginx.stock import stock_text
+from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
+
+MAX_CANDIDATE = 4 * 1024 * 1024  # bytes; a longer file in a folder is passed over, unless it is named itself
+
+
+class Reading(Protocol):
+    """How to read: see auditor.check.Options."""
+
+    @property
+    def kind(self) -> str | None: ...
+    @property
+    def roots(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def stdin_name(self) -> str: ...
+
+
+class Entry(NamedTuple):
+    """A configuration to read.
+
+    `kind` is the server's, `source` the main file, `files` how further files are found. `context` is the block that the
+    text is meant for: "main", or for a part of a configuration "http", "server" or "location".
+    """
+
+    kind: str
+    source: SourceFile
+    files: Files
+    context: str
+
+
+class Found(NamedTuple):
+    """What discover found: entries in the order of the paths, inputs that could not be read, and notes."""
+
+    entries: tuple[Entry, ...]
+    errors: tuple[InputError, ...]
+    notes: tuple[Note, ...]
+
+
+def discover(paths: Sequence[str], options: Reading) -> Found:
+    """The configurations that the paths name: files, folders, "-" for standard input, `nginx -T` dumps.
+
+    A file that another one includes is no entry of its own: it is read where it is included. For a part of a
+    configuration that is named alone, the entry is the main file of the same repository that includes it, if there is
+    one. Raises nothing.
+    """
+    errors: list[InputError] = []
+    notes: list[Note] = []
+    candidates: list[_Candidate] = []
+    for path in paths:
+        try:
+            if path == "-":
+                source = standard_input(options.stdin_name)
+                if options.stdin_name != "-":  # an editor's text of that file
+                    source.path = options.stdin_name
+                candidates.append(_Candidate(source, None))
+            elif os.path.isdir(path):
+                inside = list(_in_folder(path))
+                if not inside:
+                    notes.append(Note("unread", f"{path} holds no configuration that is known here"))
+                candidates.extend(inside)
+            else:
+                source = read_source(path)
+                candidates.extend(_including(source, options) or [_Candidate(source, None)])
+        except InputError as error:
+            errors.append(error)
+    entries = []
+    for candidate in _without_included(candidates, options):
+        entry = _entry(candidate, options)
+        if entry is not None:
+            entries.append(entry)
+        else:
+            text = f"{candidate.source.name} looks like a configuration of Apache, which is not supported yet"
+            notes.append(Note("unanalysed", text))
+    return Found(tuple(entries), tuple(errors), tuple(notes))
+
+
+class _Candidate(NamedTuple):
+    """A file that may be an entry; `folder` is the folder that was named, None where the file itself was."""
+
+    source: SourceFile
+    folder: str | None
+
+
+def _entry(candidate: _Candidate, options: Reading) -> Entry | None:
+    source = candidate.source
+    parts = split_dump(source)
+    if parts:
+        return Entry("nginx", parts[0], Files(parts[0], options.roots, dump=parts), "main")
+    if options.kind is None and kind_of(source) == "apache":
+        return None
+    files = Files(source, options.roots, _top(source, candidate.folder))
+    return Entry(options.kind or "nginx", source, files, context_of(source.text))
+
+
+def _top(source: SourceFile, folder: str | None) -> str | None:
+    """The folder in which everything that belongs to the entry is looked for: its repository, else the folder that was
+    named, else its own."""
+    if source.path is None:
+        return None
+    start = os.path.dirname(os.path.abspath(source.path))
+    return repository(start) or (os.path.abspath(folder) if folder else start)
+
+
+def repository(folder: str) -> str | None:
+    """The nearest folder upwards that is the top of a working copy, or None."""
+    while True:
+        if os.path.exists(os.path.join(folder, ".git")):
+            return folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+
+
+# What names and lines tell. In a folder, only what no other program's files hold makes a file a configuration of nginx;
+# a file that is named itself, or stands in a folder of parts, needs less.
+_NGINX_NAME = re.compile(r"(nginx|tengine|openresty)[\w.-]*$|.*\.(nginx|vhost|nginxconf)$", re.IGNORECASE)
+_CONF_NAME = re.compile(r".*\.(conf|inc|dump|j2|jinja2?|erb|tmpl|tpl|template|ctmpl|gotmpl)$", re.IGNORECASE)
+_PART_FOLDER = re.compile(r"(sites-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$")
+_APACHE_NAME = re.compile(r"(\.htaccess|httpd|apache2?)[\w.-]*$")
+_APACHE = re.compile(
+    r"^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
+    r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthType|Require|Header)[ \t][^\n;{]+$)",
+    re.MULTILINE,
+)
+_NGINX = re.compile(
+    r"^[ \t]*((proxy|fastcgi|uwsgi|scgi|grpc|auth_(basic|request|jwt))_\w+\s[^\n]*;|auth_(basic|request)\s[^\n]*;"
+    r"|(server_name|try_files|add_header|worker_connections|ssl_certificate|satisfy|limit_req)\s[^\n]*;"
+    r"|location\s[^\n{;]+\{|listen\s+[\w.:\[\]*${}/-]+[^\n;]*;)",
+    re.MULTILINE,
+)
+_NGINX_PERHAPS = re.compile(
+    r"^[ \t]*([a-z_]+(\s[^\n]*)?;|(http|events|server|upstream\s+\S+|map\s[^\n{]+)\s*\{)", re.MULTILINE
+)
+
+
+def kind_of(source: SourceFile, named: bool = True) -> str | None:
+    """The kind of server that the file configures, told from name and content: "nginx", "apache" or None."""
+    path = source.path or source.name
+    name = posixpath.basename(path)
+    if _APACHE_NAME.match(name):
+        return "apache"
+    if _NGINX.search(source.text):
+        return "nginx"
+    if _APACHE.search(source.text):
+        return "apache"
+    likely = _NGINX_NAME.match(name) or _PART_FOLDER.match(posixpath.basename(posixpath.dirname(os.path.abspath(path))))
+    if (likely or named) and _NGINX_PERHAPS.search(source.text):
+        return "nginx"
+    return None
+
+
+_CONTEXTS = (
+    ("main", re.compile(r"^[ \t]*(http|events|stream|mail)\s*\{", re.MULTILINE)),
+    ("http", re.compile(r"^[ \t]*((server|(upstream|map|geo)\s[^\n{;]*)\s*\{|\w+_zone\s)", re.MULTILINE)),
+    ("server", re.compile(r"^[ \t]*(location\s[^\n{;]*\{|(server_name|listen|ssl_certificate)\s)", re.MULTILINE)),
+)
+
+
+def context_of(text: str) -> str:
+    """The block that a text is meant for: "main", "http", "server" or "location"; told by the outermost block or
+    directive that it holds."""
+    for context, pattern in _CONTEXTS:
+        if pattern.search(text):
+            return context
+    return "location"
+
+
+def _in_folder(folder: str) -> Iterator[_Candidate]:
+    for count, path in enumerate(walk_tree(folder)):
+        if count >= MAX_TREE:
+            return
+        name = os.path.basename(path)
+        parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
+        names = (_CONF_NAME, _NGINX_NAME, _APACHE_NAME)
+        if not _PART_FOLDER.match(parent) and not any(pattern.match(name) for pattern in names):
+            continue
+        try:
+            if os.path.getsize(path) > MAX_CANDIDATE:
+                continue
+            source = read_source(path, os.path.normpath(path))
+        except (InputError, OSError):
+            continue
+        if stock_text(path) is not None:  # a package's own file; where it is included, it is read
+            continue
+        if kind_of(source, named=False) is not None or split_dump(source):
+            yield _Candidate(source, folder)
+
+
+def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
+    """The main files of the repository in whose configurations this part of one stands."""
+    if is_main(source.text) or source.path is None or split_dump(source):
+        return []
+    real = os.path.realpath(source.path)
+    top = repository(os.path.dirname(real))
+    if top is None:
+        return []
+    shown = os.path.relpath(top)
+    mains = [candidate for candidate in _in_folder(shown) if is_main(candidate.source.text)]
+    return [main for main in mains if real in included_paths(main.source, options.roots, top)]
+
+
+_INCLUDE = re.compile(r"""(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;""", re.MULTILINE)
+
+
+def _without_included(candidates: Sequence[_Candidate], options: Reading) -> list[_Candidate]:
+    """Each candidate once, without those that another one includes, itself or through other files."""
+    if len(candidates) < 2:
+        return list(candidates)
+    included: set[str] = set()
+    own: dict[str, _Candidate] = {}
+    for candidate in candidates:
+        path = candidate.source.path
+        real = os.path.realpath(path) if path else candidate.source.name
+        # The same file by two ways, as sites-enabled links to sites-available: the way that is no link stays.
+        if real not in own or os.path.islink(own[real].source.path or ""):
+            own[real] = candidate
+    for real, candidate in own.items():
+        if not split_dump(candidate.source):
+            top = _top(candidate.source, candidate.folder)
+            included |= included_paths(candidate.source, options.roots, top) - {real}
+    left = [candidate for real, candidate in own.items() if real not in included]
+    # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
+    return left or list(own.values())[:1]
+
+
+def included_paths(source: SourceFile, roots: Sequence[tuple[str, str]], top: str | None) -> set[str]:
+    """The real paths here of the files that the include lines of this text name, and of those that these include."""
+    files = Files(source, roots, top)
+    found: set[str] = set()
+    todo = [source]
+    while todo:
+        for match in _INCLUDE.finditer(todo.pop().text):
+            path = match[1].strip("\"'")
+            for one in (files.glob(path) or []) if has_magic(path) else [path]:
+                local = files.local(one)
+                if local is None or os.path.realpath(local) in found:
+                    continue
+                found.add(os.path.realpath(local))
+                try:
+                    included = files.open(one)
+                except InputError:
+                    continue
+                if included is not None:
+                    todo.append(included)
+    return found

@@ -1,0 +1,410 @@
+"""Where a path of the deployed machine is found here, and what the files say: the world of files."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator, Sequence
+
+from auditor.mounts import find_mounts
+from auditor.server import Note
+from auditor.source import InputError, SourceFile, read_source
+from auditor.world import Answer, Question
+
+# Where packages and images put a configuration: one that is read from there is the machine's own.
+OWN_PLACES = (
+    "/etc/nginx",
+    "/etc/openresty",
+    "/opt/homebrew/etc/nginx",
+    "/opt/nginx/conf",
+    "/usr/local/etc/nginx",
+    "/usr/local/nginx/conf",
+    "/usr/local/openresty/nginx/conf",
+)
+ASSUMED_PLACE = "/etc/nginx"
+# Folders below the configuration's own one that hold parts of it.
+PART_FOLDERS = frozenset(
+    (
+        *("conf.d", "default.d", "http.d", "stream.d", "vhost.d", "vhosts.d", "vhosts", "templates", "servers"),
+        *("sites", "sites-available", "sites-enabled", "modules-enabled", "snippets", "locations"),
+        *("common", "include", "includes"),
+    )
+)
+SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
+MAX_TREE = 20_000  # files that are looked at for one with the same ending
+
+_MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
+
+
+def is_main(text: str) -> bool:
+    """Whether this looks like a main file: one that has an http or events block."""
+    return _MAIN.search(text) is not None
+
+
+class Files:
+    """The files of one configuration, by their paths on the deployed machine.
+
+    `conf_dir` is the main file's folder there, `notes` what had to be inferred. A path is looked for in this order:
+    `roots` (pairs of a path there and a folder here, longest first); the mounts and copies that Compose files and
+    Dockerfiles between the main file and `tree` describe; the folder of the main file; a file below `tree` with the
+    same ending. A configuration that is read from its own place (/etc/nginx) is looked for on this machine only, one
+    from a dump in the dump only.
+    """
+
+    def __init__(
+        self,
+        entry: SourceFile,
+        roots: Sequence[tuple[str, str]] = (),
+        tree: str | None = None,
+        dump: Sequence[SourceFile] = (),
+    ) -> None:
+        self.notes: list[Note] = []
+        self._cache: dict[str, SourceFile] = {}
+        self._dump = {source.name: source for source in dump}
+        self._relative_names = not entry.name.startswith("/")
+        self._roots = sorted(((_clean(a), os.path.abspath(b)) for a, b in roots), key=lambda pair: -len(pair[0]))
+        self._mounts: list[tuple[str, str]] = []
+        self._bases: list[str] = []
+        self._tree: str | None = None
+        self._endings: dict[str, list[str]] | None = None
+        self.own = False
+        # Whether conf_dir rests on the entry's own content and place, so that a missing relative include is an error.
+        self.certain = True
+        if self._dump:
+            self.conf_dir = posixpath.dirname(entry.name)
+            return
+        if entry.path is None:
+            self.conf_dir = ASSUMED_PLACE
+            self.certain = False
+            return
+        path = os.path.abspath(entry.path)
+        folder = os.path.dirname(path)
+        self._cache[path] = entry
+        self._tree = os.path.abspath(tree) if tree else folder
+        main = is_main(entry.text)
+        self.certain = main
+        deployed = self._deployed(path, main)
+        self.conf_dir = posixpath.dirname(deployed) if deployed else ASSUMED_PLACE
+        self._bases = [folder]
+        if not main and posixpath.basename(self.conf_dir) in PART_FOLDERS:
+            self.conf_dir = posixpath.dirname(self.conf_dir)
+        if not main and os.path.basename(folder) in PART_FOLDERS:
+            self._bases.insert(0, os.path.dirname(folder))
+
+    def _deployed(self, path: str, main: bool) -> str | None:
+        """Where the entry lies on the deployed machine, if that can be told."""
+        for there, here in self._roots:
+            if _below(path, here):
+                return there + path[len(here) :]
+        if any(_below(path, place) for place in OWN_PLACES):
+            self.own = True
+            return path
+        groups = find_mounts(os.path.dirname(path), self._tree or "/")
+        for group in groups:
+            for there, here in group:
+                if _below(path, here) or path == here:
+                    self._mounts = sorted(group, key=lambda pair: -len(pair[0]))
+                    return there + path[len(here) :]
+        # No line names the entry: what all the others say without contradiction may still help.
+        targets: dict[str, set[str]] = {}
+        for group in groups:
+            for there, here in group:
+                targets.setdefault(there, set()).add(here)
+        pairs = [(there, heres.pop()) for there, heres in targets.items() if len(heres) == 1]
+        self._mounts = sorted(pairs, key=lambda pair: -len(pair[0]))
+        return None
+
+    def absolute(self, path: str) -> str:
+        """The path as nginx completes it: relative ones start in the main file's folder (ngx_conf_full_name)."""
+        return path if path.startswith("/") else posixpath.join(self.conf_dir, path)
+
+    def open(self, path: str) -> SourceFile | None:
+        """The file at that path of the deployed machine (relative: in conf_dir), or None where it is not found here.
+
+        Raises InputError where it is found and cannot be read.
+        """
+        if self._dump:
+            return self._dump.get(self.absolute(path)) or self._dump.get(_clean(self.absolute(path)))
+        local = self.local(path)
+        if local is None:
+            return None
+        source = self._cache.get(local)
+        if source is None:
+            source = self._cache[local] = read_source(local, self._name(local))
+        return source
+
+    def _name(self, local: str) -> str:
+        return os.path.relpath(local) if self._relative_names else local
+
+    def local(self, path: str, guess: bool = True) -> str | None:
+        """Where that path of the deployed machine lies on this one, if something lies there; `guess` allows a file that
+        only ends alike."""
+        if self._dump:
+            return None
+        there = _clean(self.absolute(path))
+        for here, _, why in self._candidates(there):
+            found = self._follow(here)
+            if found is not None:
+                if why and path.startswith("/"):
+                    self._say(why)
+                return found
+        if guess and not self.own:
+            here_or_none = self._same_ending(there)
+            if here_or_none is not None:
+                self._say(f"{there} is taken to be {self._name(here_or_none)}, which ends alike")
+                return here_or_none
+        return None
+
+    def _follow(self, local: str) -> str | None:
+        """`local` where something is there. A link to an absolute path that is not here is looked for like it."""
+        if os.path.exists(local):
+            return local
+        if not self.own and os.path.islink(local):
+            target = os.readlink(local)
+            if target.startswith("/") and not os.path.islink(target):
+                return self.local(target)
+        return None
+
+    def _candidates(self, there: str) -> Iterator[tuple[str, bool, str]]:
+        """Places here, whether what is missing there is missing on the deployed machine, and what is inferred."""
+        for prefix, here in self._roots:
+            if there == prefix or _below(there, prefix):
+                yield here + there[len(prefix.rstrip("/")) :], True, ""
+                return
+        if self.own:
+            yield there, True, ""
+            return
+        for prefix, here in self._mounts:
+            if there == prefix or _below(there, prefix):
+                why = f"{prefix} is taken to be {self._name(here)}, as a Compose file or Dockerfile says"
+                yield here + there[len(prefix.rstrip("/")) :], False, why
+        if there == self.conf_dir or _below(there, self.conf_dir):
+            for base in self._bases:
+                why = f"{self.conf_dir} is taken to be {self._name(base)}, the configuration's own folder"
+                yield base + there[len(self.conf_dir.rstrip("/")) :], False, why
+
+    def _say(self, text: str) -> None:
+        note = Note("assumed", text)
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _same_ending(self, there: str) -> str | None:
+        """The one file below the tree that shares most of the path's end, its name at least."""
+        if self._tree is None:
+            return None
+        if self._endings is None:
+            self._endings = {}
+            for count, local in enumerate(walk_tree(self._tree)):
+                if count >= MAX_TREE:
+                    self._say(f"{self._tree} holds too many files to look for all of them")
+                    break
+                self._endings.setdefault(os.path.basename(local), []).append(local)
+        best: list[str] = []
+        most = 0
+        wanted = there.split("/")[::-1]
+        for local in self._endings.get(wanted[0], ()):
+            shared = 0
+            for ours, theirs in zip(local.split("/")[::-1], wanted, strict=False):
+                if ours != theirs or not ours:
+                    break
+                shared += 1
+            if shared > most:
+                best, most = [local], shared
+            elif shared == most:
+                best.append(local)
+        return best[0] if len(best) == 1 else None
+
+    def glob(self, pattern: str) -> list[str] | None:
+        """The paths of the deployed machine that match, in the order of glob(3); None where that cannot be known here.
+
+        As nginx has it: `*`, `?` and `[...]`, none of which matches a slash, or a dot at the beginning of a name.
+        """
+        relative = not pattern.startswith("/")
+        pattern = self.absolute(pattern)
+        parts = pattern.split("/")
+        fixed = next((at for at, part in enumerate(parts) if has_magic(part)), len(parts))
+        base = _clean("/".join(parts[:fixed]) or "/")
+        matcher = re.compile("/".join(_part_pattern(part) for part in parts[fixed:]) + r"\Z", re.DOTALL)
+        prefix = base.rstrip("/") + "/"
+        if self._dump:
+            found = [name for name in self._dump if name.startswith(prefix) and matcher.match(name, len(prefix))]
+            return sorted(found)
+        known = False
+        names = {there for there, _ in self._mounts if there.startswith(prefix) and matcher.match(there, len(prefix))}
+        for here, sure, why in self._candidates(base):
+            if os.path.isdir(here):
+                names.update(prefix + name for name in _matches(here, parts[fixed:]))
+                known = True
+                if why and not relative:
+                    self._say(why)
+                break
+            # A folder that a main file names relative to itself need not exist, and then nothing is included.
+            known = known or sure or (relative and self.certain)
+        return sorted(names) if known or names else None
+
+    def state(self, path: str) -> str | None:
+        """What is there: "file", "directory", "missing", "unreadable" (for the worker processes), or None where that
+        cannot be judged here.
+
+        "missing" is said only below a root that was named and of a configuration in its own place: a repository seldom
+        holds the secrets that the deployed machine has.
+        """
+        there = _clean(self.absolute(path))
+        if self._dump:
+            return "file" if there in self._dump else None
+        for here, sure, _ in self._candidates(there):
+            try:
+                status = os.stat(here)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if sure:
+                    return "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+                continue
+            except (OSError, ValueError):
+                return None
+            if stat.S_ISDIR(status.st_mode):
+                return "directory"
+            return "unreadable" if self.own and not _worker_may_read(here) else "file"
+        return None
+
+
+def _clean(path: str) -> str:
+    clean = posixpath.normpath(path)
+    return clean[1:] if clean.startswith("//") else clean
+
+
+def _below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")
+
+
+def _worker_may_read(path: str) -> bool:
+    """Whether a process that is neither root nor in root's group may: what only root may read, the workers may not.
+
+    A file of another owner or group is taken to be theirs.
+    """
+    needed = 0o4
+    while True:
+        status = os.stat(path)
+        mode = status.st_mode
+        theirs = (status.st_uid != 0 and mode & needed << 6) or (status.st_gid != 0 and mode & needed << 3)
+        if not mode & needed and not theirs:
+            return False
+        parent = posixpath.dirname(path)
+        if parent == path:
+            return True
+        path, needed = parent, 0o1
+
+
+def has_magic(path: str) -> bool:
+    """Whether nginx takes the path of an include for a pattern."""
+    return any(char in path for char in "*?[")
+
+
+_CLASS = re.compile(r"\[([!^]?)(\]?[^\]]*)\]")
+
+
+def _part_pattern(part: str) -> str:
+    """One component of a glob(3) pattern as a regular expression."""
+    out = [] if part.startswith(".") else [r"(?!\.)"]
+    at = 0
+    while at < len(part):
+        char = part[at]
+        bracket = _CLASS.match(part, at) if char == "[" else None
+        if char == "*":
+            out.append("[^/]*")
+        elif char == "?":
+            out.append("[^/]")
+        elif bracket:
+            inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", bracket[2])
+            out.append(f"[{'^/' if bracket[1] else ''}{inside}]")
+            at = bracket.end() - 1
+        elif char == "\\" and at + 1 < len(part):
+            at += 1
+            out.append(re.escape(part[at]))
+        else:
+            out.append(re.escape(char))
+        at += 1
+    return "".join(out)
+
+
+def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    if not parts:
+        return
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    try:
+        matcher = re.compile(_part_pattern(parts[0]) + r"\Z", re.DOTALL)
+    except re.error:  # a range the wrong way round matches nothing
+        return
+    for name in names:
+        if matcher.match(name):
+            if len(parts) == 1:
+                yield name
+            else:
+                for rest in _matches(os.path.join(folder, name), parts[1:]):
+                    yield f"{name}/{rest}"
+
+
+def walk_tree(folder: str) -> Iterator[str]:
+    """The files below a folder in a fixed order, those of version control and of packages left out."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED_FOLDERS:
+                yield from walk_tree(entry.path)
+        else:
+            yield entry.path
+
+
+_TEXTS = {
+    "file": "the file exists",
+    "directory": "a directory is there",
+    "missing": "nothing is there",
+    "unreadable": "the workers cannot read it",
+    "accepted": "the credentials are accepted",
+    "refused": "the credentials are refused",
+    "no-file": "the user file does not exist",
+}
+
+
+class FileWorld:
+    """The world that knows what files of the deployed machine say: it answers questions "file" and "credentials"."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def ask(self, question: Question) -> Answer | None:
+        name = None
+        if question.kind == "file":
+            name = self._files.state(question.subject)
+        elif question.kind == "credentials":
+            name = self._credentials(question.subject, question.detail)
+        return Answer(name, _TEXTS[name]) if name else None
+
+    def _credentials(self, path: str, header: str) -> str | None:
+        from auditor.passwords import decode_basic, verify
+
+        given = decode_basic(header)
+        if given is None:
+            return "refused"
+        state = self._files.state(path)
+        if state == "missing":
+            return "no-file"
+        if state in ("directory", "unreadable"):
+            return "unreadable"
+        try:
+            source = self._files.open(path)
+        except InputError:
+            return None
+        if source is None:
+            return None
+        # Where a configuration's byte order mark is a note, in a user file it hides the first user.
+        text = "\xef\xbb\xbf" + source.text if source.bom else source.text
+        accepted = verify(text, *given)
+        return None if accepted is None else "accepted" if accepted else "refused"

@@ -1,0 +1,160 @@
+"""What a rule found, and how findings are made one where they are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from auditor.http import Request
+from auditor.source import Place
+
+ERROR = "error"
+WARNING = "warning"
+INFO = "info"
+SEVERITIES = (ERROR, WARNING, INFO)  # worst first
+
+HIGH = "high"
+MEDIUM = "medium"
+LOW = "low"
+
+
+class Related(NamedTuple):
+    """Another place that the finding speaks of, with what it has to do with it."""
+
+    place: Place
+    message: str
+
+
+class Edit(NamedTuple):
+    """A change of the text: the place's line and column range is replaced by `text` ("" deletes it)."""
+
+    place: Place
+    text: str
+
+
+class Fix(NamedTuple):
+    """How it can be repaired by machine; `safe` where no request that works today behaves differently."""
+
+    safe: bool
+    edits: tuple[Edit, ...]
+
+
+class Finding(NamedTuple):
+    """A rule's judgement.
+
+    `message` is one sentence: what happens to whom, and because of what. `help` holds the exact lines to write.
+    `routes` are labels of routes (`GET http://a.example/api/`), `server` and `pattern` name virtual host and route for
+    the fingerprint.
+    """
+
+    rule: str
+    severity: str
+    message: str
+    place: Place
+    confidence: str = HIGH
+    kind: str = ""
+    related: tuple[Related, ...] = ()
+    routes: tuple[str, ...] = ()
+    witness: Request | None = None
+    help: str = ""
+    fix: Fix | None = None
+    server: str = ""
+    pattern: str = ""
+    fingerprint: str = ""
+
+
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for each rule, place and thing said: a line of a shared snippet that does harm in forty routes is one
+    finding with forty routes. The worst severity stays, with its message. Sorted by place, fingerprints set."""
+    groups: dict[tuple[str, Place], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.rule, finding.place), []).append(finding)
+    merged = [_one(group) for group in groups.values()]
+    merged.sort(key=lambda finding: (finding.place.file, finding.place.line, finding.place.nth, finding.rule))
+    return _with_fingerprints(merged)
+
+
+def _one(group: Sequence[Finding]) -> Finding:
+    worst = min(group, key=lambda finding: SEVERITIES.index(finding.severity))
+    routes: dict[str, None] = {}
+    related: dict[Related, None] = {}
+    for finding in group:
+        routes.update(dict.fromkeys(finding.routes))
+    for finding in (worst, *group):
+        if finding.severity == worst.severity:
+            related.update(dict.fromkeys(finding.related))
+    return worst._replace(routes=tuple(routes), related=tuple(related))
+
+
+def _with_fingerprints(findings: list[Finding]) -> list[Finding]:
+    """Each names kind, file, rule, server, route, the normalised directive and a counter, never the line number: edits
+    elsewhere in the file do not make an old finding a new one."""
+    counters: dict[tuple[str, ...], int] = {}
+    result = []
+    for finding in findings:
+        place = finding.place
+        parts = (finding.kind, place.file, finding.rule, finding.server, finding.pattern, place.text)
+        counters[parts] = counters.get(parts, -1) + 1
+        digest = hashlib.sha256(
+            "\0".join((*parts, str(counters[parts]))).encode("utf-8", "surrogateescape")
+        ).hexdigest()
+        result.append(finding._replace(fingerprint=digest[:32]))
+    return result
+
+
+def lower(severity: str, steps: int = 1) -> str:
+    """The severity that many steps further down, info at the lowest."""
+    return SEVERITIES[min(SEVERITIES.index(severity) + steps, len(SEVERITIES) - 1)]
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding of the JSON object `findings/1`."""
+    place = finding.place
+    end_line, end_column = place.end
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "message": finding.message,
+        "kind": finding.kind,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "related": [
+            {"file": item.place.file, "line": item.place.line, "column": item.place.column, "message": item.message}
+            for item in finding.related
+        ],
+        "routes": list(finding.routes),
+        "witness": None if finding.witness is None else request_json(finding.witness),
+        "help": finding.help,
+        "fix": None
+        if finding.fix is None
+        else {"safe": finding.fix.safe, "edits": [_edit_json(edit) for edit in finding.fix.edits]},
+        "proof": None,
+        "fingerprint": finding.fingerprint,
+    }
+
+
+def _edit_json(edit: Edit) -> dict[str, Any]:
+    end_line, end_column = edit.place.end
+    return {
+        "file": edit.place.file,
+        "line": edit.place.line,
+        "column": edit.place.column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "text": edit.text,
+    }
+
+
+def request_json(request: Request) -> dict[str, Any]:
+    """A request as a line of a requests file."""
+    return {
+        "method": request.method,
+        "url": request.url,
+        "http_version": request.http_version,
+        "headers": [list(pair) for pair in request.headers],
+    }

@@ -1,0 +1,255 @@
+"""A request into a guarded area is answered without its gate.
+
+## What it does
+
+For each path that a gate is written for, asks the routes that lead into it without credentials.
+Reports a block that answers there and does not have the gate: a pattern such as `\\.php$` that wins
+over the guarded prefix, a `return` or `rewrite` that comes before the gate's turn, an error page
+that serves what the gate refused.
+
+It is a warning where a longer path of its own lies inside the area, and an info where the gate
+stands at `/`. An explicit `auth_basic off` is taken at its word. Redirects, refusals and empty
+answers give nothing away and are not reported.
+
+## Why it is bad
+
+The gate asks for a password on one way in, and another way is open.
+
+## Bad example
+
+```nginx
+location /admin/ {
+    auth_basic "Admin";
+    auth_basic_user_file /etc/nginx/admin.htpasswd;
+    try_files $uri /admin/index.php;
+}
+location ~ \\.php$ {
+    fastcgi_pass unix:/run/php.sock;
+}
+```
+
+## Good example
+
+```nginx
+location ^~ /admin/ {
+    auth_basic "Admin";
+    auth_basic_user_file /etc/nginx/admin.htpasswd;
+    try_files $uri /admin/index.php;
+    location ~ \\.php$ {
+        fastcgi_pass unix:/run/php.sock;
+    }
+}
+location ~ \\.php$ {
+    fastcgi_pass unix:/run/php.sock;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-222, NGX-308)
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+- https://nginx.org/en/docs/http/ngx_http_rewrite_module.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
+from auditor.http import Request
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, with_header
+from auditor.server import GATE, Area, Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Exchange, Outcome
+
+NAME = "bypassed-gate"
+SEVERITY = ERROR
+SCREEN = frozenset({GATE})
+
+# What pages are made of and everybody may see; a pattern for these beside a gate is usual.
+_ASSETS = frozenset(
+    [
+        ".css",
+        ".js",
+        ".mjs",
+        ".map",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".gif",
+        ".svg",
+        ".ico",
+        ".webp",
+        ".avif",
+        ".woff",
+        ".woff2",
+        ".ttf",
+        ".otf",
+        ".eot",
+        ".mp4",
+        ".webm",
+        ".txt",
+    ]
+)
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    areas = site.areas()
+    for route in site.routes():
+        if route.request.method not in ("GET", "HEAD", "POST"):
+            continue
+        inside = [area for area in areas if area.server == route.server and _inside(area, route.request.path)]
+        if not inside:
+            continue
+        area = max(inside, key=lambda item: (item.exact, len(item.prefix)))
+        for outcome in site.trace(route.request, STRANGER):
+            if outcome.handler is None or not serves(outcome) or _is_asked(area, outcome):
+                continue
+            severity, how = _judge_way(site, area, route, outcome)
+            if severity is None:
+                continue
+            place = _line(area, outcome)
+            yield Finding(
+                NAME,
+                severity,
+                f"{route.request.path} lies in the area that this configuration guards{_named(area)}, and {how}.",
+                place,
+                confidence=HIGH if severity == ERROR else MEDIUM,
+                related=(Related(area.gate, "this gate is not asked"),),
+                routes=(route.label,),
+                witness=route.request,
+                help=_help(area, outcome),
+                server=route.server,
+                pattern=route.pattern,
+            )
+
+
+def _inside(area: Area, path: str) -> bool:
+    """Whether the path lies in the area as its author means it: `/admin` is not about /administrator."""
+    if area.exact:
+        return path == area.prefix
+    return path == area.prefix or path.startswith(area.prefix.rstrip("/") + "/")
+
+
+def _is_asked(area: Area, outcome: Outcome) -> bool:
+    """Whether a gate of the area's kind had its say: it let the request in, was switched off there by a line
+    of its own, or another condition was enough. An error page that serves after the refusal has not kept to it."""
+    for gate in outcome.gates:
+        if gate.kind == area.kind and gate.reason != "before" and gate.result != "refused":
+            return True
+        if gate.needs == "credentials" and gate.result == "passed":
+            return True
+    return False
+
+
+def _judge_way(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
+    """How bad it is, and what happens; None where it is as it should be."""
+    refused = any(gate.result == "refused" for gate in outcome.gates)
+    if refused:
+        return _judge_error_page(site, area, route, outcome)
+    handler = outcome.handler
+    if handler is None or handler == area.block:
+        return ERROR, "is answered there before the gate has its turn"
+    shape = _shape(handler)
+    if area.prefix == "/" and not area.exact:
+        if shape != "pattern":
+            return INFO, "this block answers it without the gate"
+        if _is_asset(route.request.path):
+            return INFO, "this pattern answers it without the gate"
+        if _reached_through(site, area, route, outcome):
+            return ERROR, "this pattern answers it without the gate when it is asked for directly"
+        return (WARNING if outcome.action == "proxied" else INFO), "this pattern answers it without the gate"
+    if shape == "pattern":
+        if outcome.action == "static" and _is_asset(route.request.path):
+            return INFO, "this pattern answers it without the gate"
+        return ERROR, "this pattern answers it without the gate"
+    if shape == "exact":
+        return INFO, "this block answers it without the gate"
+    if shape == "named":
+        return ERROR, "it is answered here without the gate"
+    return WARNING, "this block, with a path of its own, answers it without the gate"
+
+
+def _judge_error_page(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
+    """The gate refused, and an error page serves all the same. Another upstream than the area's is a login
+    page, unless the gate is one that has no login page."""
+    main = outcome.main
+    if main is None:
+        return None, ""
+    if area.kind != "auth_basic" and not _same_as_admitted(site, route, main):
+        return None, ""
+    return ERROR, "whoever is refused by the gate is served by this error page's location instead"
+
+
+def _same_as_admitted(site: Site, route: Route, exchange: Exchange) -> bool:
+    for outcome in site.trace(with_header(route.request, BASIC), ADMITTED):
+        main = outcome.main
+        if main is None or main.uri != exchange.uri or any(gate.result == "refused" for gate in outcome.gates):
+            continue
+        if same_upstream(main) == same_upstream(exchange):
+            return True
+    return False
+
+
+def _reached_through(site: Site, area: Area, route: Route, outcome: Outcome) -> bool:
+    """Whether the same block also answers requests that have passed the gate, by an internal redirect: then the gate was
+    meant for it."""
+    for other in site.routes():
+        if other.server != route.server or GATE not in other.traits:
+            continue
+        for passed in site.trace(with_header(other.request, BASIC), ADMITTED):
+            if passed.handler == outcome.handler and any(
+                gate.kind == area.kind and gate.result == "passed" for gate in passed.gates
+            ):
+                return True
+    return False
+
+
+def _shape(handler: Place) -> str:
+    """How a block says which paths are its own: "exact", "prefix", "anchored" (a pattern that begins with a path),
+    "pattern", or "named" (reached only from inside)."""
+    words = handler.text.split()[1:]
+    if not words:
+        return "prefix"
+    mark, rest = words[0], words[-1].strip("\"'")
+    if mark.startswith("@"):
+        return "named"
+    if mark == "=":
+        return "exact"
+    if mark.startswith("~"):
+        body = rest.lstrip("~*").removeprefix("^").lstrip("(?:")
+        anchored = rest[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
+        return "anchored" if anchored else "pattern"
+    return "prefix"
+
+
+def _is_asset(path: str) -> bool:
+    dot = path.rfind(".")
+    return dot > path.rfind("/") and path[dot:].lower() in _ASSETS
+
+
+def _line(area: Area, outcome: Outcome) -> Place:
+    """The line that answers in the area's own block, else the block that answers."""
+    assert outcome.handler is not None
+    if outcome.handler == area.block:
+        for step in reversed(outcome.steps):
+            if step.place is not None:
+                return step.place
+    return outcome.handler
+
+
+def _named(area: Area) -> str:
+    return f" ({area.kind} for {'exactly ' if area.exact else ''}{area.prefix})"
+
+
+def _help(area: Area, outcome: Outcome) -> str:
+    if outcome.handler == area.block:
+        return "`return` and `rewrite` run before the gate: let a location inside, or an upstream, give the answer."
+    return f"Repeat the gate here, or put this block inside the guarded one: {area.gate.text}"
+
+
+__all__ = ["NAME", "SCREEN", "SEVERITY", "Request", "judge"]

@@ -1,0 +1,100 @@
+"""What rules share: the worlds they suppose, the headers they send, and how they read outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from auditor.http import Pairs, Request, Response
+from auditor.server import Route, Site
+from auditor.source import Place
+from auditor.trace import Because, Exchange, Gate, Outcome
+from auditor.world import Answer, Question
+
+BEARER = ("Authorization", "Bearer audit-probe")
+BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")  # audit:probe
+# Documentation addresses (RFC 5737): in no list of a real configuration, so they stand for "anybody".
+ANYBODY = "192.0.2.77"
+ANYBODY_ELSE = "203.0.113.200"
+
+
+class Supposed(NamedTuple):
+    """A world in which some things are taken for granted; None leaves them open.
+
+    `credentials` are "accepted" or "refused", `auth` is what an auth subrequest's upstream answers, `origin` what every
+    other upstream answers, `address` the client's.
+    """
+
+    credentials: str | None = None
+    auth: Response | None = None
+    origin: Response | None = None
+    address: str | None = None
+
+    def ask(self, question: Question) -> Answer | None:
+        if question.kind == "credentials" and self.credentials is not None:
+            return Answer(self.credentials, f"the credentials are {self.credentials}", self.credentials == "accepted")
+        if question.kind == "client-address" and self.address is not None:
+            return Answer(self.address, f"the client's address is {self.address}", self.address)
+        if question.kind == "exchange":
+            response = self.auth if question.detail.startswith("auth") else self.origin
+            if response is not None:
+                return Answer(str(response.status), f"{question.subject} answers {response.status}", response)
+        return None
+
+
+ADMITTED = Supposed(credentials="accepted")
+CHALLENGE: Pairs = (("WWW-Authenticate", 'Bearer realm="audit"'),)
+# Someone without credentials, from an address that no list names; the upstreams answer as they should.
+STRANGER = Supposed("refused", Response(401, CHALLENGE), Response(200), ANYBODY)
+
+
+def traced(
+    site: Site, header: tuple[str, str] | None, world: Supposed, needs: frozenset[str] = frozenset()
+) -> Iterator[tuple[Route, Request, Outcome]]:
+    """Each outcome of each route that has the traits `needs`, asked with one more header."""
+    for route in site.routes():
+        if needs <= route.traits:
+            request = route.request if header is None else with_header(route.request, header)
+            for outcome in site.trace(request, world):
+                yield route, request, outcome
+
+
+def with_header(request: Request, header: tuple[str, str]) -> Request:
+    """The request with this line in place of those of the same name that it may have had."""
+    low = header[0].lower()
+    return request._replace(headers=(*(pair for pair in request.headers if pair[0].lower() != low), header))
+
+
+def deciding(because: Iterable[Because]) -> Place | None:
+    """The first place that decided, None where a default of the server did."""
+    return next((item.place for item in because if item.place is not None), None)
+
+
+def guards(outcome: Outcome) -> list[Gate]:
+    """The gates in the request's way that ask for credentials and can refuse."""
+    return [
+        gate
+        for gate in outcome.gates
+        if gate.needs == "credentials" and gate.result != "off" and gate.reason not in ("no-user-file", "before")
+    ]
+
+
+def serves(outcome: Outcome) -> bool:
+    """Whether the client gets content: an upstream's, a file's, a program's, or a body of the configuration. Redirects,
+    refusals, errors and empty answers give nothing away."""
+    if outcome.status is not None and not (200 <= outcome.status < 300 and outcome.status not in (204, 205)):
+        return False
+    return outcome.action in ("proxied", "static", "cgi", "answered")
+
+
+def host_of(server: str) -> str | None:
+    """The host of an upstream's server ("app:80", "[::1]:80"); None for a socket file."""
+    if server.startswith("unix:"):
+        return None
+    host = server.rpartition(":")[0] if ":" in server and not server.endswith("]") else server
+    return host.strip("[]").lower() or server.lower()
+
+
+def same_upstream(exchange: Exchange) -> tuple[str, ...]:
+    """What two exchanges have in common that go to the same origin: its servers, else its name without the scheme."""
+    return tuple(sorted(exchange.servers)) or (exchange.upstream.rpartition("://")[2],)

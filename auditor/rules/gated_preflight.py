@@ -1,0 +1,133 @@
+"""A CORS preflight is refused for want of credentials.
+
+## What it does
+
+Looks for routes whose answers carry CORS headers, and sends them what a browser sends first:
+OPTIONS with Origin and Access-Control-Request-Method, and no credentials. Reports the gate that
+refuses it.
+
+## Why it is bad
+
+Browsers never send credentials with a preflight (Fetch standard). It is answered 401 or 403, and
+the real request is never made: the application shows a CORS error, whatever CORS headers are
+configured.
+
+## Bad example
+
+```nginx
+location /api/ {
+    auth_basic "Staging";
+    auth_basic_user_file /etc/nginx/staging.htpasswd;
+    add_header Access-Control-Allow-Origin "https://app.example.com" always;
+    add_header Access-Control-Allow-Headers "Authorization" always;
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /api/ {
+    auth_basic "Staging";
+    auth_basic_user_file /etc/nginx/staging.htpasswd;
+    if ($request_method = OPTIONS) {
+        add_header Access-Control-Allow-Origin "https://app.example.com";
+        add_header Access-Control-Allow-Headers "Authorization";
+        return 204;
+    }
+    add_header Access-Control-Allow-Origin "https://app.example.com" always;
+    add_header Access-Control-Allow-Headers "Authorization" always;
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
+
+## References
+
+- https://fetch.spec.whatwg.org/#cors-preflight-fetch
+- https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#return
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
+from auditor.http import Request, Response
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, deciding, with_header
+from auditor.server import CORS, GATE, Route, Site
+from auditor.settings import Settings
+from auditor.trace import ResponseHeader
+
+NAME = "gated-preflight"
+SEVERITY = ERROR
+SCREEN = frozenset({CORS, GATE})
+
+ORIGIN = ("Origin", "https://audit-probe.example")
+# Headers that only make sense where requests need a preflight; Allow-Origin alone is usual for fonts and public files.
+_PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    for route in site.routes():
+        if not route.traits >= SCREEN:
+            continue
+        cors = _cors_line(site, route)
+        if cors is None:
+            continue
+        request = _preflight(route.request)
+        for outcome in site.trace(request, STRANGER._replace(address=None)):
+            gate = next(
+                (gate for gate in outcome.gates if gate.result == "refused" and gate.needs == "credentials"), None
+            )
+            line = deciding(gate.because) if gate is not None else None
+            if gate is None or line is None or outcome.status not in (401, 403):
+                continue
+            place = deciding(cors.because)
+            yield Finding(
+                NAME,
+                ERROR,
+                f"Browsers cannot use this from another origin: this gate answers their preflight {outcome.status}, "
+                "because a preflight never carries credentials.",
+                line,
+                # What an auth service answers to a preflight is its own affair; most refuse what has no credentials.
+                confidence=HIGH if gate.kind == "auth_basic" else MEDIUM,
+                related=() if place is None else (Related(place, "meant for requests from another origin"),),
+                routes=(f"OPTIONS {request.url}",),
+                witness=request,
+                help="Answer OPTIONS before the gate:\n"
+                "if ($request_method = OPTIONS) {\n"
+                '    add_header Access-Control-Allow-Origin "https://app.example";\n'
+                '    add_header Access-Control-Allow-Headers "Authorization";\n'
+                "    return 204;\n"
+                "}",
+                server=route.server,
+                pattern=route.pattern,
+            )
+
+
+def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
+    """The header line of a normal answer that shows that requests from another origin, with a preflight, are meant."""
+    if route.request.method == "OPTIONS":
+        return None
+    request = with_header(with_header(route.request, BASIC), ORIGIN)
+    for outcome in site.trace(request, ADMITTED._replace(auth=Response(200), origin=Response(200))):
+        if outcome.response_header("Access-Control-Allow-Origin") is None:
+            continue
+        for name in _PREFLIGHTED:
+            header = outcome.response_header(name)
+            if header is not None:
+                return header
+    return None
+
+
+def _preflight(request: Request) -> Request:
+    headers = tuple(pair for pair in request.headers if pair[0].lower() != "authorization")
+    return request._replace(method="OPTIONS", headers=headers).with_headers(
+        ORIGIN,
+        ("Access-Control-Request-Method", request.method),
+        ("Access-Control-Request-Headers", "authorization"),
+    )

@@ -1,0 +1,120 @@
+"""A gate stands where it cannot work as meant.
+
+## What it does
+
+Reports a gate in a block that matches far less than its author must have thought: an exact location
+that ends like a folder while everything below that folder is open, and a prefix location that is
+written as a regular expression.
+
+## Why it is bad
+
+The gate guards one path, or none at all, and the tree behind it is public.
+
+## Bad example
+
+```nginx
+location = /admin/ {
+    auth_basic "Admin";
+    auth_basic_user_file /etc/nginx/admin.htpasswd;
+    proxy_pass http://app;
+}
+location / {
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /admin/ {
+    auth_basic "Admin";
+    auth_basic_user_file /etc/nginx/admin.htpasswd;
+    proxy_pass http://app;
+}
+location / {
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from auditor.findings import WARNING, Finding, Related
+from auditor.http import Request
+from auditor.rules.common import STRANGER, serves
+from auditor.server import GATE, Area, Route, Site
+from auditor.settings import Settings
+from auditor.trace import Outcome
+
+NAME = "misplaced-gate"
+SEVERITY = WARNING
+SCREEN = frozenset({GATE})
+
+# Characters that no path of a real site has in this order, and that regular expressions are made of.
+_REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\[[^\]]*\]|\([^)]*\)|\*")
+# Paths without a final slash that still name a tree.
+_TREES = ("admin", "administrator", "phpmyadmin", "wp-admin", "private", "internal", "backend")
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    for area in site.areas():
+        if not area.exact and _REGEX.search(area.prefix):
+            yield _finding(
+                area,
+                f"This gate guards only paths that begin with {area.prefix} as it stands: "
+                "without ~ it is no regular expression.",
+                f"location ~ {area.prefix}",
+            )
+        elif area.exact and _names_tree(area.prefix):
+            below = _open_below(site, area)
+            if below is not None:
+                yield _finding(
+                    area,
+                    f"This gate guards {area.prefix} alone: {below.path} and all else below it is served without it.",
+                    f"location {area.prefix}",
+                    below,
+                )
+
+
+def _finding(area: Area, message: str, help: str, witness: Request | None = None) -> Finding:
+    return Finding(
+        NAME,
+        WARNING,
+        message,
+        area.block,
+        related=(Related(area.gate, "the gate"),),
+        routes=() if witness is None else (f"{witness.method} {witness.url}",),
+        witness=witness,
+        help=help,
+        server=area.server,
+        pattern=area.prefix,
+    )
+
+
+def _names_tree(path: str) -> bool:
+    return path.endswith("/") or path.rpartition("/")[2].lower() in _TREES
+
+
+def _open_below(site: Site, area: Area) -> Request | None:
+    """A request below the path that is served without any gate."""
+    home: Route | None = next((route for route in site.routes() if route.server == area.server), None)
+    if home is None:
+        return None
+    request = home.request._replace(method="GET", target=area.prefix.rstrip("/") + "/audit-probe")
+    outcomes = site.trace(request, STRANGER)
+    return request if any(_is_open(outcome) for outcome in outcomes) else None
+
+
+def _is_open(outcome: Outcome) -> bool:
+    return serves(outcome) and not any(gate.result in ("passed", "refused", "off") for gate in outcome.gates)

@@ -1,0 +1,87 @@
+"""A 401 goes out without WWW-Authenticate.
+
+## What it does
+
+Asks every route without credentials. Reports a line of the configuration that answers 401 when the
+answer has no WWW-Authenticate header, also where an `add_header` without `always` was meant to add
+it.
+
+## Why it is bad
+
+A 401 must carry a challenge (RFC 9110). Without one, browsers do not ask for a password, and many
+clients give up instead of trying again with credentials.
+
+## Bad example
+
+```nginx
+if ($http_authorization = "") {
+    return 401;
+}
+```
+
+## Good example
+
+```nginx
+add_header WWW-Authenticate 'Bearer realm="api"' always;
+if ($http_authorization = "") {
+    return 401;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
+
+## References
+
+- RFC 9110, 15.5.2 (401) and 11.6.1 (WWW-Authenticate)
+- https://nginx.org/en/docs/http/ngx_http_headers_module.html#add_header
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import WARNING, Finding
+from auditor.rules.common import STRANGER, deciding, traced
+from auditor.server import CHALLENGE, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Outcome
+
+NAME = "missing-challenge"
+SEVERITY = WARNING
+SCREEN = frozenset({CHALLENGE})
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    for route, request, outcome in traced(site, None, STRANGER, SCREEN):
+        if outcome.status != 401 or outcome.action != "answered":
+            continue
+        if outcome.response_header("WWW-Authenticate") is not None:
+            continue
+        line = _line(outcome)
+        if line is None:
+            continue
+        yield Finding(
+            NAME,
+            WARNING,
+            "This 401 goes out without WWW-Authenticate, so browsers and many clients do not ask for credentials.",
+            line,
+            routes=(route.label,),
+            witness=request,
+            help="add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+            server=route.server,
+            pattern=route.pattern,
+        )
+
+
+def _line(outcome: Outcome) -> Place | None:
+    """The line that answers: the gate that refused, else the last step of the way."""
+    for gate in outcome.gates:
+        if gate.result == "refused":
+            return deciding(gate.because)
+    for step in reversed(outcome.steps):
+        if step.place is not None:
+            return step.place
+    return outcome.handler

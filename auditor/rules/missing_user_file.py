@@ -1,0 +1,62 @@
+"""A gate's user file does not exist.
+
+## What it does
+
+Looks whether the files that the gates name as their user files exist. A path of the deployed
+machine is only judged where this tree says what lies there (`--root`, a compose file's volumes, a
+Dockerfile's COPY), or on that machine itself.
+
+## Why it is bad
+
+Nobody can log in. nginx starts all the same, answers 401 to those without credentials, so that all
+looks well, and 403 to everybody with some, good or bad.
+
+## Bad example
+
+```nginx
+auth_basic "Area";
+auth_basic_user_file /etc/nginx/area.htpasswd;  # no such file
+```
+
+## Good example
+
+```nginx
+auth_basic "Area";
+auth_basic_user_file /etc/nginx/area.htpasswd;  # made with: htpasswd -c /etc/nginx/area.htpasswd alice
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (fact NGX-202)
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, Finding, Related
+from auditor.server import Site
+from auditor.settings import Settings
+
+NAME = "missing-user-file"
+SEVERITY = ERROR
+SCREEN: frozenset[str] = frozenset()
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    for file in site.user_files():
+        if file.state != "missing":
+            continue
+        yield Finding(
+            NAME,
+            ERROR,
+            f"Nobody can log in: the user file {file.resolved or file.path} does not exist. "
+            "Without credentials the answer is 401, with any it is 403.",
+            file.line,
+            related=tuple(Related(gate, "this gate asks it") for gate in file.gates[:3]),
+            help=f"htpasswd -c {file.resolved or file.path} USER",
+        )

@@ -1,0 +1,166 @@
+"""A gate stands in the configuration and admits everybody.
+
+## What it does
+
+Asks every gated route without credentials, from an address that no list names. Reports a gate that
+is not asked because it has no user file, one that another condition makes needless for everybody
+(`satisfy any` with `allow all`), and one that a header or an argument of the client's choosing
+switches off.
+
+An address list beside `satisfy any` is a real choice and is not reported, nor is a gate that is
+switched off by method, path or host.
+
+## Why it is bad
+
+The area is public, and the configuration says that it is not. nginx starts without a word of
+warning.
+
+## Bad example
+
+```nginx
+location /admin/ {
+    auth_basic "Admin";
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /admin/ {
+    auth_basic "Admin";
+    auth_basic_user_file /etc/nginx/admin.htpasswd;
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (fact NGX-201)
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#satisfy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.http import Request
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, deciding, serves
+from auditor.server import GATE, Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Gate, Outcome
+
+NAME = "open-gate"
+SEVERITY = ERROR
+SCREEN = frozenset({GATE})
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    for route in site.routes():
+        if route.traits >= SCREEN:
+            for outcome in site.trace(route.request, STRANGER):
+                if serves(outcome):
+                    yield from _judge_outcome(site, route, outcome)
+
+
+def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Finding]:
+    for gate in outcome.gates:
+        line = deciding(gate.because)
+        if line is None or gate.needs != "credentials":
+            continue
+        if gate.reason == "no-user-file":
+            yield _finding(
+                route,
+                line,
+                "This gate is open: no user file is named, so nobody is asked for a password.",
+                help="auth_basic_user_file /etc/nginx/NAME.htpasswd;",
+            )
+        elif gate.reason == "satisfied":
+            other = _admits_anybody(site, route.request, gate)
+            if other is not None:
+                yield _finding(
+                    route,
+                    line,
+                    "This gate is open: one of two conditions is enough, and the other one admits every address.",
+                    help="Write `satisfy all;`, or name who needs no credentials: allow 192.0.2.0/24; deny all;",
+                    related=(Related(other, "this admits every address"),),
+                )
+        elif gate.result == "off":
+            found = _switched_off(site, route.request, gate)
+            if found is not None:
+                sent, strong = found
+                yield _finding(
+                    route,
+                    line,
+                    f"This gate is open: whoever sends {sent} is not asked for credentials.",
+                    help="Let the gate depend on nothing that clients choose.",
+                    severity=ERROR if strong else WARNING,
+                )
+
+
+def _finding(
+    route: Route,
+    line: Place,
+    message: str,
+    help: str,
+    severity: str = ERROR,
+    related: tuple[Related, ...] = (),
+) -> Finding:
+    return Finding(
+        NAME,
+        severity,
+        message,
+        line,
+        confidence=HIGH if severity == ERROR else MEDIUM,
+        related=related,
+        routes=(route.label,),
+        witness=route.request,
+        help=help,
+        server=route.server,
+        pattern=route.pattern,
+    )
+
+
+def _admits_anybody(site: Site, request: Request, gate: Gate) -> Place | None:
+    """The line of the other gate, if that lets a second address of nobody's in as well."""
+    for outcome in site.trace(request, STRANGER._replace(address=ANYBODY_ELSE)):
+        same = any(item.kind == gate.kind and item.reason == "satisfied" for item in outcome.gates)
+        if not same or not serves(outcome):
+            return None
+        for item in outcome.gates:
+            if item.needs == "address" and item.result == "passed":
+                return deciding(item.because)
+    return None
+
+
+# Headers that carry a secret: a gate that opens for these may be checked further on.
+_SECRETS = ("authorization", "cookie")
+
+
+def _switched_off(site: Site, request: Request, gate: Gate) -> tuple[str, bool] | None:
+    """What in the request switches the gate off (a header or the query), and whether anybody could know it."""
+    for pair in request.headers:
+        if pair[0].lower() in ("host", "content-length"):
+            continue
+        without = request._replace(headers=tuple(other for other in request.headers if other != pair))
+        if _asks(site, without, gate):
+            secret = pair[0].lower() in _SECRETS or len(pair[1]) >= 16
+            return f"the header {pair[0]}: {pair[1] if not secret else '***'}", not secret
+    path, question, query = request.target.partition("?")
+    if question and _asks(site, request._replace(target=path), gate):
+        return f"the query {query if len(query) < 24 else '***'}", len(query) < 24
+    return None
+
+
+def _asks(site: Site, request: Request, gate: Gate) -> bool:
+    return any(
+        item.kind == gate.kind and item.result == "refused"
+        for outcome in site.trace(request, STRANGER)
+        for item in outcome.gates
+    )

@@ -1,0 +1,213 @@
+"""A client can choose the header by which the application recognises its users.
+
+## What it does
+
+Looks for headers that carry a checked identity (X-Forwarded-User, X-Remote-User, X-WebAuth-User,
+Remote-User, X-Auth-Request-*, SSL-Client-* and the like). Reports a route on which such a header
+reaches an upstream as the client sent it although another route sets it for the same upstream, and
+a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
+gate asks for a password.
+
+## Why it is bad
+
+The application believes the header. Whoever sends `X-Remote-User: admin` is the administrator.
+
+## Bad example
+
+```nginx
+location / {
+    proxy_set_header X-WebAuth-User $remote_user;  # no auth_basic: the name is what the client claims
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location / {
+    auth_basic "Area";
+    auth_basic_user_file /etc/nginx/area.htpasswd;
+    proxy_set_header X-WebAuth-User $remote_user;
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-022, NGX-115)
+
+## References
+
+- CWE-290, authentication bypass by spoofing
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#var_remote_user
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
+from auditor.rules.common import ADMITTED, BASIC, deciding, same_upstream, traced, with_header
+from auditor.server import IDENTITY, UPSTREAM, Site
+from auditor.settings import INNER, Settings
+from auditor.source import Place
+from auditor.trace import FORWARDED, Exchange, SentHeader
+from auditor.values import CLIENT, USER
+
+NAME = "spoofable-identity-header"
+SEVERITY = ERROR
+SCREEN = frozenset({IDENTITY, UPSTREAM})
+
+_NEEDS = frozenset({UPSTREAM})
+# The parameter files that the distributions ship pass REMOTE_USER on every PHP site, gate or none: a line there
+# says nothing about what the application believes.
+_STOCK = ("fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params")
+
+Checked = dict[tuple[tuple[str, ...], str], Place]
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    checked: Checked = {}
+    for _, _, outcome in traced(site, BASIC, ADMITTED, SCREEN):
+        if outcome.main is not None:
+            for sent in outcome.main.headers:
+                line = deciding(sent.because)
+                if line is not None and _is_checked(sent) and _names_identity(sent.name, settings):
+                    checked.setdefault((same_upstream(outcome.main), _read_as(outcome.main, sent.name)), line)
+    yield from _unchecked_lines(site, settings, checked)
+    if checked:
+        yield from _other_routes(site, settings, checked)
+
+
+def _unchecked_lines(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
+    """Lines that make an identity header of what the client says."""
+    for route in site.routes():
+        if not route.traits >= SCREEN:
+            continue
+        request = with_header(route.request, BASIC)
+        for name in sorted(settings.identity):
+            request = with_header(request, (name, "audit-probe"))
+        for outcome in site.trace(request, ADMITTED):
+            for sent in outcome.main.headers if outcome.main is not None else ():
+                line = deciding(sent.because)
+                if line is None or (sent.fate == FORWARDED and _is_plain(sent)):
+                    continue
+                if not _names_identity(sent.name, settings) or not _is_unchecked(sent):
+                    continue
+                assert outcome.main is not None
+                severity = _severity_of_line(sent, line, settings, outcome.main, checked)
+                yield Finding(
+                    NAME,
+                    severity,
+                    f"A client chooses {sent.name} itself: it is made of {_made_of(sent)}, which nobody has checked.",
+                    line,
+                    confidence=MEDIUM if severity != ERROR else "high",
+                    related=()
+                    if outcome.main.place is None
+                    else (Related(outcome.main.place, "it goes to this upstream"),),
+                    routes=(route.label,),
+                    witness=request._replace(headers=_telling(request.headers, sent)),
+                    help=f"Ask for a password here (auth_basic, auth_basic_user_file), or clear it: {_clear(line)}",
+                    server=route.server,
+                    pattern=route.pattern,
+                )
+
+
+def _is_plain(sent: SentHeader) -> bool:
+    """Forwarded without any line: that is the other case."""
+    return all(item.place is None for item in sent.because)
+
+
+def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchange: Exchange, checked: Checked) -> str:
+    if settings.position == INNER:
+        return INFO
+    if sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
+        return INFO if line.file.rpartition("/")[2] in _STOCK else WARNING
+    return ERROR
+
+
+def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
+    """Routes on which a header that another route sets comes through from the client."""
+    names = sorted({name for _, name in checked if not name.startswith("parameter ")})
+    for route in site.routes():
+        if not route.traits >= _NEEDS:
+            continue
+        for name in names:
+            for spelling in (_title(name), _title(name).replace("-", "_")):
+                request = with_header(with_header(route.request, BASIC), (spelling, "audit-probe"))
+                for outcome in site.trace(request, ADMITTED):
+                    exchange = outcome.main
+                    if exchange is None or exchange.place is None:
+                        continue
+                    line = checked.get((same_upstream(exchange), name))
+                    if line is None or not _comes_through(exchange, name):
+                        continue
+                    yield Finding(
+                        NAME,
+                        INFO if settings.position == INNER else ERROR,
+                        f"A client can send {spelling} itself on this route; another route sets it for the same "
+                        "upstream from a checked identity, so the application believes it.",
+                        exchange.place,
+                        related=(Related(line, "the application believes it because of this"),),
+                        routes=(route.label,),
+                        witness=request,
+                        help=f'proxy_set_header {spelling} "";'
+                        if "_" not in spelling
+                        else "underscores_in_headers off;",
+                        server=route.server,
+                        pattern=route.pattern,
+                    )
+
+
+def _comes_through(exchange: Exchange, name: str) -> bool:
+    return any(
+        _read_as(exchange, sent.name) == name and sent.fate == FORWARDED and "audit-probe" in (sent.value.text or "")
+        for sent in exchange.headers
+    )
+
+
+def _names_identity(name: str, settings: Settings) -> bool:
+    return settings.names_identity(name)
+
+
+def _read_as(exchange: Exchange, name: str) -> str:
+    """The header that the application takes it for: many know headers only as CGI variables, where `-` and `_` are one
+    (RFC 3875, 4.1.18). A parameter without HTTP_ is no header, and no client can send it."""
+    folded = name.lower().replace("_", "-")
+    if exchange.protocol.startswith("HTTP"):
+        return folded
+    return folded.removeprefix("http-") if folded.startswith("http-") else f"parameter {folded}"
+
+
+def _title(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+def _is_checked(sent: SentHeader) -> bool:
+    return any(source == USER or source.startswith("answer:auth:") for source in sent.value.sources)
+
+
+def _is_unchecked(sent: SentHeader) -> bool:
+    sources = sent.value.sources
+    return not _is_checked(sent) and any(source == CLIENT or source.startswith("client:") for source in sources)
+
+
+def _made_of(sent: SentHeader) -> str:
+    source = next(source for source in sent.value.sources if source == CLIENT or source.startswith("client:"))
+    if source == CLIENT:
+        return "the request line"
+    header = source.partition(":")[2]
+    return (
+        "the user name in the client's Authorization" if header.lower() == "authorization" else f"the client's {header}"
+    )
+
+
+def _telling(headers: tuple[tuple[str, str], ...], sent: SentHeader) -> tuple[tuple[str, str], ...]:
+    """Of the many headers that were sent, those that show it."""
+    wanted = {source.partition(":")[2].lower() for source in sent.value.sources} | {"host"}
+    return tuple(pair for pair in headers if pair[0].lower() in wanted)
+
+
+def _clear(line: Place) -> str:
+    words = line.text.split()
+    return f'{words[0]} {words[1]} "";' if len(words) > 1 else line.text

@@ -1,0 +1,128 @@
+"""A client's Authorization header does not reach the upstream.
+
+## What it does
+
+Asks every route that has an upstream with an Authorization header. Reports the line that keeps it
+from the upstream: one that drops all request headers, one that sets the header to a variable or a
+map that is empty here, or one that clears it.
+
+It is silent where a gate of the route itself asks for credentials, because they are then used up
+and clearing them is right, and where the upstream is a public bucket, which refuses requests with
+credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
+meant.
+
+## Why it is bad
+
+The application gets every request as an anonymous one and answers 401, whatever the client sends.
+
+## Bad example
+
+```nginx
+location /api/ {
+    proxy_pass http://app;
+    proxy_pass_request_headers off;
+}
+```
+
+## Good example
+
+```nginx
+location /api/ {
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-003, NGX-005, NGX-018)
+
+## References
+
+- RFC 9110, 11.6.2 (Authorization)
+- https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
+- https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass_request_headers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, guards, host_of, traced
+from auditor.server import AUTHORIZATION, UPSTREAM, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Exchange
+
+NAME = "stripped-authorization"
+SEVERITY = ERROR
+SCREEN = frozenset({UPSTREAM, AUTHORIZATION})
+
+# Object stores refuse a request whose Authorization is not their own signature.
+_BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net", ".digitaloceanspaces.com")
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    gated = set()
+    lost = []
+    for header in (BEARER, BASIC):
+        for route, request, outcome in traced(site, header, ADMITTED, SCREEN):
+            exchange = outcome.main
+            if exchange is None:
+                continue
+            if guards(outcome):
+                gated.add(route.request)
+            loss = exchange.loss("Authorization")
+            if loss is not None and exchange.header("Authorization") is None:
+                lost.append((route, request, exchange, deciding(loss.because) or exchange.place))
+    for route, request, exchange, line in lost:
+        if line is None or route.request in gated or _is_bucket(exchange):
+            continue
+        plain = _is_plain_clear(line)
+        yield Finding(
+            NAME,
+            WARNING if plain else ERROR,
+            _message(exchange, plain),
+            line,
+            confidence=MEDIUM if plain else HIGH,
+            related=_related(exchange, line),
+            routes=(route.label,),
+            witness=request,
+            help=_help(line, plain),
+            server=route.server,
+            pattern=route.pattern,
+        )
+
+
+def _message(exchange: Exchange, plain: bool) -> str:
+    if plain:
+        return (
+            f"Is the client's Authorization meant to be kept from {exchange.upstream}? "
+            "This line clears it, and no gate of this route has used it."
+        )
+    return f"The client's Authorization does not reach {exchange.upstream}: requests arrive there without credentials."
+
+
+def _related(exchange: Exchange, line: Place) -> tuple[Related, ...]:
+    place = exchange.place
+    return () if place is None or place == line else (Related(place, "the requests go here"),)
+
+
+def _help(line: Place, plain: bool) -> str:
+    if plain:
+        return "Remove the line, or say why it is right: # audit: ignore[stripped-authorization] the reason"
+    if "pass_request_headers" in line.text:
+        return "proxy_set_header Authorization $http_authorization;  (or remove the line that drops all headers)"
+    return "Remove the line: without it the client's Authorization is passed on as it came."
+
+
+def _is_plain_clear(line: Place) -> bool:
+    text = line.text.rstrip("; ")
+    return text.endswith(('""', "''")) or " unset " in text
+
+
+def _is_bucket(exchange: Exchange) -> bool:
+    hosts = [host_of(server) for server in exchange.servers] or [
+        exchange.upstream.rpartition("://")[2].partition(":")[0]
+    ]
+    return any(host is not None and host.endswith(_BUCKETS) for host in hosts)

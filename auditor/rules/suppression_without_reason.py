@@ -1,0 +1,47 @@
+"""A comment that silences a finding gives no reason.
+
+## What it does
+
+Reports an `audit: ignore[...]` comment without words behind it. Such a comment silences nothing.
+
+## Why it is bad
+
+The next reader cannot tell whether the finding was judged or only in the way.
+
+## Bad example
+
+```nginx
+proxy_set_header Authorization "";  # audit: ignore[stripped-authorization]
+```
+
+## Good example
+
+```nginx
+proxy_set_header Authorization "";  # audit: ignore[stripped-authorization] the application has a session of its own
+```
+
+## Measured on
+
+Nothing to measure.
+
+## References
+
+- README, "Suppressions"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import WARNING, Finding
+from auditor.server import Site
+from auditor.settings import Settings
+
+NAME = "suppression-without-reason"
+SEVERITY = WARNING
+SCREEN: frozenset[str] = frozenset()
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    """Nothing: auditor.suppressions reads the comments."""
+    return iter(())

@@ -1,0 +1,49 @@
+"""A comment silences a finding that is not there.
+
+## What it does
+
+Reports an `audit: ignore[...]` comment that silences nothing: the finding is gone, the rule's name
+is wrong, or the comment cannot be read.
+
+## Why it is bad
+
+It would silence the next such defect without anybody having looked at it.
+
+## Bad example
+
+```nginx
+# audit: ignore[stripped-authorization] the application has its own login
+proxy_pass http://app;
+```
+
+## Good example
+
+```nginx
+proxy_pass http://app;
+```
+
+## Measured on
+
+Nothing to measure.
+
+## References
+
+- README, "Suppressions"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.findings import WARNING, Finding
+from auditor.server import Site
+from auditor.settings import Settings
+
+NAME = "unused-suppression"
+SEVERITY = WARNING
+SCREEN: frozenset[str] = frozenset()
+
+
+def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    """Nothing: only auditor.suppressions, which sees what all rules have found, can tell."""
+    return iter(())

@@ -1,0 +1,100 @@
+"""Whether an answer is stored, under which key (src/http/ngx_http_upstream.c, ngx_http_file_cache.c).
+
+A trace asks an empty cache: the upstream is always asked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from auditor.http import Response
+from auditor.servers.nginx.run import Run, decides
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.variables import evaluate
+from auditor.trace import Cache
+from auditor.values import Value, join, literal
+
+_PLAIN_VALID = {"200", "301", "302"}
+
+
+class Plan(NamedTuple):
+    """The cache that a request uses."""
+
+    line: Directive
+    zone: str
+
+
+def plan(run: Run, family: str) -> Plan | None:
+    """The cache for this request; None where it is not cacheable (off, or a method that is not cached)."""
+    if family in ("grpc", "memcached"):
+        return None
+    line = run.level.line(f"{family}_cache")
+    if line is None or not line.args:
+        return None
+    zone = evaluate(run, line.args[0]).text
+    if zone in (None, "", "off"):
+        return None
+    methods = run.level.line(f"{family}_cache_methods")
+    allowed = {"GET", "HEAD"} | ({word.upper() for word in methods.args} if methods is not None else set())
+    return Plan(line, zone or "") if run.method in allowed else None
+
+
+def decide(run: Run, family: str, store: Plan, answer: Response) -> Cache:
+    """What becomes of the answer."""
+    verdict, line = _verdict(run, family, answer)
+    return Cache(store.zone, _key(run, family), verdict, decides(line or store.line))
+
+
+def _key(run: Run, family: str) -> Value:
+    line = run.level.line(f"{family}_cache_key")
+    if line is not None and line.args:
+        return evaluate(run, line.args[0])
+    if family == "proxy" and run.proxy_host is not None:
+        return join((literal(f"http://{run.proxy_host[0]}"), evaluate(run, "$uri$is_args$args")))
+    return Value()
+
+
+def _verdict(run: Run, family: str, answer: Response) -> tuple[str, Directive | None]:
+    for line in run.level.lines(f"{family}_no_cache"):
+        for word in line.args:
+            text = evaluate(run, word).text
+            if text is None:
+                return "origin decides", line
+            if text not in ("", "0"):
+                return "no", line
+    ignored = {word.lower() for line in run.level.lines(f"{family}_ignore_headers") for word in line.args}
+    if answer.status is None:
+        return "origin decides", None
+    headers = {name.lower(): value for name, value in answer.headers}
+    if "set-cookie" in headers and "set-cookie" not in ignored:
+        return "no", None
+    if "vary" in headers and headers["vary"].strip() == "*" and "vary" not in ignored:
+        return "no", None
+    fresh = _freshness(headers, ignored)
+    if fresh is not None:
+        return fresh, None
+    for line in run.level.lines(f"{family}_cache_valid"):
+        *codes, _ = line.args
+        wanted = set(codes) or _PLAIN_VALID
+        if "any" in wanted or str(answer.status) in wanted:
+            return ("no" if line.args[-1] in ("0", "0s") else "yes"), line
+    return "no", None
+
+
+def _freshness(headers: dict[str, str], ignored: set[str]) -> str | None:
+    """What the origin's own headers say: "yes", "no", or None where they say nothing."""
+    accel = headers.get("x-accel-expires")
+    if accel is not None and "x-accel-expires" not in ignored:
+        return "no" if accel.strip() in ("0", "off") else "yes"
+    control = headers.get("cache-control")
+    if control is not None and "cache-control" not in ignored:
+        low = control.lower()
+        if any(word in low for word in ("no-cache", "no-store", "private")):
+            return "no"
+        for word in ("s-maxage=", "max-age="):
+            if word in low:
+                digits = low.partition(word)[2].split(",")[0].strip()
+                return "no" if digits in ("0", "") else "yes"
+    if "expires" in headers and "expires" not in ignored:
+        return "origin decides"
+    return None

@@ -1,0 +1,237 @@
+"""What produces the answer: mirror and try_files, then the content handlers, files last."""
+
+from __future__ import annotations
+
+from auditor.servers.nginx import paths, response
+from auditor.servers.nginx.config import PASSES
+from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, decides
+from auditor.servers.nginx.script import file_state, program
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.uri import escape, split_args
+from auditor.servers.nginx.variables import evaluate, text_of
+from auditor.trace import DECIDES, Because
+from auditor.values import CLIENT, literal
+
+Result = int | None
+
+
+def precontent(run: Run) -> Result:
+    """mirror and try_files; None where the content phase comes next."""
+    for name in ("rewrite_by_lua_block", "precontent_by_lua_block"):
+        if name == "precontent_by_lua_block" and (line := run.level.line(name)) is not None:
+            program(run, line)
+    _mirror(run)
+    lines = run.level.own.get("try_files")
+    return _try_files(run, lines[-1]) if lines and len(lines[-1].args) >= 2 else None
+
+
+def _mirror(run: Run) -> None:
+    lines = run.level.lines("mirror")
+    if not run.is_main or run.mirrored or not lines or lines[0].args[:1] == ["off"]:
+        return
+    run.mirrored = True
+    run.scratch["mirrors"] = literal("yes")
+
+
+def after_main_exchange(run: Run) -> None:
+    """The mirror subrequests, which go out once the main request is on its way (NGX-605)."""
+    if run.scratch.pop("mirrors", None) is None:
+        return
+    from auditor.servers.nginx import phases
+
+    sends_body = run.level.flag("mirror_request_body", True)
+    for line in run.level.lines("mirror"):
+        run.step(line, f"the request is mirrored to {line.args[0]}")
+        if not sends_body:
+            run.step(line, "without its body")
+        phases.subrequest(run, line.args[0], "mirror", run.args)
+
+
+def _try_files(run: Run, line: Directive) -> Result:
+    from auditor.servers.nginx import phases
+
+    *candidates, last = line.args
+    alias = paths.alias_length(run)
+    for candidate in candidates:
+        wants_folder = len(candidate) > 1 and candidate.endswith("/")
+        name = text_of(run, candidate[:-1] if wants_folder else candidate, "try_files")
+        if alias is not None and alias > 0 and name.startswith(run.uri[:alias]) and "$" in candidate:
+            name = name[alias:]
+        path = _root_of(run) + name
+        state = file_state(run, path, line)
+        if state == ("directory" if wants_folder else "file"):
+            if alias is None:
+                run.uri = name
+            elif alias == -1:
+                if not wants_folder:
+                    run.uri = name
+                    run.add_uri_to_alias = True
+            else:
+                run.uri = run.uri[:alias] + name
+            run.step(line, f"{path} is there")
+            return None
+    if last.startswith("=") and last[1:].isdigit():
+        run.step(line, f"nothing is there: {last[1:]}")
+        return int(last[1:])
+    target = text_of(run, last, "try_files")
+    if target.startswith("@"):
+        run.step(line, f"nothing is there: {target} answers")
+        phases.named_location(run, target, line)
+    else:
+        path, args = split_args(target)
+        run.step(line, f"nothing is there: {target} answers")
+        phases.internal_redirect(run, path, args)
+    return response.DONE
+
+
+def _root_of(run: Run) -> str:
+    """The folder that a URI is appended to."""
+    found = paths.root_level(run.level)
+    if found is None:
+        return paths.full(run, "html")
+    folder = paths.full(run, text_of(run, found[1], found[0]))
+    return folder.rstrip("/") if found[0] == "root" else folder
+
+
+# --- handlers
+
+
+def produce(run: Run) -> int:
+    """Run the content handler; the status to finalize with (0: the answer is sent)."""
+    handler = run.handler
+    if handler is None:
+        return _files(run)
+    name = next((name for name in (*PASSES, *_SIMPLE) if name in _handling(run, handler)), None)
+    if name in PASSES:
+        from auditor.servers.nginx import upstream
+
+        return upstream.pass_on(run, name)
+    line = handler.own[name][-1] if name is not None and name in handler.own else None
+    if name == "stub_status" and line is not None:
+        if run.method not in ("GET", "HEAD"):
+            return 405
+        run.step(line, "the status page answers")
+        response.send(run, 200)
+        return 0
+    if name == "empty_gif" and line is not None:
+        if run.method not in ("GET", "HEAD"):
+            return 405
+        response.send(run, 200, "static")
+        return 0
+    raise Unpredictable(f"{name or 'a handler'} answers", line.place if line is not None else None)
+
+
+def _handling(run: Run, handler: object) -> dict[str, list[Directive]]:
+    """The handler's own lines; an if or limit_except block shares the location's upstream."""
+    own: dict[str, list[Directive]] = handler.own  # type: ignore[attr-defined]
+    if handler.noname and not any(name in own for name in PASSES):  # type: ignore[attr-defined]
+        return handler.outer.own  # type: ignore[attr-defined, no-any-return]
+    return own
+
+
+_SIMPLE = (
+    "stub_status",
+    "empty_gif",
+    "flv",
+    "mp4",
+    "perl",
+    "js_content",
+    "echo",
+    "content_by_lua_block",
+    "content_by_lua_file",
+    "content_by_lua",
+)
+
+
+# --- files: index, autoindex, static
+
+
+def _files(run: Run) -> int:
+    if run.uri.endswith("/"):
+        if run.method in ("GET", "HEAD", "POST"):
+            result = _index(run)
+            if result is not None:
+                return result
+        if run.method in ("GET", "HEAD") and run.level.flag("autoindex", False):
+            return _autoindex(run)
+        if run.method not in ("GET", "HEAD", "POST"):
+            return _dav(run) or 405
+        run.step(None, "no index file: 403", "directory")
+        return 403
+    if run.method not in ("GET", "HEAD", "POST"):
+        return _dav(run) or 405
+    return _static(run)
+
+
+def _dav(run: Run) -> Result:
+    line = run.level.line("dav_methods")
+    if line is not None and run.method in line.args:
+        raise Unpredictable("dav_methods lets the client change files", line.place)
+    return None
+
+
+def _index(run: Run) -> Result:
+    from auditor.servers.nginx import phases
+
+    line = run.level.line("index")
+    names = [name for each in run.level.lines("index") for name in each.args] or ["index.html"]
+    folder_tested = False
+    for name in names:
+        text = text_of(run, name, "index")
+        if text.startswith("/"):
+            run.step(line, f"the index {text} answers")
+            phases.internal_redirect(run, text, run.args)
+            return response.DONE
+        folder = paths.filename(run, evaluate)
+        path = folder + text
+        state = file_state(run, path, line)
+        if state == "missing":
+            if not folder_tested:
+                folder_state = file_state(run, folder.rstrip("/") or "/", line)
+                if folder_state == "missing":
+                    run.step(line, f"{folder} does not exist: 404", "index")
+                    return 404
+                if folder_state == "file":
+                    return 404
+                folder_tested = True
+            continue
+        if state == "unreadable":
+            return 403
+        run.step(line, f"the index {text} is there")
+        phases.internal_redirect(run, run.uri + text, run.args)
+        return response.DONE
+    return None
+
+
+def _autoindex(run: Run) -> int:
+    line = run.level.line("autoindex")
+    state = file_state(run, paths.filename(run, evaluate).rstrip("/") or "/", line)
+    if state == "directory":
+        run.step(line, "the folder is listed")
+        response.send(run, 200, "static")
+        return 0
+    return 403 if state == "unreadable" else 404
+
+
+def _static(run: Run) -> int:
+    path = paths.filename(run, evaluate)
+    line = run.level.line("root")
+    state = file_state(run, path, line)
+    if state == "missing":
+        run.step(line, f"{path} does not exist: 404", "static file")
+        return 404
+    if state == "unreadable":
+        run.step(line, f"{path} cannot be read: 403", "static file")
+        return 403
+    if state == "directory":
+        target = escape(run.uri) + "/" + (f"?{run.args}" if run.args else "")
+        because = decides(line) if line is not None else (Because(DECIDES, None, "root html"),)
+        run.location = OutHeader("Location", literal(target, CLIENT), because)
+        run.out = [header for header in run.out if header.name != "Location"] + [run.location]
+        run.step(line, f"{path} is a folder: 301", "static file")
+        return 301
+    if run.method == "POST":
+        return 405
+    run.step(line, f"{path} is sent", "static file")
+    response.send(run, 200, "static")
+    return 0

@@ -1,0 +1,148 @@
+"""map, geo and split_clients: variables that are looked up (ngx_http_map_module, ngx_http_geo_module)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from auditor.regex import RegexError, compile_regex
+from auditor.values import EMPTY, UNKNOWN, Segment, Value, literal, unknown
+
+if TYPE_CHECKING:
+    from auditor.servers.nginx.run import Run
+    from auditor.servers.nginx.syntax import Directive
+
+Evaluate = Callable[["Run", str], Value]
+
+
+def is_volatile(block: Directive) -> bool:
+    """`volatile`: the variable is worked out at each use."""
+    return block.name == "map" and any(line.name == "volatile" and not line.args for line in block.block or ())
+
+
+def value(run: Run, block: Directive, evaluate: Evaluate) -> Value:
+    """The value of the variable that `block` defines."""
+    if block.name == "map":
+        return _map(run, block, evaluate)
+    if block.name == "geo":
+        return _geo(run, block, evaluate)
+    return unknown(UNKNOWN)
+
+
+class _Table:
+    """The entries of a map block, sorted by how they match."""
+
+    __slots__ = ("default", "exact", "head", "hostnames", "regex", "tail")
+
+    def __init__(self, block: Directive) -> None:
+        self.exact: dict[str, str] = {}
+        self.head: dict[str, str] = {}
+        self.tail: dict[str, str] = {}
+        self.regex: list[tuple[str, bool, str]] = []
+        self.default: str | None = None
+        lines = block.block or []
+        self.hostnames = any(line.name == "hostnames" and not line.args for line in lines)
+        for line in lines:
+            key = line.name
+            if not line.args:
+                continue
+            result = line.args[0]
+            if key == "default":
+                self.default = result
+            elif key.startswith("~*"):
+                self.regex.append((key[2:], True, result))
+            elif key.startswith("~"):
+                self.regex.append((key[1:], False, result))
+            else:
+                self._add(key.removeprefix("\\").lower(), result)
+
+    def _add(self, key: str, result: str) -> None:
+        if self.hostnames and key.startswith("*."):
+            self.head.setdefault(key[1:], result)
+        elif self.hostnames and key.startswith("."):
+            self.exact.setdefault(key[1:], result)
+            self.head.setdefault(key, result)
+        elif self.hostnames and key.endswith(".*"):
+            self.tail.setdefault(key[:-1], result)
+        else:
+            self.exact.setdefault(key, result)
+
+    def find(self, low: str) -> str | None:
+        """The result for a lower-case key: exact, then wildcards (the longest wins)."""
+        found = self.exact.get(low)
+        if found is not None or not self.hostnames:
+            return found
+        return find_wildcard(low, self.head, self.tail)
+
+
+def find_wildcard(name: str, head: dict[str, str], tail: dict[str, str]) -> str | None:
+    """The longest `*.example.com` (kept as ".example.com"), then the longest `mail.*` (kept as "mail.")."""
+    at = name.find(".")
+    while at != -1:
+        if name[at:] in head and at > 0:
+            return head[name[at:]]
+        at = name.find(".", at + 1)
+    at = name.rfind(".")
+    while at != -1:
+        if name[: at + 1] in tail:
+            return tail[name[: at + 1]]
+        at = name.rfind(".", 0, at)
+    return None
+
+
+def _map(run: Run, block: Directive, evaluate: Evaluate) -> Value:
+    source = evaluate(run, block.args[0])
+    text = source.text
+    if text is None:
+        return unknown(UNKNOWN)
+    table: _Table = run.shared.http.memo(("map", id(block)), lambda _: _Table(block))  # type: ignore[assignment]
+    if table.hostnames:
+        text = text.removesuffix(".")
+    result = table.find(text.lower())
+    if result is None:
+        for pattern, caseless, candidate in table.regex:
+            try:
+                match = compile_regex(pattern, caseless).search(text)
+            except RegexError:
+                return unknown(UNKNOWN)
+            if match is not None:
+                origin = source.sources[0] if len(source.sources) == 1 else UNKNOWN
+                run.captures = tuple(literal(group, origin) for group in match.groups)
+                for name, group in match.names.items():
+                    run.variables[name] = literal(group, origin)
+                result = candidate
+                break
+    if result is None:
+        result = table.default
+    return EMPTY if result is None else evaluate(run, result)
+
+
+def _geo(run: Run, block: Directive, evaluate: Evaluate) -> Value:
+    import ipaddress  # here: few configurations have a geo block
+
+    address = run.shared.client_address
+    if len(block.args) > 1:
+        address = evaluate(run, block.args[0]).text
+    lines = block.block or []
+    if address is None or any(line.name in ("ranges", "proxy", "include", "delete") for line in lines):
+        return unknown(UNKNOWN)
+    best: tuple[int, str] | None = None
+    default = ""
+    try:
+        ip = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        ip = ipaddress.ip_address("255.255.255.255")  # what nginx takes an unreadable address for
+    for line in lines:
+        if not line.args:
+            continue
+        if line.name == "default":
+            default = line.args[0]
+            continue
+        try:
+            network = ipaddress.ip_network(line.name, strict=False)
+        except ValueError:
+            continue
+        if ip in network and (best is None or network.prefixlen > best[0]):
+            best = (network.prefixlen, line.args[0])
+    text = best[1] if best else default
+    return Value((Segment("config", text),)) if text else EMPTY

@@ -1,0 +1,396 @@
+"""proxy_pass: the HTTP request that goes out (src/http/modules/ngx_http_proxy_module.c)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from auditor.regex import RegexError, compile_regex
+from auditor.servers.nginx import uri
+from auditor.servers.nginx.config import Http, Level, Location
+from auditor.servers.nginx.response import placed
+from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
+from auditor.servers.nginx.sending import Sending, body_of, fate_of
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.variables import evaluate
+from auditor.trace import FORWARDED, SUPPRESSES, Because, LostHeader, Shadowed
+from auditor.values import CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
+
+_MODULE = "ngx_http_proxy_module"
+
+# What nginx sets where no proxy_set_header of that name counts; an empty value takes the client's line away.
+_DEFAULTS = ("Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive", "Expect", "Upgrade")
+_CONDITIONAL = ("If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range")
+
+
+class Url(NamedTuple):
+    """The target of a pass directive taken apart. `host_header` is $proxy_host, `uri` what stands behind the host."""
+
+    scheme: str
+    host: str
+    port: str
+    host_header: str
+    uri: str
+    explicit_port: bool
+
+    @property
+    def server(self) -> str:
+        return self.host if self.host.startswith("unix:") else f"{self.host}:{self.port}"
+
+
+def parse_url(text: str) -> Url | None:
+    """A URL as ngx_parse_url cuts it; None where nginx refuses it."""
+    scheme, sep, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not sep or scheme not in ("http", "https", "grpc", "grpcs") or not rest:
+        return None
+    default = "443" if scheme in ("https", "grpcs") else "80"
+    if rest.startswith("unix:"):
+        path, _, tail = rest[5:].partition(":")
+        return Url(scheme, f"unix:{path}", "", "localhost", tail, False)
+    cut = min((at for at in (rest.find("/"), rest.find("?")) if at != -1), default=len(rest))
+    authority, tail = rest[:cut], rest[cut:]
+    if authority.startswith("["):
+        host, _, port = authority.partition("]")
+        host, port = host + "]", port.removeprefix(":")
+    else:
+        host, _, port = authority.partition(":")
+    if not host or (port and not port.isdigit()):
+        return None
+    header = host if not port or port == default else f"{host}:{port}"
+    return Url(scheme, host, port or default, header, tail, bool(port))
+
+
+def group_servers(http: Http, url: Url) -> tuple[str, ...]:
+    """The addresses behind a URL: those of an upstream group, or the one that it names."""
+    if url.host in http.upstreams and not url.explicit_port:
+        return tuple(
+            name if name.startswith("unix:") or ":" in name.rpartition("]")[2] else f"{name}:{url.port}"
+            for name in http.upstream_servers(url.host)
+        )
+    return (url.server,)
+
+
+def build(run: Run, line: Directive, cached: bool) -> Sending | int:
+    """The request as it goes out; or the status that nginx answers because it cannot go out."""
+    level = run.level
+    template = line.args[0]
+    text = evaluate(run, template).text
+    if text is None:
+        return _to_unknown(run, line, template, cached)
+    url = parse_url(text)
+    if url is None:
+        run.step(line, f"not a valid URL: {text}")
+        return 500
+    if "$" in template and not _resolvable(run, url):
+        run.step(line, f"no resolver for {url.host}: 502")
+        return 502
+    sending = Sending(line, f"{url.scheme}://{url.host_header}", group_servers(run.shared.http, url), "", url.scheme == "https")
+    if url.host.startswith("unix:"):
+        sending.upstream = f"{url.scheme}://{url.host}"
+    run.proxy_host = (url.host_header, url.port)
+    sending.uri = request_uri(run, url.uri, "$" in template)
+    if not sending.uri:
+        return 500
+    _fill(run, sending, level, cached)
+    return sending
+
+
+def _to_unknown(run: Run, line: Directive, template: str, cached: bool) -> Sending | int:
+    """The upstream is not knowable, the headers are all the same."""
+    sending = Sending(line, template, (), "")
+    run.proxy_host = None
+    run.scratch["proxy_host"] = unknown(SERVER)
+    _, _, rest = template.partition("://")
+    has_uri = "/" in rest or rest.startswith("$") and template.count("$") == 1
+    sending.uri = None if has_uri else request_uri(run, "", True)
+    _fill(run, sending, run.level, cached)
+    return sending
+
+
+def _resolvable(run: Run, url: Url) -> bool:
+    """A name that comes out of a variable must be an address, an upstream, or have a resolver."""
+    host = url.host
+    if host.startswith(("unix:", "[")) or host.replace(".", "").isdigit() or run.level.line("resolver") is not None:
+        return True
+    http = run.shared.http
+    if host in http.upstreams:
+        return True
+    known: set[str] = http.memo("static upstreams", _static_upstreams)  # type: ignore[assignment]
+    return url.server in known
+
+
+def _static_upstreams(http: object) -> set[str]:
+    found: set[str] = set()
+    for top in http.block:  # type: ignore[attr-defined]
+        for line in top.walk():
+            if line.name == "proxy_pass" and line.args and "$" not in line.args[0]:
+                url = parse_url(line.args[0])
+                if url is not None:
+                    found.add(url.server)
+    return found
+
+
+def request_uri(run: Run, part: str, variable: bool) -> str:
+    """The URI that goes out (https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass)."""
+    if variable and part:
+        return "/" + part if part.startswith("?") else part
+    if not part and run.valid_unparsed and run.is_main:
+        return run.unparsed
+    cut = len(_location_name(run)) if run.valid_location and part else 0
+    rest = run.uri[cut:]
+    if run.quoted or run.internal:
+        rest = uri.escape(rest)
+    head = part if run.valid_location else ""
+    return head + rest + (f"?{run.args}" if run.args else "")
+
+
+def _location_name(run: Run) -> str:
+    """The part of the URI that a proxy_pass with a URI replaces: the name of the location."""
+    level: Level | None = run.handler
+    while level is not None and not isinstance(level, Location):
+        level = level.outer
+    if level is None or level.modifier in ("~", "~*", "@"):
+        return ""
+    return level.name
+
+
+# --- the headers
+
+
+def header_lines(level: Level, name: str) -> tuple[list[Directive], list[Directive]]:
+    """The lines of that name that count at a level, and those further out that they displace."""
+    home = level.where((name,))
+    if home is None:
+        return [], []
+    outer: list[Directive] = []
+    above = home.outer
+    while above is not None:
+        outer = above.own.get(name, []) + outer
+        above = above.outer
+    return home.own[name], outer
+
+
+def shadowed_lines(run: Run, lines: list[Directive], outer: list[Directive]) -> list[Shadowed]:
+    """The displaced lines, with what they would have set."""
+    if not lines or not outer:
+        return []
+    by = lines[0].place
+    return [
+        Shadowed("request", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by)
+        for line in outer
+        if line.args
+    ]
+
+
+def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
+    version = level.line("proxy_http_version")
+    newest = run.newer(1, 29, 7)
+    number = version.args[0] if version is not None and version.args else ("1.1" if newest else "1.0")
+    sending.protocol = "HTTP/2" if number == "2" else f"HTTP/{number}"
+    method = level.line("proxy_method")
+    sending.method = run.method
+    if cached and run.method == "HEAD" and level.flag("proxy_cache_convert_head", True):
+        sending.method = "GET"
+    elif method is not None and method.args:
+        sending.method = evaluate(run, method.args[0]).text or run.method
+    set_body = level.line("proxy_set_body")
+    passes = level.flag("proxy_pass_request_body", True)
+    sending.body = "sent" if set_body is not None else body_of(run, passes)
+    lines, outer = header_lines(level, "proxy_set_header")
+    sending.shadowed = shadowed_lines(run, lines, outer)
+    covered: dict[str, tuple[Because, ...]] = {}
+    for line in lines:
+        if len(line.args) < 2:
+            continue
+        name = line.args[0]
+        value = evaluate(run, line.args[1])
+        because = placed(run, line)
+        covered.setdefault(name.lower(), because)
+        sending.add(name, value, fate_of(run, name, value), because)
+    streams = not level.flag("proxy_request_buffering", True) and number == "1.1" and run.body.chunked and set_body is None
+    for name in (*_DEFAULTS, *(_CONDITIONAL if cached else ())):
+        if name.lower() in covered:
+            continue
+        value, default = _default(run, name, newest, set_body, streams)
+        because = by_default(f"proxy_set_header {name} {default}", _MODULE)
+        covered[name.lower()] = because
+        sending.add(name, value, fate_of(run, name, value), because)
+    if newest and "proxy-connection" not in covered:
+        covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', _MODULE)
+    forward(run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers"))
+
+
+def _default(run: Run, name: str, newest: bool, set_body: Directive | None, streams: bool) -> tuple[Value, str]:
+    if name == "Host":
+        if run.proxy_host is None:
+            return unknown(SERVER), "$proxy_host"
+        return literal(run.proxy_host[0]), "$proxy_host"
+    if name == "Connection" and not newest:
+        return literal("close", SERVER), "close"
+    if name == "Content-Length":
+        if set_body is not None:
+            text = evaluate(run, set_body.args[0]).text
+            return (unknown(SERVER) if text is None else literal(str(len(text)), SERVER)), "(the body's length)"
+        return (EMPTY if streams else announced_length(run)), "(the body's length)"
+    if name == "Transfer-Encoding" and streams:
+        return literal("chunked", client_header("Transfer-Encoding")), "chunked"
+    return EMPTY, '""'
+
+
+def announced_length(run: Run) -> Value:
+    """The length that goes with the request: what the client announced, or what was read of a chunked body."""
+    if run.body.length >= 0:
+        return literal(str(run.body.length), client_header("Content-Length"))
+    if run.body.chunked and run.role != "auth" or run.body.read and run.body.chunked:
+        return Value((Segment(SERVER, None),))
+    return EMPTY
+
+
+def forward(
+    run: Run,
+    sending: Sending,
+    covered: dict[str, tuple[Because, ...]],
+    passes: bool,
+    line: Directive | None,
+    lower: bool = False,
+) -> None:
+    """The client's own lines that nothing covers; and the list of those that are lost."""
+    why_passed = by_default("proxy_pass_request_headers on", _MODULE)
+    sent = {header.name.lower() for header in sending.headers}
+    lost: dict[str, LostHeader] = {}
+    for name, text in run.headers:
+        low = name.lower()
+        if low in covered:
+            if low not in sent:
+                because = tuple(b._replace(role=SUPPRESSES) if b.place is not None else b for b in covered[low])
+                lost.setdefault(low, LostHeader(name, because))
+        elif passes:
+            value = Value((Segment(client_header(name), text),)) if text else EMPTY
+            from auditor.trace import SentHeader
+
+            sending.headers.append(SentHeader(low if lower else name, value, "yes", FORWARDED, why_passed))
+        else:
+            lost.setdefault(low, LostHeader(name, decides(line) if line is not None else ()))
+    sending.lost = [*lost.values(), *(dropped for dropped in run.shared.lost)]
+
+
+# --- the answer's Location and Set-Cookie
+
+
+def rewrite_location(run: Run, line: Directive, value: Value) -> tuple[Value, tuple[Because, ...]] | None:
+    """proxy_redirect; None where no pattern of it touches the value."""
+    text = value.text
+    if text is None:
+        return None
+    for pattern, replacement, caseless, because in _redirects(run, line):
+        if caseless is None:
+            expected = evaluate(run, pattern).text
+            if expected is None or not text.startswith(expected):
+                continue
+            rest = text[len(expected) :]
+            new = Value((*evaluate(run, replacement).segments, Segment(CLIENT, rest)))
+            return new, because
+        try:
+            match = compile_regex(pattern, caseless).search(text)
+        except RegexError as error:
+            raise Unpredictable(str(error)) from error
+        if match is None:
+            run.captures = ()
+            continue
+        run.captures = tuple(literal(group) for group in match.groups)
+        for name, group in match.names.items():
+            run.variables[name] = literal(group)
+        at = text.find(match.groups[0])
+        new = Value((Segment(CLIENT, text[:at]), *evaluate(run, replacement).segments, Segment(CLIENT, text[at + len(match.groups[0]) :])))
+        if caseless is not None:
+            new = evaluate(run, replacement)
+            head, tail = text[:at], text[at + len(match.groups[0]) :]
+            new = Value((Segment(CLIENT, head), *new.segments, Segment(CLIENT, tail)))
+        return new, because
+    return None
+
+
+def _redirects(run: Run, line: Directive) -> list[tuple[str, str, bool | None, tuple[Because, ...]]]:
+    """Pattern, replacement, None for a plain pattern or whether the regular expression ignores case, and why."""
+    lines = run.level.lines("proxy_redirect")
+    default = _default_redirect(run, line)
+    if not lines:
+        return default
+    found: list[tuple[str, str, bool | None, tuple[Because, ...]]] = []
+    for each in lines:
+        if each.args[:1] == ["off"]:
+            return []
+        if each.args[:1] == ["default"]:
+            found.extend(entry[:3] + (decides(each),) for entry in default)
+        elif len(each.args) == 2:
+            pattern, replacement = each.args
+            if pattern.startswith("~*"):
+                found.append((pattern[2:], replacement, True, decides(each)))
+            elif pattern.startswith("~"):
+                found.append((pattern[1:], replacement, False, decides(each)))
+            else:
+                found.append((pattern, replacement, None, decides(each)))
+    return found
+
+
+def _default_redirect(run: Run, line: Directive) -> list[tuple[str, str, bool | None, tuple[Because, ...]]]:
+    target = line.args[0]
+    url = parse_url(target) if "$" not in target else None
+    if url is None:
+        return []
+    because = by_default("proxy_redirect default", _MODULE)
+    if url.uri:
+        return [(target, _location_name(run) or "/", None, because)]
+    return [(target + "/", "/", None, because)]
+
+
+def rewrite_cookie(run: Run, value: Value) -> Value:
+    """proxy_cookie_domain, proxy_cookie_path and proxy_cookie_flags on one Set-Cookie line."""
+    text = value.text
+    if text is None:
+        return value
+    level = run.level
+    domains, paths, flags = (level.lines(f"proxy_cookie_{kind}") for kind in ("domain", "path", "flags"))
+    if not (domains or paths or flags):
+        return value
+    if flags and flags[0].args[:1] != ["off"]:
+        return unknown(value.segments[0].source)
+    parts = text.split(";")
+    changed = False
+    for at, part in enumerate(parts[1:], 1):
+        name, _, old = part.partition("=")
+        key = name.strip().lower()
+        lines = domains if key == "domain" else paths if key == "path" else []
+        new = _rewrite_attribute(run, lines, old, key == "domain")
+        if new is not None:
+            parts[at] = f"{name}={new}"
+            changed = True
+    return Value((Segment(value.segments[0].source, ";".join(parts)),)) if changed else value
+
+
+def _rewrite_attribute(run: Run, lines: list[Directive], old: str, domain: bool) -> str | None:
+    for line in lines:
+        if len(line.args) != 2 or line.args[0] == "off":
+            continue
+        pattern, replacement = line.args
+        if pattern.startswith("~"):
+            caseless = domain or pattern.startswith("~*")
+            try:
+                match = compile_regex(pattern.lstrip("~").removeprefix("*"), caseless).search(old)
+            except RegexError as error:
+                raise Unpredictable(str(error), line.place) from error
+            if match is None:
+                continue
+            run.captures = tuple(literal(group) for group in match.groups)
+            at = old.find(match.groups[0])
+            new = evaluate(run, replacement).text or ""
+            return old[:at] + new + old[at + len(match.groups[0]) :]
+        expected = evaluate(run, pattern).text or ""
+        new = evaluate(run, replacement).text or ""
+        if domain:
+            bare, wanted = old.lstrip("."), expected.lstrip(".")
+            if bare.lower() == wanted.lower():
+                return new
+        elif old.startswith(expected):
+            return new + old[len(expected) :]
+    return None

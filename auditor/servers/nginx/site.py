@@ -1,0 +1,224 @@
+"""An nginx configuration that has been read: the predictor behind the interface of auditor.server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditor.files import Files, FileWorld
+from auditor.http import Request
+from auditor.server import Area, Comment, Note, Route, Suspect, UserFile
+from auditor.servers.nginx import phases
+from auditor.servers.nginx.config import Http
+from auditor.servers.nginx.intake import find_port
+from auditor.servers.nginx.run import Options, Run, Shared, Unpredictable
+from auditor.servers.nginx.syntax import Directive, Tree, read
+from auditor.servers.nginx.upstream import watched
+from auditor.source import InputError, Place, SourceFile, read_source
+from auditor.trace import Outcome, Outcomes, ResponseHeader, Step
+from auditor.world import Path, Unknowns, World, Worlds, walk
+
+if TYPE_CHECKING:
+    from auditor.discover import Entry
+
+NEWEST = (1, 31, 3)
+OLDEST = (1, 22, 1)
+
+
+def parse_version(text: str | None) -> tuple[int, int, int]:
+    """`1.25.3` or `1.25`; the newest known for None. Raises ValueError for what is no version."""
+    if text is None:
+        return NEWEST
+    parts = text.removeprefix("nginx/").split(".")
+    if not 1 <= len(parts) <= 3 or not all(part.isdigit() for part in parts):
+        raise ValueError(f"not a version of nginx: {text}")
+    numbers = [int(part) for part in parts] + [99] * (3 - len(parts))
+    return numbers[0], numbers[1], numbers[2]
+
+
+class NginxSite:
+    """One nginx configuration."""
+
+    kind = "nginx"
+
+    def __init__(self, tree: Tree, files: Files | None, version: tuple[int, int, int], removed: Place | None = None) -> None:
+        self._tree = tree
+        self._files = files
+        self._removed = removed
+        self.version = version
+        directives = tree.directives if removed is None else _without(tree.directives, removed)
+        self.http = Http(directives)
+        self._options = Options(version, tree.conf_dir, tree.conf_dir)
+        self._world: World = FileWorld(files) if files is not None else Unknowns()
+        self._memo: dict[tuple[Request, World], Outcomes] = {}
+        self._routes: Sequence[Route] | None = None
+        self._notes: list[Note] = list(tree.notes)
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        return self._tree.files
+
+    @property
+    def errors(self) -> Sequence[InputError]:
+        """What could not be read or parsed."""
+        return self._tree.errors
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        return self._notes
+
+    # --- the predictor
+
+    def trace(self, request: Request, world: World | None = None) -> Outcomes:
+        known = world if world is not None else Unknowns()
+        key = (request, known)
+        outcomes = self._memo.get(key)
+        if outcomes is None:
+            outcomes = self._memo[key] = self._trace(request, known)
+        return outcomes
+
+    def _trace(self, request: Request, world: World) -> Outcomes:
+        found = walk(lambda path: self._run(request, path), Worlds(world, self._world))
+        if found is None:
+            step = Step(None, "", "more than 32 ways, depending on what is not known")
+            return (Outcome((), "unknown", None, steps=(step,)),)
+        return tuple(outcome._replace(when=when) for outcome, when in found)
+
+    def _run(self, request: Request, path: Path) -> Outcome:
+        try:
+            port = find_port(self.http, request, path)
+        except Unpredictable as error:
+            return Outcome((), "unknown", None, steps=(Step(error.place, "", error.reason),))
+        if port is None or port.default is None or (request.tls and not port.listen.tls):
+            why = f"nothing listens on port {request.port}" + (" with TLS" if port is not None else "")
+            return Outcome((), "closed", None, steps=(Step(None, "", why),))
+        shared = Shared(self.http, self._options, path, request, port)
+        run = Run(shared, port.default)
+        try:
+            phases.handle(run)
+        except Unpredictable as error:
+            run.shared.steps.append(Step(error.place, "", f"not knowable: {error.reason}"))
+            return _outcome(run, "unknown")
+        except RecursionError:
+            return _outcome(run, "unknown")
+        return _outcome(run, shared.action)
+
+    # --- what rules ask beside traces
+
+    def routes(self) -> Sequence[Route]:
+        if self._routes is None:
+            from auditor.servers.nginx.routes import make_routes
+
+            self._routes = make_routes(self)
+        return self._routes
+
+    def areas(self) -> Sequence[Area]:
+        from auditor.servers.nginx.areas import make_areas
+
+        return make_areas(self)
+
+    def user_files(self) -> Sequence[UserFile]:
+        from auditor.servers.nginx.areas import make_user_files
+
+        return make_user_files(self)
+
+    def suspects(self) -> Iterable[Suspect]:
+        from auditor.servers.nginx.areas import make_suspects
+
+        return make_suspects(self)
+
+    def without(self, line: Place) -> NginxSite:
+        return NginxSite(self._tree, self._files, self.version, line)
+
+    def comments(self) -> Sequence[Comment]:
+        return self._tree.comments
+
+    def at_version(self, version: tuple[int, int, int]) -> NginxSite:
+        """The same configuration under another version of nginx."""
+        return NginxSite(self._tree, self._files, version, self._removed)
+
+
+def _outcome(run: Run, action: str) -> Outcome:
+    shared = run.shared
+    final = run.final_headers or []
+    headers = tuple(
+        ResponseHeader(h.name, h.value, h.because, h.origin) for h in final if not h.origin or watched(h.name)
+    )
+    level = run.final_level or run.level
+    location = level.location
+    handler = location.directive if location is not None else level.directive
+    shadowed: tuple[Any, ...] = ()
+    if run.final_level is not None and run.shared.http.memo("any add_header", _any_add_header):
+        from auditor.servers.nginx.response import add_header_lines
+
+        shadowed = tuple(add_header_lines(run, run.final_level)[1])
+    status = run.final_status if action not in ("closed", "unknown") else None
+    return Outcome(
+        (),
+        action,
+        status,
+        tuple(shared.exchanges),
+        tuple(shared.gates),
+        shared.cache,
+        headers if action != "closed" else (),
+        tuple(shared.steps),
+        handler.place if handler is not None else None,
+        run.server.names[0],
+        shadowed,
+    )
+
+
+def _any_add_header(http: Any) -> bool:
+    return any(line.name == "add_header" for top in http.block for line in top.walk())
+
+
+def _without(directives: list[Directive], removed: Place) -> list[Directive]:
+    """The tree without one line."""
+    kept: list[Directive] = []
+    for line in directives:
+        if line.line == removed.line and line.name == removed.name and line.place == removed:
+            continue
+        if line.block:
+            block = _without(line.block, removed)
+            if len(block) != len(line.block) or any(new is not old for new, old in zip(block, line.block, strict=True)):
+                line = Directive(line.name, line.args, line.source, line.line, line.nth, block, line.via)
+        kept.append(line)
+    return kept
+
+
+def load(entry: Entry, options: Any) -> NginxSite:
+    """The site of an entry that auditor.discover found. Raises InputError where it cannot be parsed."""
+    try:
+        version = parse_version(options.version)
+    except ValueError as error:
+        raise InputError(entry.source.name, 0, str(error)) from error
+    tree = read(entry.source, entry.files)
+    if tree.errors:
+        raise tree.errors[0]
+    return NginxSite(_in_context(tree, entry.context), entry.files, version)
+
+
+def _in_context(tree: Tree, context: str) -> Tree:
+    """A part of a configuration gets the blocks around it that it is meant for."""
+    if context in ("main", ""):
+        return tree
+    source = tree.files[0]
+    body = tree.directives
+    for name, args in (("location", ["/"]), ("server", []), ("http", [])):
+        if context == "http" and name != "http":
+            continue
+        if context == "server" and name == "location":
+            continue
+        body = [Directive(name, list(args), source, 1, 0, body)]
+    tree.directives = body
+    return tree
+
+
+def load_file(path: str, roots: tuple[tuple[str, str], ...] = (), version: str | None = None) -> NginxSite:
+    """The configuration whose main file lies at `path`. Raises InputError where it cannot be read or parsed."""
+    source = read_source(path)
+    files = Files(source, roots)
+    tree = read(source, files)
+    if tree.errors:
+        raise tree.errors[0]
+    return NginxSite(tree, files, parse_version(version))

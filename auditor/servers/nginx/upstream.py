@@ -1,0 +1,217 @@
+"""Handing a request to an upstream, and what its answer becomes (src/http/ngx_http_upstream.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor.http import Response
+from auditor.servers.nginx import cache, content, grpc, gateway, proxy, response
+from auditor.servers.nginx.config import Level
+from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, by_default, decides
+from auditor.servers.nginx.sending import Sending
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.variables import evaluate
+from auditor.trace import Exchange
+from auditor.values import Segment, Value, answer_header
+from auditor.world import Answer, Question
+
+# The response headers that this product watches.
+WATCHED = frozenset(
+    (
+        "www-authenticate",
+        "proxy-authenticate",
+        "location",
+        "set-cookie",
+        "cache-control",
+        "vary",
+    )
+)
+
+_HIDDEN = {"date", "server", "x-pad", "status"}
+
+
+def watched(name: str) -> bool:
+    low = name.lower()
+    return low in WATCHED or low.startswith("access-control-")
+
+
+def pass_on(run: Run, directive: str) -> int:
+    """Send the request on and take the answer; the status to finalize with (0: the answer is sent)."""
+    line = _pass_line(run, directive)
+    family = directive.removesuffix("_pass")
+    store = cache.plan(run, family)
+    if family == "proxy":
+        sending: Sending | int = proxy.build(run, line, store is not None)
+    elif family == "grpc":
+        sending = grpc.build(run, line)
+    elif family == "memcached":
+        sending = gateway.build_memcached(run, line)
+    else:
+        sending = gateway.build(run, line, family, store is not None)
+    if isinstance(sending, int):
+        return sending
+    if run.is_main:
+        run.body = Body(run.body.length, run.body.chunked, True)
+    answer = _ask(run, sending, family)
+    role = run.role if run.role != "main" else ("fallback" if run.shared.fallback else "main")
+    run.shared.exchanges.append(
+        Exchange(
+            role,
+            sending.upstream,
+            sending.servers,
+            sending.protocol,
+            sending.method,
+            sending.uri,
+            sending.body,
+            tuple(sending.headers),
+            tuple(sending.lost),
+            line.place,
+            sending.tls,
+            answer.status if answer is not None else None,
+            tuple(sending.shadowed),
+        )
+    )
+    run.step(line, f"sent to {sending.upstream}")
+    if run.is_main:
+        content.after_main_exchange(run)
+        run.shared.fallback = True
+    if answer is None:
+        run.step(line, "the upstream cannot be reached: 502")
+        return 502
+    if store is not None and run.is_main:
+        run.shared.cache = cache.decide(run, family, store, answer)
+    return _take(run, line, family, answer)
+
+
+def _pass_line(run: Run, directive: str) -> Directive:
+    """The line of the handler; an if or limit_except block without one shares the location's."""
+    level: Level | None = run.handler
+    while level is not None and directive not in level.own:
+        level = level.outer
+    assert level is not None
+    return level.own[directive][-1]
+
+
+# --- the answer
+
+
+def _ask(run: Run, sending: Sending, family: str) -> Response | None:
+    """What the upstream answers; a status is made up only where something here depends on it."""
+    answers = [Answer("answers", f"{sending.upstream} answers", Response())]
+    if run.level.flag(f"{family}_intercept_errors", False):
+        for code in _intercepted(run.level.lines("error_page")):
+            answers.append(Answer(str(code), f"{sending.upstream} answers {code}", Response(code)))
+    number = sum(1 for exchange in run.shared.exchanges if exchange.role == run.role)
+    question = Question("exchange", sending.upstream, f"{run.role}:{number}")
+    answer = run.ask(question, answers, sending.line.place)
+    return answer.value if isinstance(answer.value, Response) else None
+
+
+def _intercepted(lines: Sequence[Directive]) -> list[int]:
+    codes: dict[int, None] = {}
+    for line in lines:
+        for word in line.args[:-1]:
+            if word.isdigit() and int(word) >= 300:
+                codes[int(word)] = None
+    return list(codes)
+
+
+def _take(run: Run, line: Directive, family: str, answer: Response) -> int:
+    """Intercepted errors, X-Accel-Redirect, and the headers that pass (ngx_http_upstream_process_headers)."""
+    from auditor.servers.nginx import phases
+
+    known = answer.headers if answer.status is not None else None
+    status = answer.status
+    if known is not None and family in ("fastcgi", "uwsgi", "scgi"):
+        status = _cgi_status(status, known)
+    run.answer = Answered(status, known, run.role)
+    if status is not None and status >= 300 and run.level.flag(f"{family}_intercept_errors", False):
+        page = response.find_error_page(run.level.lines("error_page"), status)
+        if page is not None:
+            run.step(page[0], f"the upstream's {status} is intercepted")
+            if status == 401:
+                _keep_challenges(run, known or ())
+            return status
+    if known is None:
+        response.send(run, status, "proxied")
+        return 0
+    redirect = next((value for name, value in known if name.lower() == "x-accel-redirect"), None)
+    ignored = {word.lower() for each in run.level.lines(f"{family}_ignore_headers") for word in each.args}
+    if redirect is not None and "x-accel-redirect" not in ignored and family != "memcached" and run.is_main:
+        return _accelerate(run, line, redirect, known, phases)
+    _pass_headers(run, line, family, known)
+    response.send(run, status, "proxied")
+    return 0
+
+
+def _cgi_status(status: int | None, headers: Sequence[tuple[str, str]]) -> int | None:
+    return status
+
+
+def _keep_challenges(run: Run, headers: Sequence[tuple[str, str]]) -> None:
+    """An intercepted 401 keeps the challenge: before 1.23.0 the first line only (NGX-404)."""
+    values = [value for name, value in headers if name.lower() == "www-authenticate"]
+    for value in values if run.newer(1, 23) else values[:1]:
+        source = answer_header("main", "WWW-Authenticate")
+        run.out.append(OutHeader("WWW-Authenticate", Value((Segment(source, value),)), (), True))
+
+
+def _accelerate(run: Run, line: Directive, target: str, headers: Sequence[tuple[str, str]], phases) -> int:  # type: ignore[no-untyped-def]
+    """X-Accel-Redirect: another location of this server answers (NGX-603)."""
+    from auditor.servers.nginx.uri import BadTarget, parse_target, split_args
+
+    for name, value in headers:
+        if name.lower() in ("set-cookie", "cache-control"):
+            source = answer_header("main", name)
+            run.out.append(OutHeader(name, Value((Segment(source, value),)), (), True))
+    run.step(line, f"X-Accel-Redirect: {target} answers")
+    if target.startswith("@"):
+        phases.named_location(run, target, line)
+        return response.DONE
+    try:
+        path = parse_target(target).path if "%" in target.split("?")[0] or "/." in target else split_args(target)[0]
+    except BadTarget:
+        return 404
+    if run.method != "HEAD":
+        run.method = "GET"
+    phases.internal_redirect(run, path, split_args(target)[1])
+    return response.DONE
+
+
+def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tuple[str, str]]) -> None:
+    hidden = dict.fromkeys(_HIDDEN)
+    lines: dict[str, Directive] = {}
+    for each in run.level.lines(f"{family}_hide_header"):
+        if each.args:
+            hidden[each.args[0].lower()] = None
+            lines[each.args[0].lower()] = each
+    for each in run.level.lines(f"{family}_pass_header"):
+        if each.args:
+            hidden.pop(each.args[0].lower(), None)
+    for name, value in headers:
+        low = name.lower()
+        if not watched(name):
+            continue
+        if low in hidden:
+            run.step(lines.get(low), f"{name} of the upstream's answer is hidden")
+            continue
+        source = Value((Segment(answer_header("main", name), value),))
+        if low == "location" and family == "proxy":
+            _location(run, line, name, source)
+        elif low == "set-cookie" and family == "proxy":
+            run.out.append(OutHeader(name, proxy.rewrite_cookie(run, source), (), True))
+        else:
+            run.out.append(OutHeader(name, source, (), True))
+
+
+def _location(run: Run, line: Directive, name: str, value: Value) -> None:
+    """proxy_redirect; an answer that none of its patterns touches goes on as it is, relative or not."""
+    rewritten = proxy.rewrite_location(run, line, value)
+    header = OutHeader(name, rewritten[0] if rewritten else value, rewritten[1] if rewritten else (), True)
+    run.out.append(header)
+    text = value.text or ""
+    if rewritten is not None or not text.startswith("/"):
+        run.location = header
+
+
+__all__ = ["by_default", "decides", "evaluate", "pass_on", "watched"]

@@ -1,0 +1,377 @@
+"""Variables and the templates that hold them (src/http/ngx_http_variables.c, ngx_http_script.c).
+
+A variable is worked out when it is first used and then kept for the whole request, subrequests included, except for
+those that nginx marks as not cacheable ($uri, $args and the like).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from auditor.http import split_port
+from auditor.servers.nginx import maps, paths
+from auditor.servers.nginx.run import Run, Unpredictable
+from auditor.values import (
+    ADDRESS,
+    CLIENT,
+    CONFIG,
+    EMPTY,
+    SERVER,
+    UNKNOWN,
+    USER,
+    Segment,
+    Value,
+    answer_header,
+    client_header,
+    literal,
+    unknown,
+)
+
+
+class Var(NamedTuple):
+    """A variable in a template; `name` is digits for a capture."""
+
+    name: str
+
+
+Template = tuple[str | Var, ...]
+
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([1-9])|([A-Za-z0-9_]+))")
+
+
+@lru_cache(maxsize=8192)
+def parse_template(text: str) -> Template:
+    """The text cut into literals and variables."""
+    if "$" not in text:
+        return (text,) if text else ()
+    parts: list[str | Var] = []
+    at = 0
+    for match in _VARIABLE.finditer(text):
+        if match.start() > at:
+            parts.append(text[at : match.start()])
+        parts.append(Var(match.group(1) or match.group(2) or match.group(3)))
+        at = match.end()
+    if at < len(text):
+        parts.append(text[at:])
+    return tuple(parts)
+
+
+def evaluate(run: Run, text: str) -> Value:
+    """The value of a template now."""
+    if "$" not in text:
+        return literal(text)
+    segments: list[Segment] = []
+    for part in parse_template(text):
+        if isinstance(part, Var):
+            segments.extend(variable(run, part.name).segments)
+        else:
+            segments.append(Segment(CONFIG, part))
+    return Value(tuple(segments))
+
+
+def text_of(run: Run, text: str, what: str) -> str:
+    """The text of a template. Raises Unpredictable where a part of it cannot be known."""
+    value = evaluate(run, text)
+    known = value.text
+    if known is None:
+        raise Unpredictable(f"{what} depends on what cannot be computed: {text}")
+    return known
+
+
+def variable(run: Run, name: str) -> Value:
+    """The value of a variable; one that nothing defines is unknown."""
+    if name.isdigit():
+        number = int(name)
+        return run.captures[number] if number < len(run.captures) else EMPTY
+    live = _LIVE.get(name)
+    if live is not None:
+        return live(run)
+    if name.startswith("arg_"):
+        return _argument(run, name[4:])
+    if name.startswith("upstream_"):
+        return _upstream(run, name)
+    kept = run.variables.get(name)
+    if kept is None:
+        value = _work_out(run, name)
+        if name in _VOLATILE or (name in run.shared.http.maps and maps.is_volatile(run.shared.http.maps[name])):
+            return value
+        run.variables[name] = kept = value
+    return kept
+
+
+def assign(run: Run, name: str, value: Value) -> None:
+    """What `set` and auth_request_set do."""
+    if name == "args":
+        known = value.text
+        if known is None:
+            raise Unpredictable("$args is set to what cannot be computed")
+        run.args = known
+        run.valid_unparsed = False
+    else:
+        run.variables[name] = value
+
+
+def _work_out(run: Run, name: str) -> Value:
+    make = _PLAIN.get(name)
+    if make is not None:
+        return make(run)
+    if name in run.shared.http.maps:
+        return maps.value(run, run.shared.http.maps[name], evaluate)
+    if name.startswith("http_"):
+        return request_header(run, name[5:])
+    if name.startswith("cookie_"):
+        return _cookie(run, name[7:])
+    if name.startswith("sent_http_"):
+        return _sent(run, name[10:])
+    if name.startswith("jwt_"):
+        return unknown(USER)
+    if name.startswith("ssl_"):
+        return EMPTY if not run.shared.request.tls else unknown(SERVER)
+    if name in assigned_names(run):
+        return EMPTY  # a variable that `set` or a named group may fill and has not filled yet
+    return unknown(UNKNOWN)
+
+
+def assigned_names(run: Run) -> frozenset[str]:
+    """The names that `set`, auth_request_set or a named group define anywhere in the configuration."""
+    return run.shared.http.memo("assigned names", _assigned_names)  # type: ignore[return-value]
+
+
+_GROUP_NAME = re.compile(r"\(\?P?[<']([A-Za-z_]\w*)[>']")
+
+
+def _assigned_names(http: object) -> frozenset[str]:
+    names: set[str] = set()
+    for top in http.block:  # type: ignore[attr-defined]
+        for line in top.walk():
+            if line.name in ("set", "auth_request_set", "set_by_lua_block", "auth_jwt_claim_set") and line.args:
+                names.add(line.args[0].lstrip("$"))
+            elif line.name in ("location", "server_name", "if", "rewrite", "map") or line.name.startswith("~"):
+                for arg in (line.name, *line.args):
+                    if "(?" in arg:
+                        names.update(_GROUP_NAME.findall(arg))
+    return frozenset(names)
+
+
+# --- the request's headers
+
+
+def request_header(run: Run, name: str) -> Value:
+    """$http_NAME: the client's lines whose name reads `name` with "-" as "_".
+
+    Before 1.23.0 only the first line counts, but for Cookie and X-Forwarded-For; since then all are joined.
+    """
+    found = [(key, text) for key, text in run.headers if key.lower().replace("-", "_") == name]
+    if not found:
+        return EMPTY
+    if name == "host" or (not run.newer(1, 23) and name not in ("cookie", "x_forwarded_for")):
+        found = found[:1]
+    separator = "; " if name == "cookie" else ", "
+    segments: list[Segment] = []
+    for key, text in found:
+        if segments:
+            segments.append(Segment(SERVER, separator))
+        segments.append(Segment(client_header(key), text))
+    return Value(tuple(segment for segment in segments if segment.text != ""))
+
+
+def _cookie(run: Run, name: str) -> Value:
+    """$cookie_NAME (ngx_http_parse_multi_header_lines)."""
+    low = name.lower()
+    for key, line in run.headers:
+        if key.lower() != "cookie":
+            continue
+        at = 0
+        while at < len(line):
+            if line[at : at + len(low)].lower() == low:
+                rest = line[at + len(low) :].lstrip(" ")
+                if rest.startswith("="):
+                    value = rest[1:].lstrip(" ").partition(";")[0]
+                    return literal(value, client_header(key))
+            while at < len(line):
+                at += 1
+                if line[at - 1] in ";,":
+                    break
+            while at < len(line) and line[at] == " ":
+                at += 1
+    return EMPTY
+
+
+def _argument(run: Run, name: str) -> Value:
+    """$arg_NAME (ngx_http_arg): the first `name=` at the start or behind "&", case ignored."""
+    low = name.lower() + "="
+    for piece in run.args.split("&"):
+        if piece[: len(low)].lower() == low:
+            return literal(piece[len(low) :], CLIENT)
+    return EMPTY
+
+
+def _sent(run: Run, name: str) -> Value:
+    for header in run.out:
+        if header.name.lower().replace("-", "_") == name:
+            return header.value
+    return EMPTY if run.answer is None else unknown(answer_header("main", name))
+
+
+def _upstream(run: Run, name: str) -> Value:
+    answer = run.answer
+    if name.startswith("upstream_http_"):
+        wanted = name[14:]
+        if answer is None:
+            return EMPTY
+        if answer.headers is None:
+            return unknown(answer_header(answer.role, wanted))
+        values = [text for key, text in answer.headers if key.lower().replace("-", "_") == wanted]
+        if not run.newer(1, 23):
+            values = values[:1]
+        return literal(", ".join(values), answer_header(answer.role, wanted))
+    if name.startswith("upstream_cookie_"):
+        return EMPTY if answer is None else unknown(answer_header(answer.role, "set_cookie"))
+    if name == "upstream_status":
+        if answer is None:
+            return EMPTY
+        return unknown(SERVER) if answer.status is None else literal(str(answer.status), SERVER)
+    return EMPTY if answer is None else unknown(SERVER)
+
+
+# --- the rest
+
+
+def _host(run: Run) -> Value:
+    if run.host:
+        return literal(run.host, client_header("Host"))
+    return literal(run.server.server_name, SERVER)
+
+
+def remote_user(run: Run) -> Value:
+    """$remote_user: the name in the client's Basic credentials, whether or not a gate has checked them."""
+    from auditor.passwords import decode_basic
+
+    header = run.header("authorization")
+    credentials = decode_basic(header) if header is not None else None
+    if credentials is None:
+        return EMPTY
+    checked = "auth_basic" in run.main.gated
+    return literal(credentials[0], USER if checked else client_header("Authorization"))
+
+
+def client_address(run: Run) -> Value:
+    address = run.shared.client_address
+    return Value((Segment(ADDRESS, address),))
+
+
+def _forwarded_for(run: Run) -> Value:
+    given = request_header(run, "x_forwarded_for")
+    address = client_address(run)
+    if not any(key.lower() == "x-forwarded-for" for key, _ in run.headers):
+        return address
+    return Value((*given.segments, Segment(SERVER, ", "), *address.segments))
+
+
+def _content_length(run: Run) -> Value:
+    text = run.header("content-length")
+    if text is not None:
+        return literal(text, client_header("Content-Length"))
+    if run.body.chunked and run.body.length >= 0:
+        return unknown(CLIENT)
+    return EMPTY
+
+
+def _listener_port(run: Run) -> Value:
+    return literal(str(run.shared.request.port), SERVER)
+
+
+def _server_address(run: Run) -> Value:
+    address = run.shared.listener.listen.address
+    return unknown(SERVER) if address == "*" else literal(address, SERVER)
+
+
+def _request_line(run: Run) -> Value:
+    request = run.shared.request
+    return literal(f"{request.method} {request.target} HTTP/{request.http_version}", CLIENT)
+
+
+def _host_header_port(run: Run) -> Value:
+    _, port = split_port(run.header("host") or "")
+    return literal(port or "", client_header("Host"))
+
+
+_UNKNOWN = unknown(SERVER)
+
+# Worked out at each use: they change with the request's way.
+_LIVE: dict[str, Callable[[Run], Value]] = {
+    "uri": lambda run: literal(run.uri, CLIENT),
+    "document_uri": lambda run: literal(run.uri, CLIENT),
+    "args": lambda run: literal(run.args, CLIENT),
+    "query_string": lambda run: literal(run.args, CLIENT),
+    "is_args": lambda run: literal("?" if run.args else ""),
+    "document_root": lambda run: paths.document_root(run, evaluate),
+    "realpath_root": lambda run: paths.document_root(run, evaluate),
+    "request_filename": lambda run: literal(paths.filename(run, evaluate), CLIENT),
+    "fastcgi_script_name": lambda run: literal(paths.script_name(run, evaluate)[0], CLIENT),
+    "fastcgi_path_info": lambda run: literal(paths.script_name(run, evaluate)[1], CLIENT),
+    "proxy_host": lambda run: literal(run.proxy_host[0]) if run.proxy_host else EMPTY,
+    "proxy_port": lambda run: literal(run.proxy_host[1]) if run.proxy_host else EMPTY,
+    "status": lambda run: _UNKNOWN,
+    "request_completion": lambda run: EMPTY,
+}
+
+_VOLATILE = {"request_time", "msec", "time_iso8601", "request_length"}
+
+# Worked out once.
+_PLAIN: dict[str, Callable[[Run], Value]] = {
+    "request_uri": lambda run: literal(run.unparsed, CLIENT),
+    "request_method": lambda run: literal(run.main.method, CLIENT),
+    "request": _request_line,
+    "scheme": lambda run: literal(run.shared.request.scheme, SERVER),
+    "https": lambda run: literal("on" if run.shared.request.tls else "", SERVER),
+    "host": _host,
+    "server_name": lambda run: literal(run.server.server_name, CONFIG),
+    "server_port": _listener_port,
+    "request_port": _host_header_port,
+    "server_addr": _server_address,
+    "server_protocol": lambda run: literal(f"HTTP/{run.shared.request.http_version}", CLIENT),
+    "remote_addr": client_address,
+    "binary_remote_addr": lambda run: unknown(ADDRESS),
+    "realip_remote_addr": lambda run: run.main.scratch.get("realip_remote_addr") or client_address(run),
+    "realip_remote_port": lambda run: unknown(SERVER),
+    "remote_port": lambda run: unknown(SERVER),
+    "remote_user": remote_user,
+    "proxy_add_x_forwarded_for": _forwarded_for,
+    "content_length": _content_length,
+    "content_type": lambda run: request_header(run, "content_type"),
+    "nginx_version": lambda run: literal(".".join(map(str, run.shared.options.version)), SERVER),
+    "limit_rate": lambda run: literal("0", SERVER),
+    "proxy_protocol_addr": lambda run: unknown(ADDRESS) if run.shared.listener.listen.proxy_protocol else EMPTY,
+    "proxy_protocol_port": lambda run: unknown(SERVER) if run.shared.listener.listen.proxy_protocol else EMPTY,
+    "http2": lambda run: EMPTY,
+    "http3": lambda run: EMPTY,
+    "gzip_ratio": lambda run: EMPTY,
+    "request_body_file": lambda run: EMPTY,
+    "pipe": lambda run: literal(".", SERVER),
+    "invalid_referer": lambda run: unknown(CLIENT),
+}
+for _name in (
+    "hostname",
+    "pid",
+    "connection",
+    "connection_requests",
+    "connection_time",
+    "request_id",
+    "request_time",
+    "request_length",
+    "request_body",
+    "msec",
+    "time_iso8601",
+    "time_local",
+    "bytes_sent",
+    "body_bytes_sent",
+    "tcpinfo_rtt",
+    "secure_link",
+    "secure_link_expires",
+    "nginx_pid",
+):
+    _PLAIN[_name] = lambda run: _UNKNOWN

@@ -1,0 +1,87 @@
+"""Comments that silence findings: `# audit: ignore[rule] reason` and `# audit: ignore-file[rule] reason`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from auditor import rules
+from auditor.findings import WARNING, Finding
+from auditor.server import Comment
+from auditor.source import Place
+
+_COMMENT = re.compile(r"audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)", re.DOTALL)
+
+
+def apply(findings: Sequence[Finding], comments: Iterable[Comment]) -> tuple[list[Finding], list[Finding], int]:
+    """The findings that stay, findings about the comments themselves, and the number of findings silenced.
+
+    A comment without a reason silences nothing: the reason is what the next reader needs.
+    """
+    kept = list(findings)
+    about: list[Finding] = []
+    seen = set()
+    for comment in comments:
+        if (comment.source.name, comment.line) in seen:  # the same file, read for several configurations
+            continue
+        seen.add((comment.source.name, comment.line))
+        match = _COMMENT.match(comment.text.strip())
+        if match is None:
+            about.append(_unused(comment, "This comment cannot be read, so it silences nothing.", _FORM))
+            continue
+        whole_file, names, reason = match.group(1) == "ignore-file", match.group(2), match.group(3).strip(" :-\t")
+        wanted = [name.strip() for name in names.split(",") if name.strip()]
+        if not reason:
+            about.append(_without_reason(comment, ", ".join(wanted)))
+            continue
+        for name in wanted:
+            rest = [finding for finding in kept if not _covers(comment, whole_file, name, finding)]
+            if len(rest) == len(kept):
+                about.append(_unused(comment, *_why_unused(name)))
+            kept = rest
+        if not wanted:
+            about.append(_unused(comment, "This comment names no rule, so it silences nothing.", _FORM))
+    return kept, about, len(findings) - len(kept)
+
+
+def _covers(comment: Comment, whole_file: bool, name: str, finding: Finding) -> bool:
+    place = finding.place
+    if finding.rule != name:
+        return False
+    # A finding inside an included file can be silenced where the file is included, too.
+    while True:
+        if place.file == comment.source.name and (whole_file or comment.first <= place.line <= comment.last):
+            return True
+        if place.via is None:
+            return False
+        place = place.via
+
+
+_FORM = "# audit: ignore[rule-name] the reason"
+
+
+def _why_unused(name: str) -> tuple[str, str]:
+    if name in rules.NAMES:
+        return f"Nothing is found here that ignore[{name}] would silence.", "Remove the comment."
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, rules.NAMES, 1)
+    return f"There is no rule {name!r}.", f"Did you mean {close[0]!r}?" if close else "`audit rules` lists the rules."
+
+
+def _place(comment: Comment) -> Place:
+    return Place(comment.source, comment.line)
+
+
+def _unused(comment: Comment, message: str, help: str) -> Finding:
+    return Finding("unused-suppression", WARNING, message, _place(comment), help=help)
+
+
+def _without_reason(comment: Comment, names: str) -> Finding:
+    return Finding(
+        "suppression-without-reason",
+        WARNING,
+        f"ignore[{names}] gives no reason, so it silences nothing.",
+        _place(comment),
+        help=f"# audit: ignore[{names}] why this is right here",
+    )

@@ -1,0 +1,220 @@
+"""Random configurations, asked of the predictor and of the real server alike.
+
+    python -m tests.differential --configs 300 --requests 35 --seed 1 --nginx system
+
+Each configuration is made of the seed and its own number, so `--seed 1 --only 17` plays number 17 again. A difference
+is printed with the smallest configuration that still shows it; `--keep DIR` writes it there as a case to replay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import traceback
+from collections import Counter
+from random import Random
+from typing import Any, NamedTuple
+
+from probes.runners import local
+from tests.differential.configs import Config
+from tests.differential.play import HUNG, Case, Line, Origins, contradictions, play, predictor
+from tests.differential.requests import Requests
+from tests.differential.shrink import Shrinker, kind
+from tests.differential.tree import Node, whole
+
+
+class Failure(NamedTuple):
+    """A difference, as small as it got."""
+
+    number: int
+    kind: str
+    found: list[str]
+    case: Case
+
+
+class Result(NamedTuple):
+    """What one configuration gave. `tally` counts requests, exchanges, unknown, several, hung and differing ones."""
+
+    number: int
+    refused: str
+    tally: Counter[str]
+    failures: list[Failure]
+
+
+class Options(NamedTuple):
+    """What a worker needs to know."""
+
+    program: local.Binary
+    seed: str
+    requests: int
+    shrink: bool
+    predict: bool
+
+
+def make(seed: str, number: int, program: local.Binary, count: int) -> tuple[list[Node], dict[str, str], list[Line]]:
+    """The nodes, the files and the requests of one random configuration."""
+    random = Random(f"{seed}/{number}")
+    config = Config(random, program.version, "headers-more" in program.build)
+    requests = Requests(random, config)
+    return config.nodes, dict(config.files), [requests.line() for _ in range(count)]
+
+
+def check(case: Case, options: Options, origins: Origins) -> list[str]:
+    """The differences of a case's only request; none where nginx refuses the configuration."""
+    try:
+        for played in play(case, options.program, origins, predictor):
+            return contradictions(played)
+    except (local.Refused, TimeoutError):
+        return []
+    except Exception as error:
+        return [_crash(error)]
+    return []
+
+
+def _crash(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"crash {type(error).__name__} in {os.path.basename(frame.filename)} {frame.name}: {error} (line {frame.lineno})"
+
+
+def run_one(options: Options, number: int, origins: Origins) -> Result:
+    nodes, files, lines = make(options.seed, number, options.program, options.requests)
+    case = Case(whole(nodes, files), files, lines)
+    tally: Counter[str] = Counter()
+    first: dict[str, tuple[Line, list[str]]] = {}
+    at = -1
+    try:
+        for played in play(case, options.program, origins, predictor if options.predict else lambda path, version: dict):
+            at = played.number
+            tally["requests"] += 1
+            tally["exchanges"] += len(played.seen.exchanges)
+            tally["hung"] += played.seen.reply is HUNG
+            if not options.predict:
+                continue
+            outcomes = played.predicted.get("outcomes", ())
+            tally["several"] += len(outcomes) > 1
+            tally["unknown"] += any(outcome["action"] == "unknown" for outcome in outcomes)
+            found = contradictions(played)
+            if found:
+                tally["differing"] += 1
+                first.setdefault(kind(found), (lines[at], found))
+    except local.Refused as refused:
+        return Result(number, str(refused), tally, [])
+    except Exception as error:
+        if at + 1 < len(lines):
+            first.setdefault("crash", (lines[at + 1], [_crash(error)]))
+        tally["differing"] += 1
+    failures = []
+    for name, (line, found) in list(first.items())[:2]:
+        small = case = Case(case.config, files, [line])
+        if options.shrink:
+            shrinker = Shrinker([node.copy() for node in nodes], line, lambda c: check(c, options, origins))
+            shrinker.run()
+            if shrinker.found:
+                small, found = shrinker.case(), shrinker.found
+            else:
+                found = [*found, "(not seen when the request is asked alone)"]
+        failures.append(Failure(number, name, found, small))
+    return Result(number, "", tally, failures)
+
+
+_worker: tuple[Options, Origins] | None = None
+
+
+def _begin(options: Options) -> None:
+    global _worker
+    _worker = (options, Origins())
+
+
+def _work(number: int) -> Result:
+    assert _worker is not None
+    return run_one(_worker[0], number, _worker[1])
+
+
+def show(failure: Failure, seed: str) -> str:
+    """The failure as text: the small configuration, the request and the difference."""
+    body = failure.case.config.split("scgi_temp_path tmp/scgi;\n", 1)[-1].rstrip().removesuffix("}").rstrip()
+    lines = [f"--- --seed {seed} --only {failure.number}: {failure.kind}", body]
+    for name, text in failure.case.files.items():
+        if name.startswith("snippets/"):
+            lines.append(f"    # {name}\n{text.rstrip()}")
+    line: dict[str, Any] = failure.case.lines[0]
+    lines += [f"    request: {line}", *(f"  ! {text}" for text in failure.found)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__.split("\n")[0])
+    parser.add_argument("--configs", type=int, default=100)
+    parser.add_argument("--requests", type=int, default=35, help="for each configuration")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--only", type=int, help="only the configuration of this number")
+    parser.add_argument("--nginx", default="system", help="wheel, system, or a path")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--keep", metavar="DIR", help="writes failing cases there")
+    parser.add_argument("--max-failures", type=int, default=20)
+    parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--no-predict", action="store_true", help="only play: for work on the generator")
+    parser.add_argument("--print", action="store_true", help="prints the configuration of --only and its requests")
+    parser.add_argument("--replay", metavar="STEM", help="plays the case STEM.conf and STEM.json")
+    args = parser.parse_args()
+    program = local.select(args.nginx)
+    if program is None:
+        parser.error(f"no nginx found as {args.nginx!r}")
+    options = Options(program, args.seed, args.requests, not args.no_shrink, not args.no_predict)
+    if args.replay:
+        return _replay(args.replay, options)
+    numbers = range(args.configs) if args.only is None else [args.only]
+    if args.print:
+        nodes, files, lines = make(args.seed, numbers[0], program, args.requests)
+        print(whole(nodes, files), *lines, sep="\n")
+    return _all(numbers, options, args)
+
+
+def _replay(stem: str, options: Options) -> int:
+    origins, bad = Origins(), 0
+    for played in play(Case.read(stem), options.program, origins, predictor):
+        found = contradictions(played)
+        bad += bool(found)
+        print(played.number, played.line["url"], played.seen.reply.status, *found, sep="\n  ! " if found else " ")
+    return 1 if bad else 0
+
+
+def _all(numbers: Any, options: Options, args: argparse.Namespace) -> int:
+    total: Counter[str] = Counter()
+    refusals: list[Result] = []
+    kinds: Counter[str] = Counter()
+    with multiprocessing.Pool(max(1, args.jobs), _begin, (options,)) as pool:
+        # In order, so that the same seed prints the same report whatever the number of jobs.
+        for result in pool.imap(_work, numbers):
+            total["configurations"] += 1
+            total += result.tally
+            if result.refused:
+                refusals.append(result)
+                continue
+            for failure in result.failures:
+                kinds[failure.kind] += 1
+                print(show(failure, options.seed), flush=True)
+                if args.keep:
+                    os.makedirs(args.keep, exist_ok=True)
+                    failure.case.write(os.path.join(args.keep, f"{options.seed}-{failure.number}-{kinds.total()}"))
+            if kinds.total() >= args.max_failures:
+                print(f"stopped after {kinds.total()} failures")
+                break
+    for result in refusals[:20] if args.no_predict else ():
+        print(f"refused {result.number}: {result.refused}")
+    asked = total["requests"] or 1
+    print(
+        f"nginx {options.program.version}, seed {options.seed}: {total['configurations']} configurations "
+        f"({len(refusals)} refused), {total['requests']} requests, {total['exchanges']} exchanges, "
+        f"unknown {total['unknown'] / asked:.1%}, several outcomes {total['several'] / asked:.1%}, "
+        f"hung {total['hung']}, differences {total['differing']}"
+    )
+    for name, count in kinds.most_common():
+        print(f"  {count} x {name}")
+    return 1 if total["differing"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""A case played against the real server and asked of the predictor: the two answers, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from probes.client import Reply, address_of, request_bytes, send
+from probes.compare import Observation, differences
+from probes.gateways import FastCGI, Scgi, Uwsgi
+from probes.http2 import Http2
+from probes.origin import Answer, Log, Origin
+from probes.runners.local import Binary, Server, fill, free_ports
+from tests.differential.words import PAGES, STOCK, USERS
+
+COMMON = {**PAGES, **STOCK, **USERS}
+PATIENCE = 2.0  # seconds; a server that waits for bytes which never come has no answer to compare
+HUNG = Reply(None, complete=False)
+
+Line = dict[str, Any]
+Predict = Callable[[Line], dict[str, Any]]
+
+
+class Case:
+    """A configuration text, the files beside it, and request lines; all with placeholders."""
+
+    def __init__(self, config: str, files: dict[str, str], lines: list[Line]) -> None:
+        self.config = config
+        self.files = files
+        self.lines = lines
+
+    @property
+    def ports(self) -> list[str]:
+        """The listening ports that the configuration names."""
+        return [name for name in ("P1", "P2", "P3", "P4") if f"@{name}@" in self.config + "".join(self.files.values())]
+
+    def write(self, stem: str) -> None:
+        """The case as STEM.conf and STEM.json, without the files that every case has."""
+        own = {name: text for name, text in self.files.items() if COMMON.get(name) != text}
+        with open(stem + ".conf", "w", encoding="latin-1") as file:
+            file.write(self.config)
+        with open(stem + ".json", "w", encoding="ascii") as file:
+            file.write(json.dumps({"files": own, "requests": self.lines}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, stem: str) -> Case:
+        """What `write` wrote."""
+        with open(stem + ".conf", encoding="latin-1") as file:
+            config = file.read()
+        with open(stem + ".json", encoding="ascii") as file:
+            rest = json.load(file)
+        return cls(config, {**COMMON, **rest.get("files", {})}, rest["requests"])
+
+
+class Origins:
+    """All the origins that a case can name, with one log."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        kinds: dict[str, type[Origin]] = {"FCGI": FastCGI, "UWSGI": Uwsgi, "SCGI": Scgi, "H2": Http2}
+        self.all = {name: kinds.get(name, Origin)(name, self.log) for name in ("A", "B", "AUTH", "FCGI", "UWSGI", "SCGI", "H2")}
+
+    def values(self) -> dict[str, object]:
+        return {name: origin.address for name, origin in self.all.items()}
+
+    def program(self, line: Line) -> None:
+        """Lets every origin answer what this (filled) line says that its upstreams answer."""
+        for origin in self.all.values():
+            chosen = line.get("upstream_response") or {}
+            for entry in line.get("upstream_responses") or ():
+                if entry["upstream"].rpartition("/")[2] == origin.address:
+                    chosen = entry
+            answer = Answer(chosen.get("status", 200), tuple((n, v) for n, v in chosen.get("headers", ())))
+            origin.answer = lambda _, answer=answer: answer  # type: ignore[misc]
+
+    def close(self) -> None:
+        for origin in self.all.values():
+            origin.close()
+
+
+class Played:
+    """One request of a case: the line as asked (filled in), what was predicted and what was observed."""
+
+    __slots__ = ("line", "number", "predicted", "seen")
+
+    def __init__(self, number: int, line: Line, predicted: dict[str, Any], seen: Observation) -> None:
+        self.number = number
+        self.line = line
+        self.predicted = predicted
+        self.seen = seen
+
+
+def play(
+    case: Case, program: Binary, origins: Origins, load: Callable[[str, str], Predict], fresh: bool | None = None
+) -> Iterator[Played]:
+    """Plays every line. A configuration that caches gets a new server for each request: what was stored is not asked.
+
+    Raises Refused where nginx refuses the configuration.
+    """
+    everything = case.config + "".join(case.files.values())
+    fresh = "proxy_cache " in everything if fresh is None else fresh
+    mirrors = "mirror " in everything
+    groups = [[entry] for entry in enumerate(case.lines)] if fresh else [list(enumerate(case.lines))]
+    for group in groups:
+        numbers = free_ports(len(case.ports))
+        values = {**origins.values(), **dict(zip(case.ports, numbers, strict=True))}
+        listens = [_somewhere(case, name, port) for name, port in zip(case.ports, numbers, strict=True)]
+        with Server(program, case.config, case.files, ("cache",), listens, values) as server:
+            values["DIR"] = server.folder
+            predict = load(server.config, program.version)
+            for number, raw in group:
+                line = json.loads(fill(json.dumps(raw), values))
+                yield Played(number, line, predict(line), observe(line, origins, mirrors))
+
+
+def _somewhere(case: Case, name: str, port: int) -> tuple[str, int]:
+    """An address at which that port is listened on."""
+    text = case.config + "".join(case.files.values())
+    for address in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+        if f"listen {address}:@{name}@" in text:
+            return address, port
+    return "127.0.0.1", port
+
+
+def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
+    """What this request does at the running server."""
+    origins.program(line)
+    origins.log.take()
+    try:
+        reply = send(address_of(line), request_bytes(line), line.get("client_ip", ""), PATIENCE)
+    except TimeoutError:
+        reply = HUNG
+    if mirrors:
+        origins.log.settle()
+    return Observation(reply, tuple(origins.log.take()))
+
+
+def predictor(path: str, version: str) -> Predict:
+    """Asks the product itself, through its library."""
+    from auditor.cli.trace import trace_line
+    from auditor.servers.nginx.site import load_file
+
+    site = load_file(path, version=version)
+    return lambda line: trace_line(site, line)
+
+
+def contradictions(played: Played) -> list[str]:
+    """What the comparison says; a request that hangs is no judge."""
+    if played.seen.reply is HUNG:
+        return []
+    return differences(played.predicted, played.seen)

@@ -1,0 +1,62 @@
+"""Each rule finds what it must, at the marked line, and stays silent where it must; none lacks a test or its documentation."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from auditor import rules
+from auditor.check import load_sites
+from auditor.findings import INFO, merge
+from auditor.settings import DEFAULT
+from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, proof
+
+# No request shows these: they are about files, comments, or what was not understood.
+TEXT_RULES = {"unanalysed", "unused-suppression", "suppression-without-reason"}
+HEADINGS = ["What it does", "Why it is bad", "Bad example", "Good example", "Measured on", "References"]
+
+
+@pytest.mark.parametrize("case", cases(good=False), ids=str)
+def test_is_reported(case: Case) -> None:
+    marked = {line for rule, line in expected(case.path) if rule == case.rule}
+    assert marked, "the configuration marks no line"
+    found = {finding.place.line for finding in findings(case.path) if finding.rule == case.rule}
+    assert found == marked
+
+
+@pytest.mark.parametrize("case", cases(good=True), ids=str)
+def test_is_silent(case: Case) -> None:
+    said = [f"{f.place.line}: {f.severity}[{f.rule}] {f.message}" for f in findings(case.path) if f.severity != INFO]
+    assert not said
+    assert not [finding for finding in findings(case.path) if finding.rule == case.rule]
+
+
+@pytest.mark.parametrize("name", rules.NAMES)
+def test_has_all_it_needs(name: str) -> None:
+    assert name in NAMES, f"no folder {HERE / name}"
+    assert [case for case in cases(good=False) if case.rule == name], "nothing that must be reported"
+    assert [case for case in cases(good=True) if case.rule == name], "nothing that must stay silent"
+    assert (proof(name) is not None) != (name in TEXT_RULES), "a proof, or a place among the rules that need none"
+
+
+@pytest.mark.parametrize("name", rules.NAMES)
+def test_documentation(name: str) -> None:
+    text = rules.documentation(name)
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    assert len(rules.summary(name)) <= 100
+    assert rules.summary(name).endswith(".")
+
+
+def test_no_folder_without_a_rule() -> None:
+    folders = {path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith("_")} - {"files"}
+    assert folders == set(rules.NAMES)
+
+
+@pytest.mark.parametrize("case", cases(good=False) + cases(good=True), ids=str)
+def test_screens_change_nothing(case: Case) -> None:
+    sites, errors, _ = load_sites([str(case.path)], OPTIONS)
+    assert not errors
+    for site in sites:
+        screened = merge(rules.judge(site, DEFAULT))
+        assert screened == merge(rules.judge(site, DEFAULT, screens=False))

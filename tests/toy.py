@@ -1,0 +1,173 @@
+"""A made-up server kind of a few lines. It keeps rules and reports free of what only nginx knows.
+
+A configuration is a list of lines. A route begins at the left margin and names its path; the indented lines belong to it:
+
+    route /a
+      gate door            asks for the password in the file called door
+      gate -               a gate without a file: it asks nobody
+      set Name value       a request header; `-` clears it, `user` is the name that the gate has checked
+      add Name value       a response header
+      answer 401           ends the request here, before the gate has its turn
+      to app               the upstream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor import server
+from auditor.http import Request, Response, make_request
+from auditor.server import Area, Comment, Note, Route, Suspect, UserFile
+from auditor.source import Place, SourceFile
+from auditor.trace import (
+    ADDED,
+    DECIDES,
+    FORWARDED,
+    REPLACED,
+    Because,
+    Exchange,
+    Gate,
+    LostHeader,
+    Outcome,
+    Outcomes,
+    ResponseHeader,
+    SentHeader,
+    Step,
+)
+from auditor.values import CONFIG, USER, Value, client_header, literal
+from auditor.world import Answer, Path, Question, Unknowns, World, walk
+
+TRAITS = frozenset({server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE})
+
+
+class ToySite:
+    """Fulfils auditor.server.Site."""
+
+    kind = "toy"
+
+    def __init__(self, text: str, name: str = "toy.conf", leave_out: int = 0) -> None:
+        self.source = SourceFile(name, text)
+        self.blocks: list[tuple[str, Place, list[tuple[list[str], Place]]]] = []
+        self.remarks: list[Comment] = []
+        for number, raw in enumerate(text.split("\n"), 1):
+            line, _, comment = raw.partition("#")
+            if comment.strip().startswith("audit:"):
+                at = number if line.strip() else number + 1
+                self.remarks.append(Comment(self.source, number, comment.strip(), at, at))
+            words = line.split()
+            if not words or number == leave_out:
+                continue
+            place = Place(self.source, number)
+            if words[0] == "route":
+                self.blocks.append((words[1], place, []))
+            else:
+                self.blocks[-1][2].append((words, place))
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        return [self.source]
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        return []
+
+    def comments(self) -> Sequence[Comment]:
+        return self.remarks
+
+    def user_files(self) -> Sequence[UserFile]:
+        return [
+            UserFile(words[1], words[1], place, state="missing" if words[1] == "gone" else None)
+            for _, _, lines in self.blocks
+            for words, place in lines
+            if words[0] == "gate"
+        ]
+
+    def areas(self) -> Sequence[Area]:
+        return [
+            Area("toy", "toy.example", path, False, block, place, "auth_basic")
+            for path, block, lines in self.blocks
+            for words, place in lines
+            if words[0] == "gate"
+        ]
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route(make_request(f"http://toy.example{path}"), "toy", path, block, TRAITS) for path, block, _ in self.blocks
+        ]
+
+    def suspects(self) -> Sequence[Suspect]:
+        return [
+            Suspect(place, "set", words[1], "it sets the header to what it is anyway")
+            for _, _, lines in self.blocks
+            for words, place in lines
+            if words[0] == "set"
+        ]
+
+    def without(self, line: Place) -> ToySite:
+        return ToySite(self.source.text, self.source.name, line.line)
+
+    def trace(self, request: Request, world: World | None = None) -> Outcomes:
+        found = walk(lambda path: self._run(request, path), world or Unknowns())
+        return tuple(outcome._replace(when=when) for outcome, when in found or ())
+
+    def _run(self, request: Request, path: Path) -> Outcome:
+        fitting = [block for block in self.blocks if request.path.startswith(block[0])]
+        if not fitting:
+            return Outcome((), "answered", 404)
+        _, block, lines = max(fitting, key=lambda item: len(item[0]))
+        blank = Outcome((), "answered", None, steps=(Step(block, "route", "chosen"),), handler=block, server="toy")
+        added = tuple(
+            ResponseHeader(words[1], literal(" ".join(words[2:])), (Because(DECIDES, place),))
+            for words, place in lines
+            if words[0] == "add"
+        )
+        gates: list[Gate] = []
+        user = Value()
+        for words, place in sorted(lines, key=lambda item: item[0][0] != "answer"):
+            because = (Because(DECIDES, place),)
+            if words[0] == "answer":
+                steps = (*blank.steps, Step(place, " ".join(words), "answers"))
+                return blank._replace(status=int(words[1]), response_headers=added, steps=steps)
+            if words[0] == "gate" and words[1] == "-":
+                gates.append(Gate("auth_basic", "Basic", None, "skipped", because, "no-user-file"))
+            elif words[0] == "gate":
+                given = dict(request.headers).get("Authorization", "")
+                accepted = [Answer("accepted", "the password is right"), Answer("refused", "the password is wrong")]
+                if given.startswith("Basic ") and path.ask(Question("credentials", words[1], given), accepted).name == "accepted":
+                    gates.append(Gate("auth_basic", "Basic", words[1], "passed", because))
+                    user = literal("audit", USER)
+                else:
+                    challenge = ResponseHeader("WWW-Authenticate", literal(f"Basic {words[1]}"), because)
+                    gates.append(Gate("auth_basic", "Basic", words[1], "refused", because))
+                    return blank._replace(status=401, gates=tuple(gates), response_headers=(challenge,))
+        for words, place in lines:
+            if words[0] == "to":
+                exchange = self._exchange(request, words[1], place, lines, user)
+                answer = path.ask(Question("exchange", words[1], "main:0"), [Answer("?", "", Response())]).value
+                return blank._replace(
+                    action="proxied", status=answer.status, exchanges=(exchange,), gates=tuple(gates), response_headers=added
+                )
+        return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added)
+
+    def _exchange(
+        self, request: Request, upstream: str, place: Place, lines: list[tuple[list[str], Place]], user: Value
+    ) -> Exchange:
+        sent: dict[str, SentHeader] = {}
+        lost = []
+        for name, text in request.headers:
+            sent[name.lower()] = SentHeader(name, literal(text, client_header(name)), "yes", FORWARDED, ())
+        for words, line in lines:
+            if words[0] != "set":
+                continue
+            because = (Because(DECIDES, line),)
+            name = words[1]
+            before = sent.pop(name.lower(), None)
+            value = {"-": Value(), "user": user}.get(words[2], literal(words[2], CONFIG))
+            if value.present == "no" and before is not None:
+                lost.append(LostHeader(name, because))
+            elif value.present != "no":
+                sent[name.lower()] = SentHeader(name, value, "yes", REPLACED if before else ADDED, because)
+        return Exchange(
+            "main", upstream, (f"{upstream}:80",), "HTTP/1.1", request.method, request.target, "none",
+            tuple(sent.values()), tuple(lost), place,
+        )  # fmt: skip
