@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from auditor import rules, settings, suppressions
 from auditor.findings import SEVERITIES, Finding, merge
 from auditor.server import Comment, Note, Site
 from auditor.source import InputError
-
-if TYPE_CHECKING:
-    import argparse
 
 # The module of each server kind; it has load(entry, options) -> Site.
 LOADERS = {"nginx": "auditor.servers.nginx.site"}
@@ -27,11 +24,6 @@ class Options(NamedTuple):
     roots: tuple[tuple[str, str], ...] = ()
     version: str | None = None
     stdin_name: str = "-"
-
-    @classmethod
-    def of(cls, args: argparse.Namespace, roots: tuple[tuple[str, str], ...]) -> Options:
-        """From the options of auditor.cli.inputs."""
-        return cls(args.kind, roots, args.nginx_version, args.stdin_filename)
 
 
 class Report(NamedTuple):

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from auditor.files import MAX_TREE, Files, has_magic, is_main, walk_tree
+from auditor.files import MAX_TREE, Files, is_main
+from auditor.globs import has_magic, walk_tree
 from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
@@ -125,47 +126,45 @@ def repository(folder: str) -> str | None:
 
 
 # What names and lines tell. In a folder, only what no other program's files hold makes a file a configuration of nginx;
-# a file that is named itself, or stands in a folder of parts, needs less.
-_NGINX_NAME = re.compile(r"(nginx|tengine|openresty)[\w.-]*$|.*\.(nginx|vhost|nginxconf)$", re.IGNORECASE)
-_CONF_NAME = re.compile(r".*\.(conf|inc|dump|j2|jinja2?|erb|tmpl|tpl|template|ctmpl|gotmpl)$", re.IGNORECASE)
-_PART_FOLDER = re.compile(r"(sites-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$")
-_APACHE_NAME = re.compile(r"(\.htaccess|httpd|apache2?)[\w.-]*$")
-_APACHE = re.compile(
-    r"^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
-    r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthType|Require|Header)[ \t][^\n;{]+$)",
-    re.MULTILINE,
+# a file that is named itself, or stands in a folder of parts, needs less. Patterns are compiled where they are first
+# used (by re's own cache): most runs need few of them, and each costs start-up time.
+_NGINX_NAME = r"(?i)(nginx|tengine|openresty)[\w.-]*$|.*\.(nginx|vhost|nginxconf)$"
+_CONF_NAME = r"(?i).*\.(conf|inc|dump|j2|jinja2?|erb|tmpl|tpl|template|ctmpl|gotmpl)$"
+_PART_FOLDER = r"(sites-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$"
+_APACHE_NAME = r"(\.htaccess|httpd|apache2?)[\w.-]*$"
+_APACHE = (
+    r"(?m)^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
+    r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthType|Require|Header)[ \t][^\n;{]+$)"
 )
-_NGINX = re.compile(
-    r"^[ \t]*((proxy|fastcgi|uwsgi|scgi|grpc|auth_(basic|request|jwt))_\w+\s[^\n]*;|auth_(basic|request)\s[^\n]*;"
+_NGINX = (
+    r"(?m)^[ \t]*((proxy|fastcgi|uwsgi|scgi|grpc|auth_(basic|request|jwt))_\w+\s[^\n]*;|auth_(basic|request)\s[^\n]*;"
     r"|(server_name|try_files|add_header|worker_connections|ssl_certificate|satisfy|limit_req)\s[^\n]*;"
-    r"|location\s[^\n{;]+\{|listen\s+[\w.:\[\]*${}/-]+[^\n;]*;)",
-    re.MULTILINE,
+    r"|location\s[^\n{;]+\{|listen\s+[\w.:\[\]*${}/-][^\n;]*;)"
 )
-_NGINX_PERHAPS = re.compile(
-    r"^[ \t]*([a-z_]+(\s[^\n]*)?;|(http|events|server|upstream\s+\S+|map\s[^\n{]+)\s*\{)", re.MULTILINE
-)
+_NGINX_PERHAPS = r"(?m)^[ \t]*([a-z_]+(\s[^\n]*)?;|(http|events|server|upstream\s+\S+|map\s[^\n{]+)\s*\{)"
 
 
 def kind_of(source: SourceFile, named: bool = True) -> str | None:
     """The kind of server that the file configures, told from name and content: "nginx", "apache" or None."""
     path = source.path or source.name
     name = posixpath.basename(path)
-    if _APACHE_NAME.match(name):
+    if re.match(_APACHE_NAME, name):
         return "apache"
-    if _NGINX.search(source.text):
+    if re.search(_NGINX, source.text):
         return "nginx"
-    if _APACHE.search(source.text):
+    if re.search(_APACHE, source.text):
         return "apache"
-    likely = _NGINX_NAME.match(name) or _PART_FOLDER.match(posixpath.basename(posixpath.dirname(os.path.abspath(path))))
-    if (likely or named) and _NGINX_PERHAPS.search(source.text):
+    parent = posixpath.basename(posixpath.dirname(os.path.abspath(path)))
+    likely = re.match(_NGINX_NAME, name) or re.match(_PART_FOLDER, parent)
+    if (likely or named) and re.search(_NGINX_PERHAPS, source.text):
         return "nginx"
     return None
 
 
 _CONTEXTS = (
-    ("main", re.compile(r"^[ \t]*(http|events|stream|mail)\s*\{", re.MULTILINE)),
-    ("http", re.compile(r"^[ \t]*((server|(upstream|map|geo)\s[^\n{;]*)\s*\{|\w+_zone\s)", re.MULTILINE)),
-    ("server", re.compile(r"^[ \t]*(location\s[^\n{;]*\{|(server_name|listen|ssl_certificate)\s)", re.MULTILINE)),
+    ("main", r"(?m)^[ \t]*(http|events|stream|mail)\s*\{"),
+    ("http", r"(?m)^[ \t]*((server|(upstream|map|geo)\s[^\n{;]*)\s*\{|\w+_zone\s)"),
+    ("server", r"(?m)^[ \t]*(location\s[^\n{;]*\{|(server_name|listen|ssl_certificate)\s)"),
 )
 
 
@@ -173,7 +172,7 @@ def context_of(text: str) -> str:
     """The block that a text is meant for: "main", "http", "server" or "location"; told by the outermost block or
     directive that it holds."""
     for context, pattern in _CONTEXTS:
-        if pattern.search(text):
+        if re.search(pattern, text):
             return context
     return "location"
 
@@ -185,7 +184,7 @@ def _in_folder(folder: str) -> Iterator[_Candidate]:
         name = os.path.basename(path)
         parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
         names = (_CONF_NAME, _NGINX_NAME, _APACHE_NAME)
-        if not _PART_FOLDER.match(parent) and not any(pattern.match(name) for pattern in names):
+        if not re.match(_PART_FOLDER, parent) and not any(re.match(pattern, name) for pattern in names):
             continue
         try:
             if os.path.getsize(path) > MAX_CANDIDATE:
@@ -212,7 +211,7 @@ def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
     return [main for main in mains if real in included_paths(main.source, options.roots, top)]
 
 
-_INCLUDE = re.compile(r"""(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;""", re.MULTILINE)
+_INCLUDE = r"""(?m)(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;"""
 
 
 def _without_included(candidates: Sequence[_Candidate], options: Reading) -> list[_Candidate]:
@@ -242,7 +241,7 @@ def included_paths(source: SourceFile, roots: Sequence[tuple[str, str]], top: st
     found: set[str] = set()
     todo = [source]
     while todo:
-        for match in _INCLUDE.finditer(todo.pop().text):
+        for match in re.finditer(_INCLUDE, todo.pop().text):
             path = match[1].strip("\"'")
             for one in (files.glob(path) or []) if has_magic(path) else [path]:
                 local = files.local(one)

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 
+from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local, walk_tree
 from auditor.mounts import find_mounts
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source
@@ -32,7 +33,6 @@ PART_FOLDERS = frozenset(
         *("common", "include", "includes"),
     )
 )
-SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
 MAX_TREE = 20_000  # files that are looked at for one with the same ending
 
 _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
@@ -44,7 +44,7 @@ def is_main(text: str) -> bool:
 
 
 class Files:
-    """The files of one configuration, by their paths on the deployed machine.
+    """The files of one configuration, by their paths on the deployed machine, which are latin-1 readings of bytes.
 
     `conf_dir` is the main file's folder there, `notes` what had to be inferred. A path is looked for in this order:
     `roots` (pairs of a path there and a folder here, longest first); the mounts and copies that Compose files and
@@ -64,12 +64,15 @@ class Files:
         self._cache: dict[str, SourceFile] = {}
         self._dump = {source.name: source for source in dump}
         self._relative_names = not entry.name.startswith("/")
-        self._roots = sorted(((_clean(a), os.path.abspath(b)) for a, b in roots), key=lambda pair: -len(pair[0]))
+        pairs = [(to_config(_clean(there)), os.path.abspath(here)) for there, here in roots]
+        self._roots = sorted(pairs, key=lambda pair: -len(pair[0]))
         self._mounts: list[tuple[str, str]] = []
         self._bases: list[str] = []
         self._tree: str | None = None
         self._endings: dict[str, list[str]] | None = None
         self.own = False
+        # Whether the configuration itself names the folder in which it lies, so that this machine is the one it is for.
+        self._in_place = False
         # Whether conf_dir rests on the entry's own content and place, so that a missing relative include is an error.
         self.certain = True
         if self._dump:
@@ -83,6 +86,7 @@ class Files:
         folder = os.path.dirname(path)
         self._cache[path] = entry
         self._tree = os.path.abspath(tree) if tree else folder
+        self._in_place = _names_place(entry.text, folder)
         main = is_main(entry.text)
         self.certain = main
         deployed = self._deployed(path, main)
@@ -97,16 +101,18 @@ class Files:
         """Where the entry lies on the deployed machine, if that can be told."""
         for there, here in self._roots:
             if _below(path, here):
-                return there + path[len(here) :]
+                return there.rstrip("/") + to_config(path[len(here.rstrip("/")) :])
         if any(_below(path, place) for place in OWN_PLACES):
             self.own = True
-            return path
+            return to_config(path)
+        if self._in_place:
+            return to_config(path)
         groups = find_mounts(os.path.dirname(path), self._tree or "/")
         for group in groups:
             for there, here in group:
                 if _below(path, here) or path == here:
                     self._mounts = sorted(group, key=lambda pair: -len(pair[0]))
-                    return there + path[len(here) :]
+                    return there + to_config(path[len(here) :])
         # No line names the entry: what all the others say without contradiction may still help.
         targets: dict[str, set[str]] = {}
         for group in groups:
@@ -150,7 +156,7 @@ class Files:
                 if why and path.startswith("/"):
                     self._say(why)
                 return found
-        if guess and not self.own:
+        if guess and not self.own and not self._in_place:
             here_or_none = self._same_ending(there)
             if here_or_none is not None:
                 self._say(f"{there} is taken to be {self._name(here_or_none)}, which ends alike")
@@ -171,19 +177,19 @@ class Files:
         """Places here, whether what is missing there is missing on the deployed machine, and what is inferred."""
         for prefix, here in self._roots:
             if there == prefix or _below(there, prefix):
-                yield here + there[len(prefix.rstrip("/")) :], True, ""
+                yield here + to_local(there[len(prefix.rstrip("/")) :]), True, ""
                 return
-        if self.own:
-            yield there, True, ""
+        if self.own or self._in_place:
+            yield to_local(there), True, ""
             return
         for prefix, here in self._mounts:
             if there == prefix or _below(there, prefix):
                 why = f"{prefix} is taken to be {self._name(here)}, as a Compose file or Dockerfile says"
-                yield here + there[len(prefix.rstrip("/")) :], False, why
+                yield here + to_local(there[len(prefix.rstrip("/")) :]), False, why
         if there == self.conf_dir or _below(there, self.conf_dir):
             for base in self._bases:
                 why = f"{self.conf_dir} is taken to be {self._name(base)}, the configuration's own folder"
-                yield base + there[len(self.conf_dir.rstrip("/")) :], False, why
+                yield base + to_local(there[len(self.conf_dir.rstrip("/")) :]), False, why
 
     def _say(self, text: str) -> None:
         note = Note("assumed", text)
@@ -191,7 +197,7 @@ class Files:
             self.notes.append(note)
 
     def _same_ending(self, there: str) -> str | None:
-        """The one file below the tree that shares most of the path's end, its name at least."""
+        """The one file below the tree that shares most of the path's end: its name and its folder's name at least."""
         if self._tree is None:
             return None
         if self._endings is None:
@@ -202,8 +208,8 @@ class Files:
                     break
                 self._endings.setdefault(os.path.basename(local), []).append(local)
         best: list[str] = []
-        most = 0
-        wanted = there.split("/")[::-1]
+        most = 2
+        wanted = to_local(there).split("/")[::-1]
         for local in self._endings.get(wanted[0], ()):
             shared = 0
             for ours, theirs in zip(local.split("/")[::-1], wanted, strict=False):
@@ -214,39 +220,49 @@ class Files:
                 best, most = [local], shared
             elif shared == most:
                 best.append(local)
-        return best[0] if len(best) == 1 else None
+        return best[0] if len(best) == 1 and os.path.exists(best[0]) else None
 
     def glob(self, pattern: str) -> list[str] | None:
-        """The paths of the deployed machine that match, in the order of glob(3); None where that cannot be known here.
+        """The paths of the deployed machine that match, in the order of glob(3), relative where the pattern is; None
+        where that cannot be known here.
 
         As nginx has it: `*`, `?` and `[...]`, none of which matches a slash, or a dot at the beginning of a name.
         """
-        relative = not pattern.startswith("/")
-        pattern = self.absolute(pattern)
+        if not pattern.startswith("/"):
+            found = self.glob(self.absolute(pattern))
+            start = len(self.conf_dir.rstrip("/")) + 1
+            # A folder that a main file names relative to itself need not exist, and then nothing is included.
+            return [path[start:] for path in found] if found is not None else [] if self.certain else None
         parts = pattern.split("/")
         fixed = next((at for at, part in enumerate(parts) if has_magic(part)), len(parts))
         base = _clean("/".join(parts[:fixed]) or "/")
-        matcher = re.compile("/".join(_part_pattern(part) for part in parts[fixed:]) + r"\Z", re.DOTALL)
+        matcher = glob_pattern(parts[fixed:])
         prefix = base.rstrip("/") + "/"
         if self._dump:
-            found = [name for name in self._dump if name.startswith(prefix) and matcher.match(name, len(prefix))]
-            return sorted(found)
+            return sorted(name for name in self._dump if name.startswith(prefix) and matcher.match(name, len(prefix)))
         known = False
         names = {there for there, _ in self._mounts if there.startswith(prefix) and matcher.match(there, len(prefix))}
-        for here, sure, why in self._candidates(base):
+        for here, sure, _ in self._candidates(base):
             if os.path.isdir(here):
-                names.update(prefix + name for name in _matches(here, parts[fixed:]))
+                names.update(prefix + name for name in glob_matches(here, parts[fixed:]))
                 known = True
-                if why and not relative:
-                    self._say(why)
                 break
-            # A folder that a main file names relative to itself need not exist, and then nothing is included.
-            known = known or sure or (relative and self.certain)
+            known = known or sure
         return sorted(names) if known or names else None
 
+    def facts(self, path: str) -> tuple[int, int] | None:
+        """Time of the last change (seconds since 1970) and size (bytes) of the file there, if it can be looked at."""
+        for here, _, _ in self._candidates(_clean(self.absolute(path))):
+            try:
+                status = os.stat(here)
+            except (OSError, ValueError):
+                continue
+            return int(status.st_mtime), status.st_size
+        return None
+
     def state(self, path: str) -> str | None:
-        """What is there: "file", "directory", "missing", "unreadable" (for the worker processes), or None where that
-        cannot be judged here.
+        """What is there: "file", "directory", "missing", "no-folder" (a part of the path is a file), "unreadable" (for
+        the worker processes), or None where that cannot be judged here.
 
         "missing" is said only below a root that was named and of a configuration in its own place: a repository seldom
         holds the secrets that the deployed machine has.
@@ -259,7 +275,7 @@ class Files:
                 status = os.stat(here)
             except (FileNotFoundError, NotADirectoryError) as error:
                 if sure:
-                    return "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+                    return "missing" if isinstance(error, FileNotFoundError) else "no-folder"
                 continue
             except (OSError, ValueError):
                 return None
@@ -267,6 +283,13 @@ class Files:
                 return "directory"
             return "unreadable" if self.own and not _worker_may_read(here) else "file"
         return None
+
+
+def _names_place(text: str, folder: str) -> bool:
+    """Whether the text names a path in this folder, or in the one above it (unless that is at the top)."""
+    above = os.path.dirname(folder)
+    places = [folder, above] if above.count("/") >= 2 else [folder]
+    return any(place.count("/") >= 1 and f"{place}/" in text for place in places if place != "/")
 
 
 def _clean(path: str) -> str:
@@ -296,76 +319,11 @@ def _worker_may_read(path: str) -> bool:
         path, needed = parent, 0o1
 
 
-def has_magic(path: str) -> bool:
-    """Whether nginx takes the path of an include for a pattern."""
-    return any(char in path for char in "*?[")
-
-
-_CLASS = re.compile(r"\[([!^]?)(\]?[^\]]*)\]")
-
-
-def _part_pattern(part: str) -> str:
-    """One component of a glob(3) pattern as a regular expression."""
-    out = [] if part.startswith(".") else [r"(?!\.)"]
-    at = 0
-    while at < len(part):
-        char = part[at]
-        bracket = _CLASS.match(part, at) if char == "[" else None
-        if char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif bracket:
-            inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", bracket[2])
-            out.append(f"[{'^/' if bracket[1] else ''}{inside}]")
-            at = bracket.end() - 1
-        elif char == "\\" and at + 1 < len(part):
-            at += 1
-            out.append(re.escape(part[at]))
-        else:
-            out.append(re.escape(char))
-        at += 1
-    return "".join(out)
-
-
-def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
-    if not parts:
-        return
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    try:
-        matcher = re.compile(_part_pattern(parts[0]) + r"\Z", re.DOTALL)
-    except re.error:  # a range the wrong way round matches nothing
-        return
-    for name in names:
-        if matcher.match(name):
-            if len(parts) == 1:
-                yield name
-            else:
-                for rest in _matches(os.path.join(folder, name), parts[1:]):
-                    yield f"{name}/{rest}"
-
-
-def walk_tree(folder: str) -> Iterator[str]:
-    """The files below a folder in a fixed order, those of version control and of packages left out."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in SKIPPED_FOLDERS:
-                yield from walk_tree(entry.path)
-        else:
-            yield entry.path
-
-
 _TEXTS = {
     "file": "the file exists",
     "directory": "a directory is there",
     "missing": "nothing is there",
+    "no-folder": "nothing is there: a part of the path is a file",
     "unreadable": "the workers cannot read it",
     "accepted": "the credentials are accepted",
     "refused": "the credentials are refused",
@@ -385,7 +343,8 @@ class FileWorld:
             name = self._files.state(question.subject)
         elif question.kind == "credentials":
             name = self._credentials(question.subject, question.detail)
-        return Answer(name, _TEXTS[name]) if name else None
+        value = self._files.facts(question.subject) if name == "file" else None
+        return Answer(name, _TEXTS[name], value) if name else None
 
     def _credentials(self, path: str, header: str) -> str | None:
         from auditor.passwords import decode_basic, verify
@@ -396,7 +355,7 @@ class FileWorld:
         state = self._files.state(path)
         if state == "missing":
             return "no-file"
-        if state in ("directory", "unreadable"):
+        if state in ("directory", "unreadable", "no-folder"):
             return "unreadable"
         try:
             source = self._files.open(path)

@@ -6,7 +6,6 @@ a whole, and nothing in them is run.
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
@@ -15,11 +14,11 @@ from auditor.source import InputError, read_source
 
 Pairs = list[tuple[str, str]]  # a path on the deployed machine, and the file or folder here
 
-_COMPOSE = re.compile(r"(docker-)?compose[\w.-]*\.ya?ml$")
-_DOCKER = re.compile(r"(Dockerfile|Containerfile)([.-][\w.-]+)?$|[\w.-]+\.(Dockerfile|dockerfile)$")
-_KEY = re.compile(r"""( *)["']?([\w.-]+)["']?:\s*(#.*)?$""")
-_SHORT = re.compile(r"""\s*-\s*["']?([^"'\s:#][^"':]*?|\$\{PWD\}[^"':]*?):(/[^"':]*?)(:[\w,]+)?["']?\s*(#.*)?$""")
-_LONG = re.compile(r"""\s*(?:-\s*)?(source|src|target|destination|dst):\s*["']?([^"'#]+?)["']?\s*(#.*)?$""")
+_COMPOSE = r"(docker-)?compose[\w.-]*\.ya?ml$"
+_DOCKER = r"(Dockerfile|Containerfile)([.-][\w.-]+)?$|[\w.-]+\.(Dockerfile|dockerfile)$"
+_KEY = r"""( *)["']?([\w.-]+)["']?:\s*(#.*)?$"""
+_SHORT = r"""\s*-\s*["']?([^"'\s:#][^"':]*?|\$\{PWD\}[^"':]*?):(/[^"':]*?)(:[\w,]+)?["']?\s*(#.*)?$"""
+_LONG = r"""\s*(?:-\s*)?(source|src|target|destination|dst):\s*["']?([^"'#]+?)["']?\s*(#.*)?$"""
 
 
 def find_mounts(folder: str, top: str) -> list[Pairs]:
@@ -31,7 +30,9 @@ def find_mounts(folder: str, top: str) -> list[Pairs]:
         except OSError:
             names = []
         for name in names:
-            reader = _of_compose if _COMPOSE.match(name) else _of_dockerfile if _DOCKER.match(name) else None
+            if "ompose" not in name and "ocker" not in name and "ontainer" not in name:  # the patterns cost time
+                continue
+            reader = _of_compose if re.match(_COMPOSE, name) else _of_dockerfile if re.match(_DOCKER, name) else None
             if reader is None:
                 continue
             try:
@@ -53,7 +54,7 @@ def _of_compose(text: str, folder: str) -> list[Pairs]:
     source: str | None = None
     target: str | None = None
     for line in text.splitlines():
-        key = _KEY.match(line)
+        key = re.match(_KEY, line)
         if key:
             indent = len(key[1])
             if key[2] == "services" and services is None:
@@ -61,13 +62,13 @@ def _of_compose(text: str, folder: str) -> list[Pairs]:
             elif services is not None and indent > services and (names is None or indent == names):
                 names = indent
                 groups.append([])
-        short = _SHORT.match(line)
+        short = re.match(_SHORT, line)
         if short:
             _add(groups[-1], short[2], short[1], folder)
             continue
         if line.lstrip().startswith("- "):
             source = target = None
-        long = _LONG.match(line)
+        long = re.match(_LONG, line)
         if long:
             if long[1] in ("source", "src"):
                 source = long[2]
@@ -96,6 +97,8 @@ def _of_dockerfile(text: str, folder: str) -> list[Pairs]:
         elif verb in ("COPY", "ADD") and not any(word.startswith("--from=") for word in words):
             words = [word for word in words[1:] if not word.startswith("--")]
             if words and words[0].startswith("["):
+                import json
+
                 try:
                     words = [str(word) for word in json.loads(" ".join(words))]
                 except ValueError:
@@ -120,5 +123,7 @@ def _add(group: Pairs, deployed: str, local: str, folder: str) -> None:
         return
     if not local.startswith((".", "/")):
         return
+    if not local.isascii():  # the text is a latin-1 reading
+        local = os.fsdecode(local.encode("latin-1"))
     local = posixpath.normpath(posixpath.join(folder, local))
     group.append((posixpath.normpath(deployed), local))

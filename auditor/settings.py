@@ -28,9 +28,6 @@ IDENTITY_HEADERS = frozenset(
         "x-webauth-email",
         "x-webauth-groups",
         "x-webauth-role",
-        "x-auth-user",
-        "x-auth-username",
-        "x-auth-email",
         "x-auth-request-user",
         "x-auth-request-email",
         "x-auth-request-groups",
@@ -51,10 +48,11 @@ IDENTITY_HEADERS = frozenset(
         "ssl-client-subject-dn",
         "ssl-client-verify",
         "x-proxy-user",
-        "x-user",
         "x-vouch-user",
     }
 )
+# Of those names, what carries no identity.
+NO_IDENTITY = frozenset({"x-auth-request-redirect"})
 IDENTITY_PREFIXES = ("x-client-cert-", "ssl-client-", "x-auth-request-", "x-webauth-", "x-vouch-idp-")
 
 WATCHED_HEADERS = ("Authorization", "Host", "Cookie", "X-Forwarded-For", "X-Forwarded-Proto")
@@ -73,7 +71,7 @@ class Settings(NamedTuple):
     def names_identity(self, header: str) -> bool:
         """Whether a header (or a CGI parameter, HTTP_X_REMOTE_USER) of that name carries an identity."""
         name = header.lower().replace("_", "-").removeprefix("http-")
-        return name in self.identity or name.startswith(IDENTITY_PREFIXES)
+        return (name in self.identity or name.startswith(IDENTITY_PREFIXES)) and name not in NO_IDENTITY
 
 
 DEFAULT = Settings()

@@ -16,7 +16,7 @@ from auditor.secrets import mask
 MAX_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 # What `nginx -T` writes above each file (ngx_conf_file and nginx.c: "# configuration file NAME:").
-_DUMP_HEADER = re.compile(r"^# configuration file (\S[^\n]*):$", re.MULTILINE)
+_DUMP_HEADER = r"(?m)^# configuration file (\S[^\n]*):$"
 
 
 class InputError(Exception):
@@ -130,13 +130,15 @@ def split_dump(source: SourceFile) -> list[SourceFile] | None:
     What the server says on standard error ("nginx: ... syntax is ok") may stand above the first file. Lines are
     counted within each file.
     """
-    first = _DUMP_HEADER.search(source.text)
+    if "# configuration file " not in source.text:
+        return None
+    first = re.search(_DUMP_HEADER, source.text)
     if first is None:
         return None
     for line in source.text[: first.start()].splitlines():
         if line.strip() and not line.startswith(("nginx:", "20")):  # error log lines begin with the date
             return None
-    headers = list(_DUMP_HEADER.finditer(source.text))
+    headers = list(re.finditer(_DUMP_HEADER, source.text))
     parts: dict[str, SourceFile] = {}
     for at, header in enumerate(headers):
         end = headers[at + 1].start() if at + 1 < len(headers) else len(source.text)
@@ -206,27 +208,34 @@ class Place:
         return f"Place({self.file}:{self.line} {self.name!r})"
 
 
-@lru_cache(maxsize=4096)
 def _span(place: Place) -> tuple[int, int]:
     """Offsets of the place's first character and of the one behind its last."""
-    text = place.source.text
-    if place.offset is not None:
-        return place.offset, _end_of_directive(text, place.offset)
-    begin = place.source.start_of(place.line)
+    return _span_in(place.source, place.line, place.name, place.nth, place.offset)
+
+
+@lru_cache(maxsize=4096)
+def _span_in(source: SourceFile, line: int, name: str, nth: int, offset: int | None) -> tuple[int, int]:
+    # By the source itself: places are equal where the names of their files are, and two files can be called alike.
+    text = source.text
+    if offset is not None:
+        return offset, _end_of_directive(text, offset)
+    begin = source.start_of(line)
     line_end = text.find("\n", begin)
     line_end = len(text) if line_end == -1 else line_end
     start = begin + len(text[begin:line_end]) - len(text[begin:line_end].lstrip())
-    if not place.name:
+    if not name:
         return start, len(text[:line_end].rstrip()) if start < line_end else start
-    pattern = re.compile(r"""(?<![^\s;{}'"])""" + re.escape(place.name) + r"""(?![^\s;{}'"])""")
+    pattern = re.compile(r"""(?<![^\s;{}'"])""" + re.escape(name) + r"""(?![^\s;{}'"])""")
     for count, match in enumerate(pattern.finditer(text, begin, line_end)):
         start = match.start()
-        if count == place.nth:
+        if count == nth:
             break
     return start, _end_of_directive(text, start)
 
 
-_TOKENS = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{[^}\s]*\}|(?<=\s)\#[^\n]*|[;{}]""", re.DOTALL)
+_TOKENS = re.compile(
+    r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{[^}\s]*\}|\{\{[^\n]*?\}\}|(?<=\s)\#[^\n]*|[;{}]""", re.DOTALL
+)
 
 
 def _end_of_directive(text: str, start: int) -> int:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 
 _ENDINGS = (".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".ctmpl", ".gotmpl", ".mustache")
-_PIECE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\#.*?\#\}|<%.*?%>", re.DOTALL)
+# Pieces are short; without the limit a text full of opening braces would take quadratic time.
+_PIECE = r"(?s)\{\{.{0,1000}?\}\}|\{%.{0,1000}?%\}|\{\#.{0,1000}?\#\}|<%.{0,1000}?%>"
 # In Go's templates statements and values look alike.
-_STATEMENT = re.compile(
-    r"\{\{-?\s*(if|else|end|range|with|define|block|template|break|continue|/\*|\$\w+\s*:?=)|\{\{[#/^!>]"
-)
+_STATEMENT = r"\{\{-?\s*(if|else|end|range|with|define|block|template|break|continue|/\*|\$\w+\s*:?=)|\{\{[#/^!>]"
 
 
 def has_template_name(name: str) -> bool:
@@ -23,19 +22,19 @@ def has_template_name(name: str) -> bool:
 
 def looks_like_template(text: str) -> bool:
     """Whether the text holds any piece of a template language (`{{ }}`, `{% %}`, `<% %>`)."""
-    return _PIECE.search(text) is not None
+    return ("{{" in text or "{%" in text or "<%" in text) and re.search(_PIECE, text) is not None
 
 
 def placeholders(text: str) -> str:
     """The text with its pieces of template language replaced: `{{ name }}` by `${_name__}`, `{% if x %}` by blanks."""
     out: list[str] = []
     at = 0
-    for match in _PIECE.finditer(text):
+    for match in re.finditer(_PIECE, text):
         piece = match.group()
         out.append(text[at : match.start()])
         at = match.end()
         value = piece.startswith("{{") or (piece.startswith("<%=") and len(piece) > 5)
-        if value and not _STATEMENT.match(piece) and not _stands_alone(text, match.start(), match.end()):
+        if value and not re.match(_STATEMENT, piece) and not _stands_alone(text, match.start(), match.end()):
             inner = re.sub(r"\W", "_", piece[2:-2]).strip("_")
             out.append("${_" + inner[: len(piece) - 4].ljust(len(piece) - 4, "_") + "}")
             if "\n" in piece:  # lines must stay where they are

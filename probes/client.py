@@ -31,7 +31,8 @@ class Reply(NamedTuple):
 def request_bytes(line: Mapping[str, Any]) -> bytes:
     """The bytes that a line of a requests file stands for.
 
-    Host comes first unless `headers` has one. A Content-Length of N is followed by N bytes, `Transfer-Encoding: chunked`
+    Host comes first unless `headers` has one. A Content-Length of N is followed by N bytes,
+    `Transfer-Encoding: chunked`
     by one chunk and the last one. Raises ValueError where the URL cannot be read.
     """
     pairs = tuple((str(name), str(value)) for name, value in line.get("headers", ()))
@@ -71,7 +72,8 @@ def send(address: tuple[str, int], data: bytes, source: str = "", timeout: float
         with contextlib.suppress(ConnectionError):  # the server may answer and close before it has read everything
             connection.sendall(data)
         with connection.makefile("rb") as reader:
-            return read_reply(reader, head=data.startswith(b"HEAD "), on_body=lambda: connection.settimeout(BODY_PATIENCE))
+            return read_reply(reader, head=data.startswith(b"HEAD "),
+                              on_body=lambda: connection.settimeout(BODY_PATIENCE))
 
 
 def read_reply(reader: BinaryIO, head: bool = False, on_body: Callable[[], None] = lambda: None) -> Reply:

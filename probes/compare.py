@@ -22,10 +22,12 @@ Json = Mapping[str, Any]
 
 
 class Observation(NamedTuple):
-    """What one request did: the reply, and what arrived at the origins, in order."""
+    """What one request did: the reply, and what arrived at the origins, in order. `answered` are the names (lower case)
+    of the header lines that origins put into their answers."""
 
     reply: Reply
     exchanges: tuple[Received, ...]
+    answered: frozenset[str] = frozenset()
 
 
 def is_watched(name: str) -> bool:
@@ -63,7 +65,7 @@ def outcome_differences(outcome: Json, seen: Observation, request: Json) -> list
         out.append(f"status: predicted {status}, observed {seen.reply.status}")
     out += _exchanges(outcome["exchanges"], seen.exchanges, request)
     if seen.reply.status is not None:
-        out += _response_headers(outcome["response_headers"], seen.reply.headers)
+        out += _response_headers(outcome["response_headers"], seen)
     return out
 
 
@@ -71,25 +73,35 @@ def _exchanges(predicted: Sequence[Json], observed: Sequence[Received], request:
     """Mirrored requests go out beside the others, so they are taken out first; the rest compares in order."""
     rest = list(observed)
     in_order = [exchange for exchange in predicted if exchange["role"] != "mirror"]
-    out: list[str] = []
+    lost: list[Json] = []
     for mirror in predicted:
-        if mirror["role"] != "mirror":
+        if mirror["role"] == "mirror":
+            fitting = [entry for entry in rest if not exchange_differences(mirror, entry, request)]
+            if fitting:
+                rest.remove(fitting[-1])
+            else:
+                lost.append(mirror)
+    out: list[str] = []
+    for mirror in lost:
+        # The entry without which the others fit best is the one that this mirror was meant to be.
+        spare = [_ordered(in_order, rest[:at] + rest[at + 1 :], request) for at in range(len(rest))]
+        if len(rest) <= len(in_order) or not spare:
+            out.append(f"mirror: predicted {mirror['method']} {mirror['uri']}, observed none")
             continue
-        fits = [entry for entry in rest if not exchange_differences(mirror, entry, request)]
-        if fits:
-            rest.remove(fits[-1])
-        else:
-            out.append(f"mirror: predicted {mirror['method']} {mirror['uri']} to {mirror['upstream']}, none like it came")
-    if out and len(rest) > len(in_order):
-        rest = rest[: len(in_order)]  # the unmatched mirror is named already
-    for number, exchange in enumerate(in_order):
-        if number >= len(rest):
-            out.append(f"exchange {number}: predicted {exchange['method']} {exchange['uri']} ({exchange['role']}), "
-                       "observed none")  # fmt: skip
-            continue
+        at = min(range(len(rest)), key=lambda index: len(spare[index]))
+        out += ["mirror: " + text for text in exchange_differences(mirror, rest.pop(at), request)]
+    return out + _ordered(in_order, rest, request)
+
+
+def _ordered(predicted: Sequence[Json], observed: Sequence[Received], request: Json) -> list[str]:
+    out: list[str] = []
+    for number, exchange in enumerate(predicted):
         label = f"exchange {number} ({exchange['role']}): "
-        out += [label + text for text in exchange_differences(exchange, rest[number], request)]
-    for entry in rest[len(in_order) :]:
+        if number < len(observed):
+            out += [label + text for text in exchange_differences(exchange, observed[number], request)]
+        else:
+            out.append(f"{label}predicted {exchange['method']} {exchange['uri']}, observed none")
+    for entry in observed[len(predicted) :]:
         out.append(f"exchange not predicted: {entry.protocol} {entry.method} {entry.target} at {entry.origin}")
     return out
 
@@ -110,7 +122,8 @@ def exchange_differences(predicted: Json, seen: Received, request: Json) -> list
             out.append(f"uri: predicted {predicted['uri']!r}, observed {seen.target!r}")
     wanted, got = _lines(predicted, seen)
     if not fits(wanted, got):
-        left = [f"{name}: {'*' if value is None else value}{'' if must else ' (maybe)'}" for name, value, must in wanted]
+        known = dict(got)  # an open value is shown as the one that came: it is no difference
+        left = [f"{name}: {known.get(name, '*') if value is None else value}" for name, value, _ in wanted]
         right = [f"{name}: {value}" for name, value in got]
         delta = [line for line in difflib.ndiff(left, right) if not line.startswith("?")]
         out.append("headers (- predicted, + observed):\n      " + "\n      ".join(delta))
@@ -118,7 +131,10 @@ def exchange_differences(predicted: Json, seen: Received, request: Json) -> list
     if predicted.get("body") in ("dropped", "none") and sent:
         out.append(f"body: predicted {predicted['body']}, observed {len(seen.body)} bytes")
     announced = body_of(tuple((n, v) for n, v in request.get("headers", ())))
-    framed = seen.protocol in CGI_LIKE or any(n.lower() in ("content-length", "transfer-encoding") for n, _ in seen.headers)
+    framed = seen.protocol in CGI_LIKE or any(
+        (name.lower() == "content-length" and value.isdigit()) or name.lower() == "transfer-encoding"
+        for name, value in seen.headers
+    )
     if predicted.get("body") == "sent" and announced and framed and not sent:
         out.append("body: predicted sent, observed none")
     return out
@@ -151,12 +167,20 @@ def fits(wanted: Sequence[Line], got: Sequence[tuple[str, str]]) -> bool:
     return len(got) in reach
 
 
-def _response_headers(predicted: Sequence[Json], observed: Pairs) -> list[str]:
-    """Each watched name's lines in their order; the order of names among each other is the server's own business."""
+def _response_headers(predicted: Sequence[Json], seen: Observation) -> list[str]:
+    """Each watched name's lines in their order; the order of names among each other is the server's own business.
+
+    An X- line that an origin sent is no news to the client, so only one that the trace names is compared.
+    """
+    observed: Pairs = seen.reply.headers
     names: dict[str, None] = {}
-    for name in [*(header["name"] for header in predicted), *(name for name, _ in observed)]:
-        if is_watched(name):
-            names[name.lower()] = None
+    for header in predicted:
+        if is_watched(header["name"]):
+            names[header["name"].lower()] = None
+    for name, _ in observed:
+        low = name.lower()
+        if is_watched(low) and not (low.startswith("x-") and low in seen.answered):
+            names[low] = None
     out = []
     for low in names:
         wanted: list[Line] = [

@@ -9,7 +9,7 @@ from probes.origin import Origin
 
 
 class Http2(Origin):
-    """Answers each stream with the headers and a body in HTTP/2 frames. Pseudo-headers are recorded where they stand."""
+    """Answers each stream with header and data frames. Pseudo-headers are recorded where they stand."""
 
     protocol = "HTTP/2"
 
@@ -30,7 +30,8 @@ class Http2(Origin):
         while data := connection.recv(65536):
             for event in state.receive_data(data):
                 if isinstance(event, RequestReceived) and event.stream_id is not None:
-                    heads[event.stream_id] = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers or ()]
+                    heads[event.stream_id] = [(n.decode("latin-1"), v.decode("latin-1")) for n,
+                          v in event.headers or ()]
                     bodies[event.stream_id] = b""
                 elif isinstance(event, DataReceived) and event.stream_id is not None:
                     bodies[event.stream_id] += event.data or b""

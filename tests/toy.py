@@ -1,6 +1,6 @@
 """A made-up server kind of a few lines. It keeps rules and reports free of what only nginx knows.
 
-A configuration is a list of lines. A route begins at the left margin and names its path; the indented lines belong to it:
+A configuration is a list of lines. A route begins at the left margin and names its path; indented lines belong to it:
 
     route /a
       gate door            asks for the password in the file called door
@@ -92,7 +92,8 @@ class ToySite:
 
     def routes(self) -> Sequence[Route]:
         return [
-            Route(make_request(f"http://toy.example{path}"), "toy", path, block, TRAITS) for path, block, _ in self.blocks
+            Route(make_request(f"http://toy.example{path}"), "toy", path, block, TRAITS)
+            for path, block, _ in self.blocks
         ]
 
     def suspects(self) -> Sequence[Suspect]:
@@ -133,7 +134,10 @@ class ToySite:
             elif words[0] == "gate":
                 given = dict(request.headers).get("Authorization", "")
                 accepted = [Answer("accepted", "the password is right"), Answer("refused", "the password is wrong")]
-                if given.startswith("Basic ") and path.ask(Question("credentials", words[1], given), accepted).name == "accepted":
+                if (
+                    given.startswith("Basic ")
+                    and path.ask(Question("credentials", words[1], given), accepted).name == "accepted"
+                ):
                     gates.append(Gate("auth_basic", "Basic", words[1], "passed", because))
                     user = literal("audit", USER)
                 else:
@@ -145,7 +149,11 @@ class ToySite:
                 exchange = self._exchange(request, words[1], place, lines, user)
                 answer = path.ask(Question("exchange", words[1], "main:0"), [Answer("?", "", Response())]).value
                 return blank._replace(
-                    action="proxied", status=answer.status, exchanges=(exchange,), gates=tuple(gates), response_headers=added
+                    action="proxied",
+                    status=answer.status,
+                    exchanges=(exchange,),
+                    gates=tuple(gates),
+                    response_headers=added,
                 )
         return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added)
 

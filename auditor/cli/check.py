@@ -10,8 +10,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from auditor.check import Options, Report, check
-from auditor.cli.inputs import add_input_options, roots
+from auditor.check import Report, check
+from auditor.cli.inputs import add_input_options, options
 from auditor.cli.main import UNREADABLE, UsageError
 from auditor.findings import INFO, SEVERITIES, WARNING
 from auditor.reports.terminal import Terminal
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
-    report = check(args.paths or ["."], Options.of(args, roots(args)))
+    report = check(args.paths or ["."], options(args))
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
     for name, output in zip(formats, outputs, strict=True):

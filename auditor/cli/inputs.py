@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from auditor.check import Options, load_sites
 from auditor.cli.main import UsageError
 from auditor.server import Site
 from auditor.source import InputError
@@ -26,15 +27,18 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stdin-filename", default="-", metavar="NAME", help="what reports call standard input")
 
 
-def roots(args: argparse.Namespace) -> tuple[tuple[str, str], ...]:
-    """The --root options in pairs."""
-    pairs = []
+def options(args: argparse.Namespace) -> Options:
+    """How to read, from the command line. Raises UsageError where an option cannot be understood."""
+    version = args.nginx_version
+    if version is not None and not all(part.isascii() and part.isdigit() for part in version.split(".")):
+        raise UsageError(f"--nginx-version {version}: write it as 1.25.3")
+    roots = []
     for text in args.root:
         deployed, equals, folder = text.partition("=")
         if not equals or not deployed.startswith("/") or not folder:
             raise UsageError(f"--root {text}: write it as /path/on/the/server=folder/here")
-        pairs.append((deployed, folder))
-    return tuple(pairs)
+        roots.append((deployed, folder))
+    return Options(args.kind, tuple(roots), version, args.stdin_filename)
 
 
 def open_site(args: argparse.Namespace, path: str) -> Site:
@@ -42,9 +46,7 @@ def open_site(args: argparse.Namespace, path: str) -> Site:
 
     Raises InputError where it cannot be read, UsageError where there are several.
     """
-    from auditor.check import Options, load_sites
-
-    sites, errors, _ = load_sites([path], Options.of(args, roots(args)))
+    sites, errors, _ = load_sites([path], options(args))
     if errors:
         raise errors[0]
     if not sites:

@@ -11,7 +11,7 @@ from typing import Any
 
 from auditor.asked import read_line
 from auditor.cli.inputs import add_input_options, open_site
-from auditor.cli.main import UNREADABLE, UsageError
+from auditor.cli.main import UsageError
 from auditor.reports.trace_json import error_json, trace_json
 from auditor.server import Site
 
@@ -46,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
     line = _line(args)
     site = open_site(args, args.config)
     if args.format == "json":
-        answer = trace_line(site, line)
-        print(json.dumps(answer))
-        return UNREADABLE if "error" in answer else 0
+        print(json.dumps(trace_line(site, line)))
     try:
         request, world = read_line(line)
     except ValueError as error:
         raise UsageError(f"trace: {error}") from error
+    if args.format == "json":
+        return 0
     from auditor.reports.terminal import Terminal
     from auditor.reports.trace_text import trace_text
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.reports.terminal import Terminal, printable
+from auditor.rules.common import ADMITTED, BASIC, with_header
 from auditor.server import Route, Site
 from auditor.trace import FORWARDED, STRIPPED, Outcome
 
@@ -40,7 +41,10 @@ def _row(site: Site, route: Route, headers: Sequence[str]) -> Row:
     for name in headers:
         if name.lower() != "host":
             request = request.with_headers((name, PROBE.get(name.lower(), "audit-probe")))
-    outcomes = site.trace(request)
+    outcomes = site.trace(request, ADMITTED)
+    if not any(outcome.main for outcome in outcomes):
+        # A Basic gate takes no other scheme.
+        outcomes = site.trace(with_header(request, BASIC), ADMITTED)
     targets = dict.fromkeys(_target(outcome) for outcome in outcomes)
     proxied = [outcome for outcome in outcomes if outcome.main is not None]
     return Row(route, " or ".join(targets), tuple(_fate(proxied, name) for name in headers))

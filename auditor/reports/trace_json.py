@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auditor.source import Place
-from auditor.trace import Because, Exchange, Outcome, Outcomes
+from auditor.trace import Because, Exchange, Outcome, Outcomes, Step
 
 SCHEMA = "trace/1"
 
@@ -59,9 +59,14 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
             for header in outcome.response_headers
         ],
         "steps": [
-            {**_place_or_nothing(step.place), "text": step.text, "effect": step.effect} for step in outcome.steps
+            {**_place_or_nothing(step.place), "text": step_text(step), "effect": step.effect} for step in outcome.steps
         ],
     }
+
+
+def step_text(step: Step) -> str:
+    """What stands at the step: the line's own text where the predictor gives no shorter one."""
+    return step.text if step.text or step.place is None else step.place.text
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from auditor.http import Request
 from auditor.reports.terminal import Terminal, printable
+from auditor.reports.trace_json import step_text
 from auditor.secrets import mask
 from auditor.server import Note
 from auditor.source import Place, readable
@@ -34,7 +35,7 @@ def trace_text(request: Request, outcomes: Outcomes, notes: Sequence[Note], term
 
 def _outcome(request: Request, outcome: Outcome, terminal: Terminal) -> list[str]:
     lines = [terminal.paint("way", "bold")]
-    lines += _columns([(_where(step.place), mask(readable(step.text)), step.effect) for step in outcome.steps])
+    lines += _columns([(_where(step.place), mask(readable(step_text(step))), step.effect) for step in outcome.steps])
     if outcome.gates:
         lines.append(terminal.paint("gates", "bold"))
         lines += _columns(

@@ -109,6 +109,8 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
         for outcome in site.trace(route.request, STRANGER):
             if outcome.handler is None or not serves(outcome) or _is_asked(area, outcome):
                 continue
+            if _is_cut_out(site, area, route):
+                continue
             severity, how = _judge_way(site, area, route, outcome)
             if severity is None:
                 continue
@@ -146,6 +148,20 @@ def _is_asked(area: Area, outcome: Outcome) -> bool:
     return False
 
 
+def _is_cut_out(site: Site, area: Area, route: Route) -> bool:
+    """Whether the path lies below another one in the area that the gate does not cover: a part that the configuration
+    cuts out, and that is judged by itself."""
+    for other in site.routes():
+        path = other.request.path
+        if other.server != route.server or other.request.method != "GET" or path.rstrip("/") == area.prefix.rstrip("/"):
+            continue
+        if _inside(area, path) and route.request.path != path and route.request.path.startswith(path.rstrip("/") + "/"):
+            outcomes = site.trace(other.request, STRANGER)
+            if not any(gate.kind == area.kind and gate.result == "refused" for item in outcomes for gate in item.gates):
+                return True
+    return False
+
+
 def _judge_way(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
     """How bad it is, and what happens; None where it is as it should be."""
     refused = any(gate.result == "refused" for gate in outcome.gates)
@@ -166,7 +182,8 @@ def _judge_way(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[
     if shape == "pattern":
         if outcome.action == "static" and _is_asset(route.request.path):
             return INFO, "this pattern answers it without the gate"
-        return ERROR, "this pattern answers it without the gate"
+        severity = ERROR if _shares_origin(site, area, outcome) else WARNING
+        return severity, "this pattern answers it without the gate"
     if shape == "exact":
         return INFO, "this block answers it without the gate"
     if shape == "named":
@@ -195,9 +212,28 @@ def _same_as_admitted(site: Site, route: Route, exchange: Exchange) -> bool:
     return False
 
 
+def _shares_origin(site: Site, area: Area, outcome: Outcome) -> bool:
+    """Whether what answers is where the guarded block's own requests end, too: the same upstream, or files and what
+    stands behind them. A pattern that leads to another application shows nothing of the guarded one."""
+    main = outcome.main
+    if main is None:
+        return True
+    origins = set()
+    for route in site.routes():
+        if route.server == area.server and _inside(area, route.request.path):
+            for passed in site.trace(with_header(route.request, BASIC), ADMITTED):
+                if any(gate.result == "refused" for gate in passed.gates):
+                    continue
+                if passed.handler == area.block or any(
+                    gate.kind == area.kind and gate.result == "passed" for gate in passed.gates
+                ):
+                    origins.add(same_upstream(passed.main) if passed.main is not None else None)
+    return None in origins or same_upstream(main) in origins
+
+
 def _reached_through(site: Site, area: Area, route: Route, outcome: Outcome) -> bool:
-    """Whether the same block also answers requests that have passed the gate, by an internal redirect: then the gate was
-    meant for it."""
+    """Whether the same block also answers requests that have passed the gate, by an internal redirect: then it was
+    meant to be guarded."""
     for other in site.routes():
         if other.server != route.server or GATE not in other.traits:
             continue
@@ -221,8 +257,9 @@ def _shape(handler: Place) -> str:
     if mark == "=":
         return "exact"
     if mark.startswith("~"):
-        body = rest.lstrip("~*").removeprefix("^").lstrip("(?:")
-        anchored = rest[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
+        pattern = rest.lstrip("~*").strip("\"'")
+        body = pattern.removeprefix("^").lstrip("(?:")
+        anchored = pattern[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
         return "anchored" if anchored else "pattern"
     return "prefix"
 

@@ -23,6 +23,8 @@ clients choose their own address, the browser misses the security headers.
 server {
     proxy_set_header Authorization "";
     location /api/ {
+        auth_basic "Api";
+        auth_basic_user_file /etc/nginx/api.htpasswd;
         proxy_set_header Host $host;
         proxy_pass http://app;
     }
@@ -34,6 +36,8 @@ server {
 ```nginx
 server {
     location /api/ {
+        auth_basic "Api";
+        auth_basic_user_file /etc/nginx/api.htpasswd;
         proxy_set_header Authorization "";
         proxy_set_header Host $host;
         proxy_pass http://app;
@@ -58,7 +62,7 @@ from collections.abc import Iterator
 
 from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, serves, with_header
+from auditor.rules.common import ADMITTED, BASIC, serves, with_header
 from auditor.server import SHADOWED, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -101,7 +105,7 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
     for route in site.routes():
         if not route.traits >= SCREEN:
             continue
-        request = route.request
+        request = with_header(route.request, BASIC)
         names = {
             line.name
             for outcome in site.trace(request, ADMITTED)
@@ -111,11 +115,13 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
         # The client sends each of the headers: what was cleared further out then shows by coming through.
         for name in sorted(names):
             if name.lower() != "host" and request_name(name) not in _HOP:
-                request = with_header(request, (_wire_name(name), "audit-probe"))
+                request = with_header(request, (_wire_name(name), _PROBES.get(request_name(name), "audit-probe")))
         for outcome in site.trace(request, ADMITTED):
             yield from _judge_outcome(route, request, outcome, settings)
 
 
+# A gate of the route has to let it in.
+_PROBES = {"authorization": BASIC[1]}
 # Sending these changes what the request is.
 _HOP = frozenset({"connection", "upgrade", "te", "transfer-encoding", "content-length", "expect", "range", "if-range"})
 
@@ -181,9 +187,11 @@ def _response_side(outcome: Outcome, line: Shadowed) -> tuple[str, str] | None:
     if line.value.text == "" or (now is not None and not now.origin):
         return None
     name = line.name.lower()
-    if not serves(outcome) and not name.startswith("access-control-"):
-        return INFO, "is not sent"
-    return WARNING if name in _RESPONSE or name.startswith("access-control-") else INFO, "is not sent"
+    cors = name.startswith("access-control-")
+    if not serves(outcome) and not cors:
+        # A redirect or a refusal shows nothing that could be framed, sniffed or scripted.
+        return (INFO, "is not sent") if name == "strict-transport-security" else None
+    return WARNING if cors or name in _RESPONSE else INFO, "is not sent"
 
 
 def _seen_from(by: Place, outcome: Outcome, main: Exchange | None) -> Place:

@@ -72,7 +72,9 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
         if outcome.main is not None:
             for sent in outcome.main.headers:
                 line = deciding(sent.because)
-                if line is not None and _is_checked(sent) and _names_identity(sent.name, settings):
+                if line is None or _is_stock(line):
+                    continue
+                if _is_checked(sent) and settings.names_identity(sent.name):
                     checked.setdefault((same_upstream(outcome.main), _read_as(outcome.main, sent.name)), line)
     yield from _unchecked_lines(site, settings, checked)
     if checked:
@@ -82,7 +84,8 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
 def _unchecked_lines(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
     """Lines that make an identity header of what the client says."""
     for route in site.routes():
-        if not route.traits >= SCREEN:
+        # A preflight has no user, and gates let it through for that reason.
+        if not route.traits >= SCREEN or route.request.method == "OPTIONS":
             continue
         request = with_header(route.request, BASIC)
         for name in sorted(settings.identity):
@@ -92,7 +95,7 @@ def _unchecked_lines(site: Site, settings: Settings, checked: Checked) -> Iterat
                 line = deciding(sent.because)
                 if line is None or (sent.fate == FORWARDED and _is_plain(sent)):
                     continue
-                if not _names_identity(sent.name, settings) or not _is_unchecked(sent):
+                if not settings.names_identity(sent.name) or not _is_unchecked(sent):
                     continue
                 assert outcome.main is not None
                 severity = _severity_of_line(sent, line, settings, outcome.main, checked)
@@ -122,7 +125,7 @@ def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchang
     if settings.position == INNER:
         return INFO
     if sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
-        return INFO if line.file.rpartition("/")[2] in _STOCK else WARNING
+        return INFO if _is_stock(line) else WARNING
     return ERROR
 
 
@@ -130,7 +133,7 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
     """Routes on which a header that another route sets comes through from the client."""
     names = sorted({name for _, name in checked if not name.startswith("parameter ")})
     for route in site.routes():
-        if not route.traits >= _NEEDS:
+        if not route.traits >= _NEEDS or route.request.method == "OPTIONS":
             continue
         for name in names:
             for spelling in (_title(name), _title(name).replace("-", "_")):
@@ -166,8 +169,8 @@ def _comes_through(exchange: Exchange, name: str) -> bool:
     )
 
 
-def _names_identity(name: str, settings: Settings) -> bool:
-    return settings.names_identity(name)
+def _is_stock(line: Place) -> bool:
+    return line.file.rpartition("/")[2] in _STOCK
 
 
 def _read_as(exchange: Exchange, name: str) -> str:

@@ -63,6 +63,7 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 
 
 def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    # By block: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
     lost = []
     for header in (BEARER, BASIC):
@@ -71,12 +72,12 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
             if exchange is None:
                 continue
             if guards(outcome):
-                gated.add(route.request)
+                gated.add(outcome.handler)
             loss = exchange.loss("Authorization")
             if loss is not None and exchange.header("Authorization") is None:
-                lost.append((route, request, exchange, deciding(loss.because) or exchange.place))
-    for route, request, exchange, line in lost:
-        if line is None or route.request in gated or _is_bucket(exchange):
+                lost.append((route, request, outcome, exchange, deciding(loss.because) or exchange.place))
+    for route, request, outcome, exchange, line in lost:
+        if line is None or outcome.handler in gated or _is_bucket(exchange):
             continue
         plain = _is_plain_clear(line)
         yield Finding(

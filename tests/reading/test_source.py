@@ -58,7 +58,7 @@ def test_a_sparse_terabyte_is_not_read(write: Write) -> None:
 def test_folder_pipe_and_nothing(write: Write) -> None:
     folder = write({"d/x": ""})
     os.mkfifo(folder / "pipe")
-    for name, says in (("d", "is a directory"), ("pipe", "not a regular file"), ("gone", "No such file"), ("a\0b", "null")):
+    for name, says in (("d", "is a directory"), ("pipe", "not a regular"), ("gone", "No such file"), ("a\0b", "null")):
         with pytest.raises(InputError, match=says):
             read_source(name)
 
@@ -102,6 +102,7 @@ server { listen 81; }
 
 # configuration file /etc/nginx/conf.d/a.conf:
 server { listen 80; auth_basic_user_file htpasswd; }
+
 """
 
 
@@ -140,7 +141,7 @@ def test_no_dump(text: str) -> None:
 @pytest.mark.live
 def test_dump_of_the_server(nginx: local.Binary, tmp_path: Path) -> None:
     text = "events {}\nhttp {\n  include sub/*.conf;\n  include sub/b.conf;\n}"
-    inner = "map $a $b {\n  x 'y z';\n}\n\n\n"
+    inner = "map $uri $b {\n  x 'y z';\n}\n\n\n"
     other = "# last line without its end"
     (tmp_path / "sub").mkdir()
     (tmp_path / "nginx.conf").write_text(text)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from auditor.source import InputError
 from auditor.servers.nginx.tokens import COMMENT, LUA, REST, WORD, tokens
+from auditor.source import InputError
 from probes.runners import local
 
 from .conftest import read_text
 
-# How a word is written, and what it says.
+# How a word is written, and what it says; /PATH is the path that is asked for.
 WORDS = [
     ("plain", "plain"),
     ('"two words"', "two words"),
@@ -42,6 +42,11 @@ WORDS = [
     ("a}b", "a}b"),
     ("a}", "a}"),
     ("a}}b}", "a}}b}"),
+    ("${uri}", "/PATH"),
+    ("${uri} ", "/PATH"),
+    ("${uri}\n", "/PATH"),
+    ("a${uri}b${uri}}", "a/PATHb/PATH}"),
+    (r"a\ }b", r"a\ }b"),
     ('"line one\n  line two"', "line one\n  line two"),
     ("caf\xc3\xa9", "caf\xc3\xa9"),
     ("\xc3\xa0\xc2\x85", "\xc3\xa0\xc2\x85"),  # bytes that Python takes for white space in latin-1
@@ -64,6 +69,7 @@ def words_of(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("written", "said"), WORDS)
 def test_word(written: str, said: str) -> None:
+    said = said.replace("/PATH", "${uri}")
     assert words_of(f"return 200 {written};\nreturn 404;\n") == ["return", "200", said, "return", "404"]
 
 
@@ -75,7 +81,7 @@ def test_words_are_those_of_the_server(nginx: local.Binary) -> None:
     config = f"daemon off; master_process off; pid @DIR@/pid; events {{}}\nhttp {{ access_log off; {server} }}\n"
     with local.Server(nginx, config, listens=[("127.0.0.1", port)]):
         for at, (written, said) in enumerate(WORDS):
-            assert get(port, f"/{at}") == said, written
+            assert get(port, f"/{at}") == said.replace("/PATH", f"/{at}"), written
 
 
 def get(port: int, path: str) -> str:
@@ -99,6 +105,7 @@ REFUSED = [
     ('events {}\nhttp { log_format a "b"c; }\n', 2, 2, 'unexpected "c" behind a quoted word'),
     ("events {}\n;\n", 2, 2, 'unexpected ";"'),
     ("events {}\n{}\n", 2, 2, 'unexpected "{"'),
+    ("events {}\nhttp {\n  map $uri $a {\n    b {\n", 4, 4, 'unexpected "{"'),
     ("events {}\nuser a b }\n", 2, 2, 'unexpected "}"'),
     ("include;\nevents {}\n", 1, 1, "include takes one argument"),
     ("events {}\nhttp {\n  include a b;\n}\n", 3, 3, "include takes one argument"),
@@ -160,6 +167,21 @@ def test_lua_block(head: str, code: str) -> None:
     assert tree.directives[1].line == tree.comments[0].line + 1 == after.line + 3
 
 
+@pytest.mark.parametrize(
+    "text", ["a content_by_lua_block b;", "a x}y set_by_lua_block b;", "'a' 'init_by_lua_block' b;"]
+)
+def test_lua_name_as_an_argument(text: str) -> None:
+    tree = read_text(text + "\nc;")
+    assert not tree.errors
+    assert [len(d.args) for d in tree.directives] == [len(text.split()) - 1, 0]
+
+
+def test_lua_name_in_quotes() -> None:
+    tree = read_text("'content_by_lua_block' { } }\nc;")
+    assert tree.directives[0].args == [" "]
+    assert "no block is open" in tree.errors[0].message
+
+
 def test_set_by_lua_block() -> None:
     tree = read_text("server { set_by_lua_block $x { return '}' } set $y 1; }\n")
     assert not tree.errors
@@ -169,13 +191,31 @@ def test_set_by_lua_block() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a ${b;\nc;", [["a", "${b"], ["c"]]),
+        ("a ${ b;\nc;", [["a", "${", "b"], ["c"]]),
+        ("a x${\n b;\nc;", [["a", "x${", "b"], ["c"]]),
+        ("a ${b} {\nc;}", [["a", "${b}"], ["c"]]),
+        ("a $b{ c; }", [["a", "$b"], ["c"]]),
+        ("a ${{b;c;", [["a", "${{b"], ["c"]]),
+    ],
+)
+def test_dollar_and_brace(text: str, words: list[list[str]]) -> None:
+    tree = read_text(text)
+    assert not tree.errors
+    assert [[d.name, *d.args] for d in tree.walk()] == words
+    assert [d.line for d in tree.walk()] == [1, 1 + text[: text.index("c")].count("\n")]
+
+
 def test_comments_are_kept_with_their_lines() -> None:
     found = [t for t in tokens("t", "a b; # one\n# two\nc # three\n d;\n# four") if t[0] == COMMENT]
     assert [(token, line) for _, token, line, _ in found] == [("# one", 1), ("# two", 2), ("# three", 3), ("# four", 5)]
 
 
 def test_offsets_are_those_of_the_text() -> None:
-    text = 'a  "b c" d\\ e;\n\tf{g \'h\';}\n'
+    text = "a  \"b c\" d\\ e;\n\tf{g 'h';}\n"
     for kind, token, line, offset in tokens("t", text):
         if kind == WORD:
             assert text[offset:].lstrip("\"'").startswith(token)
@@ -195,4 +235,4 @@ def test_lua_is_one_token() -> None:
 
 def test_unclosed_quote_names_where_it_begins() -> None:
     with pytest.raises(InputError, match=re.escape("t:3: ")):
-        list(tokens("t", "a b;\n\n\"c\nd;\ne f;\n"))
+        list(tokens("t", 'a b;\n\n"c\nd;\ne f;\n'))

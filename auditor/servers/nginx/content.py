@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from auditor.servers.nginx import paths, response
+from auditor.servers.nginx.conditions import of_file, range_of
 from auditor.servers.nginx.config import PASSES
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, decides
-from auditor.servers.nginx.script import file_state, program
+from auditor.servers.nginx.script import file_answer, file_state, program
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import escape, split_args
 from auditor.servers.nginx.variables import evaluate, text_of
@@ -16,13 +17,17 @@ Result = int | None
 
 
 def precontent(run: Run) -> Result:
-    """mirror and try_files; None where the content phase comes next."""
-    for name in ("rewrite_by_lua_block", "precontent_by_lua_block"):
-        if name == "precontent_by_lua_block" and (line := run.level.line(name)) is not None:
-            program(run, line)
-    _mirror(run)
+    """try_files and mirror; None where the content phase comes next."""
+    line = run.level.line("precontent_by_lua_block")
+    if line is not None:
+        program(run, line)
     lines = run.level.own.get("try_files")
-    return _try_files(run, lines[-1]) if lines and len(lines[-1].args) >= 2 else None
+    if lines and len(lines[-1].args) >= 2:
+        status = _try_files(run, lines[-1])
+        if status is not None:
+            return status
+    _mirror(run)
+    return None
 
 
 def _mirror(run: Run) -> None:
@@ -30,21 +35,19 @@ def _mirror(run: Run) -> None:
     if not run.is_main or run.mirrored or not lines or lines[0].args[:1] == ["off"]:
         return
     run.mirrored = True
-    run.scratch["mirrors"] = literal("yes")
+    if run.level.flag("mirror_request_body", True):
+        run.body = run.body._replace(read=True)
+    run.mirrors.extend((line, run.args, run.method) for line in lines)
 
 
-def after_main_exchange(run: Run) -> None:
+def send_mirrors(run: Run) -> None:
     """The mirror subrequests, which go out once the main request is on its way (NGX-605)."""
-    if run.scratch.pop("mirrors", None) is None:
-        return
     from auditor.servers.nginx import phases
 
-    sends_body = run.level.flag("mirror_request_body", True)
-    for line in run.level.lines("mirror"):
+    pending, run.mirrors = run.mirrors, []
+    for line, args, method in pending:
         run.step(line, f"the request is mirrored to {line.args[0]}")
-        if not sends_body:
-            run.step(line, "without its body")
-        phases.subrequest(run, line.args[0], "mirror", run.args)
+        phases.subrequest(run, line.args[0], "mirror", args, method)
 
 
 def _try_files(run: Run, line: Directive) -> Result:
@@ -216,14 +219,15 @@ def _autoindex(run: Run) -> int:
 def _static(run: Run) -> int:
     path = paths.filename(run, evaluate)
     line = run.level.line("root")
-    state = file_state(run, path, line)
-    if state == "missing":
+    state = file_answer(run, path, line)
+    kind = state.name
+    if kind in ("missing", "no-folder"):
         run.step(line, f"{path} does not exist: 404", "static file")
         return 404
-    if state == "unreadable":
+    if kind == "unreadable":
         run.step(line, f"{path} cannot be read: 403", "static file")
         return 403
-    if state == "directory":
+    if kind == "directory":
         target = escape(run.uri) + "/" + (f"?{run.args}" if run.args else "")
         because = decides(line) if line is not None else (Because(DECIDES, None, "root html"),)
         run.location = OutHeader("Location", literal(target, CLIENT), because)
@@ -233,5 +237,8 @@ def _static(run: Run) -> int:
     if run.method == "POST":
         return 405
     run.step(line, f"{path} is sent", "static file")
-    response.send(run, 200, "static")
+    entity = of_file(state.value)
+    response.send(run, 200, "static", entity)
+    if run.final_status == 200 and run.is_main:
+        run.final_status = range_of(run, entity)
     return 0

@@ -136,7 +136,8 @@ def _known_address(run: Run, lines: list[Directive]) -> str:
     answers = [Answer("elsewhere", "the client's address is in none of the lists", _outside(networks))]
     for network in dict.fromkeys(networks):
         answers.append(Answer(network, f"the client's address is in {network}", _inside(network)))
-    answer = run.ask(Question("client-address"), answers, lines[0].place)
+    # Not the question that real_address has asked: that one is settled as "not known" by now.
+    answer = run.ask(Question("client-address", detail="in the lists"), answers, lines[0].place)
     return str(answer.value)
 
 
@@ -180,7 +181,9 @@ def _auth_basic(run: Run) -> Verdict:
         return None
     file_line = run.level.line("auth_basic_user_file")
     if file_line is None or not file_line.args:
-        if line.args[0] != "off":
+        if line.args[0] == "off":
+            _tell(run, Gate("auth_basic", "Basic", None, "off", decides(line)))
+        else:
             run.step(line, "no auth_basic_user_file: everybody is let in")
             _tell(run, Gate("auth_basic", "Basic", line.args[0], "skipped", decides(line), "no-user-file"))
         return None
@@ -253,7 +256,10 @@ def _refuse_basic(run: Run, line: Directive, realm: Value) -> int:
 
 def _auth_request(run: Run) -> Verdict:
     line = run.level.line("auth_request")
-    if line is None or not line.args or line.args[0] == "off" or run.asked:
+    if line is None or not line.args or run.asked:
+        return None
+    if line.args[0] == "off":
+        _tell(run, Gate("auth_request", None, None, "off", decides(line)))
         return None
     from auditor.servers.nginx import phases
 

@@ -149,10 +149,10 @@ def read(run: Run, choose: bool = True) -> None:
         if not _valid(run, name, value):
             continue
         low = name.lower()
+        run.headers.append((name, value))
         if low in seen and (low in _UNIQUE or (low == "proxy-authorization" and run.newer(1, 29))):
             raise Refused(400, f"two {name} lines")
         seen.add(low)
-        run.headers.append((name, value))
         if low == "host":
             if host_seen:
                 raise Refused(400, "two Host lines")
@@ -185,14 +185,20 @@ def _request_line(run: Run, request: Request, buffers: _Buffers) -> None:
     line = f"{request.method} {request.target} HTTP/{request.http_version}\r\n"
     if not buffers.take(len(line), run.server):
         raise Refused(414, "the request line is longer than large_client_header_buffers allows")
+    run.method = ""
     if not _METHOD.match(request.method):
         raise Refused(400, "the method is malformed")
+    if any(char <= " " or char == "\x7f" for char in request.target):
+        raise Refused(400, "a control character or space in the request target")
+    run.method = request.method
+    run.parsed = True
     try:
         target = uri.parse_target(request.target, run.server.flag("merge_slashes", True))
     except uri.BadTarget as error:
         raise Refused(400, str(error)) from error
     run.uri, run.args = target.path, target.args
     run.quoted, run.plus = target.quoted, target.plus
+    run.unparsed = request.target
 
 
 def _lines(request: Request) -> Iterator[tuple[str | None, str, int]]:
@@ -232,6 +238,7 @@ def _valid(run: Run, name: str, value: str) -> bool:
     if _PLAIN_NAME.match(odd) or (underscores and not odd):
         return True
     if not run.server.flag("ignore_invalid_headers", True):
+        run.odd.add(name)
         return True
     line = run.server.line("underscores_in_headers" if "_" in name else "ignore_invalid_headers")
     because = decides(line) if line is not None else by_default(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from auditor.regex import RegexError
 from auditor.servers.nginx import content, gates, intake, response
 from auditor.servers.nginx.config import PASSES, Level, Location, Lookup, Server
+from auditor.servers.nginx.headers_more import change_input_headers
 from auditor.servers.nginx.realip import real_address
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable
 from auditor.servers.nginx.script import handler_of, has_statements, match, run_block
@@ -47,6 +48,7 @@ def process(run: Run, start: str) -> None:
             if status is not None:
                 response.finalize(run, status)
                 return
+        change_input_headers(run)
         if not run.uri_changed:
             break
         run.uri_changes -= 1
@@ -66,6 +68,7 @@ def process(run: Run, start: str) -> None:
         return
     if run.final_level is None:
         response.finalize(run, content.produce(run))
+    content.send_mirrors(run)
 
 
 # --- choosing the location
@@ -250,13 +253,14 @@ def _forget_contexts(run: Run) -> None:
     run.proxy_host = None
 
 
-def subrequest(parent: Run, uri: str, role: str, args: str = "") -> Run:
-    """A subrequest: GET, the parent's headers, no access phase (ngx_http_subrequest)."""
+def subrequest(parent: Run, uri: str, role: str, args: str = "", method: str = "GET") -> Run:
+    """A subrequest: the parent's headers, no access phase (ngx_http_subrequest)."""
     run = Run(parent.shared, parent.server)
     run.main = parent.main
     run.role = role
-    run.method = "GET"
+    run.method = method
     run.uri, run.args = uri, args
+    run.parsed = parent.parsed
     run.unparsed = parent.unparsed
     run.valid_unparsed = False
     run.internal = True
@@ -265,6 +269,6 @@ def subrequest(parent: Run, uri: str, role: str, args: str = "") -> Run:
     run.body = parent.body
     run.variables = parent.variables
     run.gated = parent.gated
-    run.uri_changes = parent.uri_changes
+    run.odd = parent.odd
     process(run, "server rewrite")
     return run

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
+from auditor.servers.nginx.buckets import found_anyway
 from auditor.servers.nginx.config import Http, Level, Location
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
@@ -195,7 +196,10 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
         sending.method = evaluate(run, method.args[0]).text or run.method
     set_body = level.line("proxy_set_body")
     passes = level.flag("proxy_pass_request_body", True)
-    sending.body = "sent" if set_body is not None else body_of(run, passes)
+    if set_body is not None:
+        sending.body = "none" if evaluate(run, set_body.args[0]).present == "no" else "sent"
+    else:
+        sending.body = body_of(run, passes)
     lines, outer = header_lines(level, "proxy_set_header")
     sending.shadowed = shadowed_lines(run, lines, outer)
     covered: dict[str, tuple[Because, ...]] = {}
@@ -241,7 +245,7 @@ def announced_length(run: Run) -> Value:
     """The length that goes with the request: what the client announced, or what was read of a chunked body."""
     if run.body.length >= 0:
         return literal(str(run.body.length), client_header("Content-Length"))
-    if run.body.chunked and run.role != "auth" or run.body.read and run.body.chunked:
+    if run.body.chunked and run.body.read:
         return Value((Segment(SERVER, None),))
     return EMPTY
 
@@ -260,7 +264,7 @@ def forward(
     lost: dict[str, LostHeader] = {}
     for name, text in run.headers:
         low = name.lower()
-        if low in covered:
+        if low in covered and (name not in run.odd or found_anyway(list(covered), name)):
             if low not in sent:
                 because = tuple(b._replace(role=SUPPRESSES) if b.place is not None else b for b in covered[low])
                 lost.setdefault(low, LostHeader(name, because))
@@ -300,13 +304,7 @@ def rewrite_location(run: Run, line: Directive, value: Value) -> tuple[Value, tu
         run.captures = tuple(literal(group) for group in match.groups)
         for name, group in match.names.items():
             run.variables[name] = literal(group)
-        at = text.find(match.groups[0])
-        new = Value((Segment(CLIENT, text[:at]), *evaluate(run, replacement).segments, Segment(CLIENT, text[at + len(match.groups[0]) :])))
-        if caseless is not None:
-            new = evaluate(run, replacement)
-            head, tail = text[:at], text[at + len(match.groups[0]) :]
-            new = Value((Segment(CLIENT, head), *new.segments, Segment(CLIENT, tail)))
-        return new, because
+        return evaluate(run, replacement), because  # the whole value is replaced, whatever part matched
     return None
 
 
@@ -382,9 +380,7 @@ def _rewrite_attribute(run: Run, lines: list[Directive], old: str, domain: bool)
             if match is None:
                 continue
             run.captures = tuple(literal(group) for group in match.groups)
-            at = old.find(match.groups[0])
-            new = evaluate(run, replacement).text or ""
-            return old[:at] + new + old[at + len(match.groups[0]) :]
+            return evaluate(run, replacement).text or ""
         expected = evaluate(run, pattern).text or ""
         new = evaluate(run, replacement).text or ""
         if domain:

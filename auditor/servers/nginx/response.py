@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from auditor.servers.nginx.conditions import Entity, status_of
 from auditor.servers.nginx.config import Level
+from auditor.servers.nginx.headers_more import change_output_headers
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.script import REDIRECTS
 from auditor.servers.nginx.syntax import Directive
@@ -17,7 +19,9 @@ from auditor.values import EMPTY, SERVER, Segment, Value, literal, unknown
 OK = 0
 ERROR = -1
 DONE = -4
-CLOSE = 444
+
+# A handler's 408, 444 and 499 close the connection without an answer, as does an error.
+_CLOSES = frozenset((ERROR, 408, 444, 499))
 
 # Statuses for which add_header works without `always` (NGX-403).
 SAFE = frozenset((200, 201, 204, 206, 301, 302, 303, 304, 307, 308))
@@ -30,7 +34,7 @@ def finalize(run: Run, status: int) -> None:
     """End the request with what a handler returned (ngx_http_finalize_request)."""
     if status in (OK, DONE):
         return
-    if status in (ERROR, CLOSE):
+    if status in _CLOSES:
         run.final_status = 0
         run.final_level = run.level
         if run.is_main:
@@ -100,12 +104,21 @@ def _send_error_page(run: Run, line: Directive, overwrite: int, target: str, pha
         send(run, run.err_status)
 
 
-def send(run: Run, status: int | None, action: str = "answered") -> None:
-    """Send the header: the status and header lines are settled now, by the settings that count at this moment."""
+def send(run: Run, status: int | None, action: str = "answered", entity: Entity | None = None) -> None:
+    """Send the header: the status and header lines are settled now, by the settings that count at this moment.
+
+    `entity` is there for an answer that conditions of the request apply to.
+    """
     if run.final_level is not None:
         return
     if run.err_status:
         status = run.err_status
+    if status == 200 and entity is not None and run.is_main:
+        status = status_of(run, entity)
+        if status == 412:
+            run.out, run.location, run.challenges = [], None, []
+            special(run, 412)
+            return
     run.final_level = run.level
     run.final_status = status
     if run.is_main:
@@ -117,7 +130,7 @@ def send(run: Run, status: int | None, action: str = "answered") -> None:
 
 
 def _filter(run: Run, status: int | None) -> list[OutHeader]:
-    _more_headers(run, status)
+    change_output_headers(run, status)
     _expires(run, status)
     _add_headers(run, status)
     out = list(run.out)
@@ -250,59 +263,6 @@ def _seconds(word: str) -> int | None:
         else:
             return None
     return sign * (total + int(digits or 0))
-
-
-# --- the headers-more module (https://github.com/openresty/headers-more-nginx-module)
-
-
-def _more_headers(run: Run, status: int | None) -> None:
-    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first."""
-    for line in more_lines(run.level, ("more_set_headers", "more_clear_headers")):
-        words, statuses = _options(line.args)
-        if statuses and (status is None or str(status) not in statuses):
-            continue
-        for word in words:
-            name, colon, text = word.partition(":")
-            name = name.strip()
-            low = name.lower()
-            if line.name == "more_clear_headers":
-                colon, text = ":", ""
-            kept = [h for h in run.out if not _named(h.name, low)]
-            cleared = len(kept) != len(run.out)
-            run.out = kept
-            value = evaluate(run, text.strip()) if colon else EMPTY
-            if value.present != "no":
-                run.out.append(OutHeader(name, value, decides(line)))
-            elif cleared:
-                run.step(line, f"{name} is removed from the answer")
-
-
-def _named(name: str, pattern: str) -> bool:
-    return name.lower().startswith(pattern[:-1]) if pattern.endswith("*") else name.lower() == pattern
-
-
-def more_lines(level: Level, names: tuple[str, ...]) -> list[Directive]:
-    """The lines of headers-more that count at a level: a level's lines are added to the outer ones."""
-    outer = more_lines(level.outer, names) if level.outer is not None else []
-    own = [line for line in level.block if line.name in names]
-    return outer + own
-
-
-def _options(args: list[str]) -> tuple[list[str], set[str]]:
-    """The header words and the statuses of -s; -t narrows by type and is taken to hold."""
-    words: list[str] = []
-    statuses: set[str] = set()
-    at = 0
-    while at < len(args):
-        if args[at] in ("-s", "-t") and at + 1 < len(args):
-            if args[at] == "-s":
-                statuses.update(args[at + 1].split())
-            at += 2
-            continue
-        if not args[at].startswith("-"):
-            words.append(args[at])
-        at += 1
-    return words, statuses
 
 
 def challenge(run: Run, value: Value, line: Directive | None) -> None:

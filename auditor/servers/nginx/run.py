@@ -129,7 +129,10 @@ class Run:
         "main",
         "method",
         "mirrored",
+        "mirrors",
+        "odd",
         "out",
+        "parsed",
         "plus",
         "proxy_host",
         "quoted",
@@ -153,9 +156,10 @@ class Run:
         self.main: Run = self
         self.role = "main"
         self.method = shared.request.method
-        self.uri = "/"
+        self.uri = ""
         self.args = ""
-        self.unparsed = shared.request.target
+        self.unparsed = ""
+        self.parsed = False  # the request line has been understood
         self.valid_unparsed = True
         self.valid_location = True
         self.quoted = False
@@ -178,6 +182,8 @@ class Run:
         self.proxy_host: tuple[str, str] | None = None
         self.add_uri_to_alias = False
         self.mirrored = False
+        self.mirrors: list[tuple[Directive, str, str]] = []  # that wait: the line, the arguments, the method
+        self.odd: set[str] = set()  # header names that the parser found invalid and the settings let pass
         self.asked = False  # auth_request's context is there
         self.gated: set[str] = set()
         self.scratch: dict[str, Value] = {}

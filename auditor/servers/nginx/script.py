@@ -218,7 +218,13 @@ def _file_test(run: Run, line: Directive, test: str, path: str) -> bool:
 
 def file_state(run: Run, path: str, line: Directive | None) -> str:
     """What is at a path of the deployed machine: file, directory, missing or unreadable."""
-    answer = run.ask(
+    name = file_answer(run, path, line).name
+    return "missing" if name == "no-folder" else name
+
+
+def file_answer(run: Run, path: str, line: Directive | None) -> Answer:
+    """What is at a path of the deployed machine; for a file that is at hand with (mtime in seconds, size in bytes)."""
+    return run.ask(
         Question("file", path),
         [
             Answer("missing", f"{path} does not exist"),
@@ -227,7 +233,6 @@ def file_state(run: Run, path: str, line: Directive | None) -> str:
         ],
         line.place if line is not None else None,
     )
-    return answer.name
 
 
 # --- rewrite and return
@@ -327,8 +332,9 @@ def _return(run: Run, line: Directive) -> Result:
     if status in REDIRECTS:
         set_location(run, value, line)
         return status
+    from auditor.servers.nginx.conditions import Entity
     from auditor.servers.nginx.response import send
 
-    send(run, status)
+    send(run, status, entity=Entity())
     return 0
 

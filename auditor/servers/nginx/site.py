@@ -13,7 +13,7 @@ from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
 from auditor.servers.nginx.run import Options, Run, Shared, Unpredictable
 from auditor.servers.nginx.syntax import Directive, Tree, read
-from auditor.servers.nginx.upstream import watched
+from auditor.servers.nginx.upstream import added_names, watched
 from auditor.source import InputError, Place, SourceFile, read_source
 from auditor.trace import Outcome, Outcomes, ResponseHeader, Step
 from auditor.world import Path, Unknowns, World, Worlds, walk
@@ -141,14 +141,17 @@ class NginxSite:
 def _outcome(run: Run, action: str) -> Outcome:
     shared = run.shared
     final = run.final_headers or []
+    named = added_names(run.shared.http)
     headers = tuple(
-        ResponseHeader(h.name, h.value, h.because, h.origin) for h in final if not h.origin or watched(h.name)
+        ResponseHeader(h.name, h.value, h.because, h.origin)
+        for h in final
+        if not h.origin or watched(h.name) or h.name.lower() in named
     )
     level = run.final_level or run.level
     location = level.location
     handler = location.directive if location is not None else level.directive
     shadowed: tuple[Any, ...] = ()
-    if run.final_level is not None and run.shared.http.memo("any add_header", _any_add_header):
+    if run.final_level is not None and named:
         from auditor.servers.nginx.response import add_header_lines
 
         shadowed = tuple(add_header_lines(run, run.final_level)[1])
@@ -168,8 +171,6 @@ def _outcome(run: Run, action: str) -> Outcome:
     )
 
 
-def _any_add_header(http: Any) -> bool:
-    return any(line.name == "add_header" for top in http.block for line in top.walk())
 
 
 def _without(directives: list[Directive], removed: Place) -> list[Directive]:

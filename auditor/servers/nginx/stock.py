@@ -63,10 +63,10 @@ SERVER_NAME $server_name
 
 
 def _lines(directive: str, table: str) -> str:
-    return "".join(f"{directive} {line};\n" for line in table.strip().splitlines())
+    return "".join(f"{directive} {line};\n" for line in table.splitlines() if line)
 
 
-_TEXTS = {
+TEXTS = {
     "mime.types": "types {\n}\n",
     "koi-utf": "",
     "koi-win": "",
@@ -78,10 +78,7 @@ _TEXTS = {
     # The two below are Debian's and Ubuntu's.
     "proxy_params": _lines(
         "proxy_set_header",
-        "Host $host\n"
-        "X-Real-IP $remote_addr\n"
-        "X-Forwarded-For $proxy_add_x_forwarded_for\n"
-        "X-Forwarded-Proto $scheme\n",
+        "Host $host\nX-Real-IP $remote_addr\nX-Forwarded-For $proxy_add_x_forwarded_for\nX-Forwarded-Proto $scheme\n",
     ),
     "snippets/fastcgi-php.conf": (
         "fastcgi_split_path_info ^(.+?\\.php)(/.*)$;\n"
@@ -98,7 +95,7 @@ _TEXTS = {
 
 def stock_text(path: str) -> str | None:
     """The text of the shipped file whose name `path` ends with, or None."""
-    for name, text in _TEXTS.items():
+    for name, text in TEXTS.items():
         if path == name or path.endswith("/" + name):
             return text
     return None

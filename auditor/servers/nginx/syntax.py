@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from auditor.files import Files, has_magic
+from auditor.files import Files
+from auditor.globs import has_magic
 from auditor.server import Comment, Note
 from auditor.servers.nginx import stock
+from auditor.servers.nginx.arguments import ARGUMENTS, BLOCKS, TABLES, check_form
 from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, tokens
 from auditor.source import InputError, Place, SourceFile
 from auditor.templates import has_template_name, looks_like_template, placeholders
@@ -149,7 +151,7 @@ class _Reader:
     ) -> None:
         text = source.text
         if not looks_like_template(text):
-            self._parse(source, text, via, into, comments)
+            self._parse(source, text, via, into, comments, not has_template_name(source.name))
             return
         named = has_template_name(source.name)
         start = len(into)
@@ -162,7 +164,7 @@ class _Reader:
                 del into[start:]
                 comments.clear()
         try:
-            self._parse(source, placeholders(text), via, into, comments)
+            self._parse(source, placeholders(text), via, into, comments, False)
         except InputError as error:
             del into[start:]
             comments.clear()
@@ -173,7 +175,13 @@ class _Reader:
             self.note(Note("template", text, Place(source, 1)))
 
     def _parse(
-        self, source: SourceFile, text: str, via: Directive | None, top: list[Directive], comments: list[Comment]
+        self,
+        source: SourceFile,
+        text: str,
+        via: Directive | None,
+        top: list[Directive],
+        comments: list[Comment],
+        strict: bool = True,
     ) -> None:
         name = source.name
         block = top
@@ -207,11 +215,17 @@ class _Reader:
                     nth = seen.get(head, 0)
                     seen[head] = nth + 1
                 directive = Directive(head, words[1:], source, begin[0], nth, None, via, begin[1])
+                if strict and (head in ARGUMENTS or head in BLOCKS):
+                    check_form(
+                        head, len(directive.args), kind == OPEN, opened[-1][0].name if opened else "", begin[0], name
+                    )
                 words = []
                 ended = (line, begin[0])
                 if kind == OPEN:
                     if head == "if":
                         strip_parentheses(directive.args)
+                    if opened and opened[-1][0].name in TABLES:
+                        raise InputError(name, line, 'unexpected "{"')
                     if len(opened) >= MAX_DEPTH:
                         raise InputError(name, line, f"blocks are nested more than {MAX_DEPTH} deep")
                     directive.block = []

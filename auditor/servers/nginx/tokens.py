@@ -25,7 +25,7 @@ _SHOW = {0xE000 + ord(char): ord(char) for char in _ODD}
 
 _ESCAPE = re.compile(r"\\([\"'\\trn])")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
-_REST_OF_WORD = re.compile(r"(?:\\.|\$\{|[^\s;{\\])*", re.DOTALL)
+_WORD = re.compile(r"(?:\\.|\$\{+|[^\s;{\\])*", re.DOTALL)  # how far a word without quotes goes on
 _LUA_START = re.compile(r"\s*(\$\w+)?\s*\{")
 _LUA_PIECE = re.compile(
     r"""--\[(=*)\[.*?\]\1\] | --[^\n]* | \[(=*)\[.*?\]\2\] | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | [{}]""",
@@ -77,9 +77,9 @@ def tokens(name: str, text: str) -> Iterator[Token]:
                 last = at
                 continue
             elif token == "}":
-                if not first and full[at - 2] not in " \t\r\n":
+                if last == at and not first:
                     # Inside a word a brace is a letter like any other; crossplane cut the word here.
-                    restart = _REST_OF_WORD.match(full, at).end()  # type: ignore[union-attr]
+                    restart = _WORD.match(full, at).end()  # type: ignore[union-attr]
                     rest = full[at - 1 : restart]
                     yield REST, decode(rest.translate(_SHOW) if odd else rest), line, at - 1
                     skipped = line + rest.count("\n") - 1
@@ -96,11 +96,20 @@ def tokens(name: str, text: str) -> Iterator[Token]:
                 continue
             else:
                 start = at - 1 - len(token)
-                if first and token.endswith("_by_lua_block"):
+                if "${" in token:
+                    # crossplane takes what follows `${`, up to a brace, and the character behind it for a part of the
+                    # word, even where that ends the word or the line.
+                    end = _WORD.match(full, start).end()  # type: ignore[union-attr]
+                    if end < start + len(token):
+                        restart = end
+                        token = full[start:end]
+                        skipped = line + token.count("\n") - 1
+            if token.endswith("_by_lua_block"):
+                # crossplane would go on in Lua by itself here, with rules of its own, and even for an argument.
+                restart = at if quoted else at - 1
+                skipped = line - 1
+                if first:
                     word_line = line
-                    restart = start + len(token)
-                    yield WORD, token, line, start
-                    break
             if "\\" in token:
                 token = decode(token)
             if odd:
@@ -108,6 +117,8 @@ def tokens(name: str, text: str) -> Iterator[Token]:
             yield WORD, token, line, start
             first = False
             last = at
+            if restart != -1:
+                break
         if restart == -1:
             if last > len(text):
                 raise InputError(name, text.count("\n") + 1, "a backslash ends the file")

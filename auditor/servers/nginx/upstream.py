@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from auditor.http import Response
 from auditor.servers.nginx import cache, content, grpc, gateway, proxy, response
-from auditor.servers.nginx.config import Level
-from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, by_default, decides
+from auditor.servers.nginx.config import Http, Level
+from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, Unpredictable
 from auditor.servers.nginx.sending import Sending
 from auditor.servers.nginx.syntax import Directive
-from auditor.servers.nginx.variables import evaluate
 from auditor.trace import Exchange
 from auditor.values import Segment, Value, answer_header
 from auditor.world import Answer, Question
@@ -35,10 +34,28 @@ def watched(name: str) -> bool:
     return low in WATCHED or low.startswith("access-control-")
 
 
+def added_names(http: Http) -> frozenset[str]:
+    """The names, in lower case, of all response headers that a line of the configuration adds."""
+    return http.memo("added names", _added_names)  # type: ignore[return-value]
+
+
+def _added_names(http: object) -> frozenset[str]:
+    names: set[str] = set()
+    for top in http.block:  # type: ignore[attr-defined]
+        for line in top.walk():
+            if line.name == "add_header" and line.args:
+                names.add(line.args[0].lower())
+            elif line.name == "more_set_headers":
+                names.update(word.partition(":")[0].strip().lower() for word in line.args)
+    return frozenset(names)
+
+
 def pass_on(run: Run, directive: str) -> int:
     """Send the request on and take the answer; the status to finalize with (0: the answer is sent)."""
     line = _pass_line(run, directive)
     family = directive.removesuffix("_pass")
+    if run.is_main:
+        run.body = Body(run.body.length, run.body.chunked, True)
     store = cache.plan(run, family)
     if family == "proxy":
         sending: Sending | int = proxy.build(run, line, store is not None)
@@ -50,10 +67,8 @@ def pass_on(run: Run, directive: str) -> int:
         sending = gateway.build(run, line, family, store is not None)
     if isinstance(sending, int):
         return sending
-    if run.is_main:
-        run.body = Body(run.body.length, run.body.chunked, True)
-    answer = _ask(run, sending, family)
     role = run.role if run.role != "main" else ("fallback" if run.shared.fallback else "main")
+    answer = _ask(run, sending, family, role)
     run.shared.exchanges.append(
         Exchange(
             role,
@@ -73,7 +88,7 @@ def pass_on(run: Run, directive: str) -> int:
     )
     run.step(line, f"sent to {sending.upstream}")
     if run.is_main:
-        content.after_main_exchange(run)
+        content.send_mirrors(run)
         run.shared.fallback = True
     if answer is None:
         run.step(line, "the upstream cannot be reached: 502")
@@ -95,14 +110,14 @@ def _pass_line(run: Run, directive: str) -> Directive:
 # --- the answer
 
 
-def _ask(run: Run, sending: Sending, family: str) -> Response | None:
+def _ask(run: Run, sending: Sending, family: str, role: str) -> Response | None:
     """What the upstream answers; a status is made up only where something here depends on it."""
     answers = [Answer("answers", f"{sending.upstream} answers", Response())]
     if run.level.flag(f"{family}_intercept_errors", False):
         for code in _intercepted(run.level.lines("error_page")):
             answers.append(Answer(str(code), f"{sending.upstream} answers {code}", Response(code)))
-    number = sum(1 for exchange in run.shared.exchanges if exchange.role == run.role)
-    question = Question("exchange", sending.upstream, f"{run.role}:{number}")
+    number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
+    question = Question("exchange", sending.upstream, f"{role}:{number}")
     answer = run.ask(question, answers, sending.line.place)
     return answer.value if isinstance(answer.value, Response) else None
 
@@ -122,8 +137,6 @@ def _take(run: Run, line: Directive, family: str, answer: Response) -> int:
 
     known = answer.headers if answer.status is not None else None
     status = answer.status
-    if known is not None and family in ("fastcgi", "uwsgi", "scgi"):
-        status = _cgi_status(status, known)
     run.answer = Answered(status, known, run.role)
     if status is not None and status >= 300 and run.level.flag(f"{family}_intercept_errors", False):
         page = response.find_error_page(run.level.lines("error_page"), status)
@@ -132,20 +145,18 @@ def _take(run: Run, line: Directive, family: str, answer: Response) -> int:
             if status == 401:
                 _keep_challenges(run, known or ())
             return status
+    if status == 200 and run.header("range") is not None and run.level.flag(f"{family}_force_ranges", False):
+        raise Unpredictable("a range of an answer whose size is not known", line.place)
     if known is None:
         response.send(run, status, "proxied")
         return 0
     redirect = next((value for name, value in known if name.lower() == "x-accel-redirect"), None)
     ignored = {word.lower() for each in run.level.lines(f"{family}_ignore_headers") for word in each.args}
-    if redirect is not None and "x-accel-redirect" not in ignored and family != "memcached" and run.is_main:
+    if redirect is not None and "x-accel-redirect" not in ignored and family != "memcached":
         return _accelerate(run, line, redirect, known, phases)
     _pass_headers(run, line, family, known)
     response.send(run, status, "proxied")
     return 0
-
-
-def _cgi_status(status: int | None, headers: Sequence[tuple[str, str]]) -> int | None:
-    return status
 
 
 def _keep_challenges(run: Run, headers: Sequence[tuple[str, str]]) -> None:
@@ -190,7 +201,7 @@ def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tupl
             hidden.pop(each.args[0].lower(), None)
     for name, value in headers:
         low = name.lower()
-        if not watched(name):
+        if not watched(name) and low not in added_names(run.shared.http):
             continue
         if low in hidden:
             run.step(lines.get(low), f"{name} of the upstream's answer is hidden")
@@ -214,4 +225,3 @@ def _location(run: Run, line: Directive, name: str, value: Value) -> None:
         run.location = header
 
 
-__all__ = ["by_default", "decides", "evaluate", "pass_on", "watched"]

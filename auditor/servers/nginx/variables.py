@@ -275,7 +275,7 @@ def _content_length(run: Run) -> Value:
     text = run.header("content-length")
     if text is not None:
         return literal(text, client_header("Content-Length"))
-    if run.body.chunked and run.body.length >= 0:
+    if run.body.chunked and run.body.read:
         return unknown(CLIENT)
     return EMPTY
 
@@ -289,7 +289,17 @@ def _server_address(run: Run) -> Value:
     return unknown(SERVER) if address == "*" else literal(address, SERVER)
 
 
+def _method(run: Run) -> Value:
+    return literal(run.main.method, CLIENT)
+
+
+def _protocol(run: Run) -> Value:
+    return literal(f"HTTP/{run.shared.request.http_version}" if run.parsed else "", CLIENT)
+
+
 def _request_line(run: Run) -> Value:
+    if not run.parsed:
+        return unknown(CLIENT)
     request = run.shared.request
     return literal(f"{request.method} {request.target} HTTP/{request.http_version}", CLIENT)
 
@@ -316,6 +326,7 @@ _LIVE: dict[str, Callable[[Run], Value]] = {
     "proxy_host": lambda run: literal(run.proxy_host[0]) if run.proxy_host else EMPTY,
     "proxy_port": lambda run: literal(run.proxy_host[1]) if run.proxy_host else EMPTY,
     "status": lambda run: _UNKNOWN,
+    "request_method": _method,
     "request_completion": lambda run: EMPTY,
 }
 
@@ -324,7 +335,6 @@ _VOLATILE = {"request_time", "msec", "time_iso8601", "request_length"}
 # Worked out once.
 _PLAIN: dict[str, Callable[[Run], Value]] = {
     "request_uri": lambda run: literal(run.unparsed, CLIENT),
-    "request_method": lambda run: literal(run.main.method, CLIENT),
     "request": _request_line,
     "scheme": lambda run: literal(run.shared.request.scheme, SERVER),
     "https": lambda run: literal("on" if run.shared.request.tls else "", SERVER),
@@ -333,7 +343,7 @@ _PLAIN: dict[str, Callable[[Run], Value]] = {
     "server_port": _listener_port,
     "request_port": _host_header_port,
     "server_addr": _server_address,
-    "server_protocol": lambda run: literal(f"HTTP/{run.shared.request.http_version}", CLIENT),
+    "server_protocol": _protocol,
     "remote_addr": client_address,
     "binary_remote_addr": lambda run: unknown(ADDRESS),
     "realip_remote_addr": lambda run: run.main.scratch.get("realip_remote_addr") or client_address(run),

@@ -1,0 +1,92 @@
+"""File names: patterns as glob(3) has them, folders walked in a fixed order, names between the two readings.
+
+A configuration is a latin-1 reading of bytes, and so are the paths in it; Python has a reading of its own for the names
+of this machine's files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
+
+
+def has_magic(path: str) -> bool:
+    """Whether nginx takes the path of an include for a pattern."""
+    return any(char in path for char in "*?[")
+
+
+def to_config(path: str) -> str:
+    """A path as this machine's Python has it, in the reading of the configuration."""
+    return path if path.isascii() else os.fsencode(path).decode("latin-1")
+
+
+def to_local(path: str) -> str:
+    """A path as the configuration has it, in the reading of this machine's Python."""
+    return path if path.isascii() else os.fsdecode(path.encode("latin-1", "replace"))
+
+
+_CLASS = re.compile(r"\[([!^]?+)(\]?+[^\]]*)\]")
+
+
+def glob_pattern(parts: Sequence[str]) -> re.Pattern[str]:
+    """Components of a glob(3) pattern as a regular expression."""
+    try:
+        return re.compile("/".join(_part_pattern(part) for part in parts) + r"\Z", re.DOTALL)
+    except re.error:  # a range the wrong way round matches nothing
+        return re.compile(r"(?!)")
+
+
+def _part_pattern(part: str) -> str:
+    out = [] if part.startswith(".") else [r"(?!\.)"]
+    at = 0
+    while at < len(part):
+        char = part[at]
+        bracket = _CLASS.match(part, at) if char == "[" else None
+        if char == "*":
+            out.append("[^/]*")
+        elif char == "?":
+            out.append("[^/]")
+        elif bracket:
+            inside = re.sub(r"([\\\[\]^&~|])", r"\\\1", bracket[2])
+            out.append(f"[{'^/' if bracket[1] else ''}{inside}]")
+            at = bracket.end() - 1
+        elif char == "\\" and at + 1 < len(part):
+            at += 1
+            out.append(re.escape(part[at]))
+        else:
+            out.append(re.escape(char))
+        at += 1
+    return "".join(out)
+
+
+def glob_matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """What lies below the folder and matches, as the configuration would write it."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    matcher = glob_pattern(parts[:1])
+    for name in names:
+        if matcher.match(to_config(name)):
+            if len(parts) == 1:
+                yield to_config(name)
+            else:
+                for rest in glob_matches(os.path.join(folder, name), parts[1:]):
+                    yield f"{to_config(name)}/{rest}"
+
+
+def walk_tree(folder: str) -> Iterator[str]:
+    """The files below a folder in a fixed order, those of version control and of packages left out."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED_FOLDERS:
+                yield from walk_tree(entry.path)
+        else:
+            yield entry.path

@@ -1,0 +1,92 @@
+"""The headers-more module (https://github.com/openresty/headers-more-nginx-module), which many builds carry."""
+
+from __future__ import annotations
+
+from auditor.servers.nginx.config import Level
+from auditor.servers.nginx.run import OutHeader, Run, decides
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.variables import evaluate
+from auditor.trace import LostHeader
+from auditor.values import EMPTY
+
+
+def change_input_headers(run: Run) -> None:
+    """more_set_input_headers and more_clear_input_headers, at the end of the rewrite phase (NGX-611, NGX-612).
+
+    The header list is the one that subrequests and the parent share.
+    """
+    for line in more_lines(run.level, ("more_set_input_headers", "more_clear_input_headers")):
+        only_existing = "-r" in line.args
+        for word in _options(line.args)[0]:
+            name, colon, text = word.partition(":")
+            name = name.strip()
+            low = name.lower()
+            value = evaluate(run, text.strip()).text or "" if colon and line.name == "more_set_input_headers" else ""
+            there = [at for at, (key, _) in enumerate(run.headers) if _named(key, low)]
+            if value:
+                if there:
+                    run.headers[there[0]] = (run.headers[there[0]][0], value)
+                    for at in reversed(there[1:]):
+                        del run.headers[at]
+                elif not only_existing:
+                    run.headers.append((name, value))
+                run.step(line, f"the request's {name} is set")
+                continue
+            for at in reversed(there):
+                run.shared.lost.append(LostHeader(run.headers[at][0], decides(line)))
+                del run.headers[at]
+            if there:
+                run.step(line, f"the request's {name} is removed")
+
+
+
+def change_output_headers(run: Run, status: int | None) -> None:
+    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first."""
+    for line in more_lines(run.level, ("more_set_headers", "more_clear_headers")):
+        words, statuses = _options(line.args)
+        if statuses and (status is None or str(status) not in statuses):
+            continue
+        for word in words:
+            name, colon, text = word.partition(":")
+            name = name.strip()
+            low = name.lower()
+            if line.name == "more_clear_headers":
+                colon, text = ":", ""
+            kept = [h for h in run.out if not _named(h.name, low)]
+            cleared = len(kept) != len(run.out)
+            run.out = kept
+            value = evaluate(run, text.strip()) if colon else EMPTY
+            if value.present != "no":
+                run.out.append(OutHeader(name, value, decides(line)))
+            elif cleared:
+                run.step(line, f"{name} is removed from the answer")
+
+
+def _named(name: str, pattern: str) -> bool:
+    return name.lower().startswith(pattern[:-1]) if pattern.endswith("*") else name.lower() == pattern
+
+
+def more_lines(level: Level, names: tuple[str, ...]) -> list[Directive]:
+    """The lines of headers-more that count at a level: a level's lines are added to the outer ones."""
+    outer = more_lines(level.outer, names) if level.outer is not None else []
+    own = [line for line in level.block if line.name in names]
+    return outer + own
+
+
+def _options(args: list[str]) -> tuple[list[str], set[str]]:
+    """The header words and the statuses of -s; -t narrows by type and is taken to hold."""
+    words: list[str] = []
+    statuses: set[str] = set()
+    at = 0
+    while at < len(args):
+        if args[at] in ("-s", "-t") and at + 1 < len(args):
+            if args[at] == "-s":
+                statuses.update(args[at + 1].split())
+            at += 2
+            continue
+        if not args[at].startswith("-"):
+            words.append(args[at])
+        at += 1
+    return words, statuses
+
+

@@ -1,0 +1,92 @@
+"""Rules know nothing of nginx: they judge a made-up server kind just as well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from auditor.check import judge
+from auditor.settings import DEFAULT, INNER, Settings
+from tests.toy import ToySite
+
+
+def found(text: str, settings: Settings = DEFAULT) -> list[tuple[str, str, int]]:
+    return [(f.severity, f.rule, f.place.line) for f in judge([ToySite(text)], settings).findings]
+
+
+def test_stripped_authorization() -> None:
+    assert found("route /\n  set Authorization -\n  to app\n") == [("error", "stripped-authorization", 2)]
+    assert found("route /\n  set Authorization other\n  to app\n") == []
+    assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
+
+
+def test_leaked_credentials() -> None:
+    assert found("route /\n  gate door\n  to app\n") == [("info", "leaked-credentials", 3)]
+    assert found("route /\n  gate door\n  to app.internal\n") == [("info", "leaked-credentials", 3)]
+    assert found("route /\n  gate door\n  to 192.168.1.9\n") == [("info", "leaked-credentials", 3)]
+    assert found("route /\n  gate door\n  to app.example.com\n") == [("warning", "leaked-credentials", 3)]
+    assert found("route /\n  gate door\n  to 8.8.8.8\n") == [("warning", "leaked-credentials", 3)]
+
+
+def test_open_gate() -> None:
+    assert found("route /\n  gate -\n  to app\n") == [("error", "open-gate", 2)]
+    assert found("route /\n  gate -\n  answer 403\n") == []
+
+
+IDENTITY = "route /in\n  gate door\n  set Authorization -\n  set X-Remote-User {}\n  to app\nroute /out\n{}  to {}\n"
+
+
+def test_spoofable_identity_header() -> None:
+    spoofed = ("error", "spoofable-identity-header", 7)
+    # Under either spelling: applications that know headers as CGI variables take both for one.
+    assert spoofed in found(IDENTITY.format("user", "", "app"))
+    assert found(IDENTITY.format("user", "", "other")) == [("error", "spoofable-identity-header", 5)]
+    assert found(IDENTITY.format("fixed", "", "app")) == []
+
+
+def test_an_inner_proxy_may_pass_identities_through() -> None:
+    severities = {item[0] for item in found(IDENTITY.format("user", "", "app"), Settings(position=INNER))}
+    assert severities == {"info"}
+
+
+def test_missing_challenge() -> None:
+    assert found("route /\n  answer 401\n") == [("warning", "missing-challenge", 2)]
+    assert found("route /\n  add WWW-Authenticate Bearer\n  answer 401\n") == []
+    assert found("route /\n  answer 403\n") == []
+
+
+CORS = "route /\n  gate door\n  set Authorization -\n  add Access-Control-Allow-Origin *\n{}  to app\n"
+
+
+def test_gated_preflight() -> None:
+    assert found(CORS.format("  add Access-Control-Allow-Headers Authorization\n")) == [("error", "gated-preflight", 2)]
+    assert found(CORS.format("")) == []
+
+
+def test_missing_user_file() -> None:
+    assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
+
+
+def test_ineffective_directive() -> None:
+    assert found("route /in\n  gate door\n  set Authorization -\n  to app\nroute /x\n  set Authorization -\n") == [
+        ("info", "ineffective-directive", 6)  # no request leaves from there
+    ]
+
+
+def test_severities_can_be_set() -> None:
+    text = "route /\n  set Authorization -\n  to app\n"
+    settings = Settings(severities=(("stripped-authorization", "info"),))
+    assert found(text, settings) == [("info", "stripped-authorization", 2)]
+    assert found(text, Settings(severities=(("stripped-authorization", "off"),))) == []
+
+
+def test_rules_import_no_server_kind() -> None:
+    code = (
+        "import sys; from auditor import rules; [rules.load(name) for name in rules.NAMES]; "
+        "above = ('auditor.servers.', 'auditor.reports', 'auditor.cli'); "
+        "print([name for name in sys.modules if name.startswith(above)])"
+    )
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert run.stdout == "[]\n"
