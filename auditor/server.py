@@ -20,6 +20,7 @@ IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
 UPSTREAM = "upstream"  # the route hands requests to an upstream
+REDIRECTS = "redirects"  # another block of the same virtual host may answer in the end
 
 
 class Route(NamedTuple):
@@ -133,6 +134,6 @@ class Site(Protocol):
         """Lines that are worth asking `without` about."""
         ...
 
-    def without(self, line: Place) -> Site:
-        """The same configuration without that line: the counterfactual."""
+    def without(self, *lines: Place) -> Site:
+        """The same configuration without these lines: the counterfactual."""
         ...

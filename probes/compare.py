@@ -131,8 +131,9 @@ def exchange_differences(predicted: Json, seen: Received, request: Json) -> list
     if predicted.get("body") in ("dropped", "none") and sent:
         out.append(f"body: predicted {predicted['body']}, observed {len(seen.body)} bytes")
     announced = body_of(tuple((n, v) for n, v in request.get("headers", ())))
-    framed = seen.protocol in CGI_LIKE or any(
-        (name.lower() == "content-length" and value.isdigit()) or name.lower() == "transfer-encoding"
+    # Without a length the origin cannot tell where a body ends, so it reads none.
+    framed = seen.protocol == "fastcgi" or any(
+        (name.lower().replace("_", "-") == "content-length" and value.isdigit()) or name.lower() == "transfer-encoding"
         for name, value in seen.headers
     )
     if predicted.get("body") == "sent" and announced and framed and not sent:

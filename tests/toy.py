@@ -13,7 +13,7 @@ A configuration is a list of lines. A route begins at the left margin and names 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
@@ -45,7 +45,7 @@ class ToySite:
 
     kind = "toy"
 
-    def __init__(self, text: str, name: str = "toy.conf", leave_out: int = 0) -> None:
+    def __init__(self, text: str, name: str = "toy.conf", leave_out: Collection[int] = ()) -> None:
         self.source = SourceFile(name, text)
         self.blocks: list[tuple[str, Place, list[tuple[list[str], Place]]]] = []
         self.remarks: list[Comment] = []
@@ -55,7 +55,7 @@ class ToySite:
                 at = number if line.strip() else number + 1
                 self.remarks.append(Comment(self.source, number, comment.strip(), at, at))
             words = line.split()
-            if not words or number == leave_out:
+            if not words or number in leave_out:
                 continue
             place = Place(self.source, number)
             if words[0] == "route":
@@ -104,8 +104,8 @@ class ToySite:
             if words[0] == "set"
         ]
 
-    def without(self, line: Place) -> ToySite:
-        return ToySite(self.source.text, self.source.name, line.line)
+    def without(self, *lines: Place) -> ToySite:
+        return ToySite(self.source.text, self.source.name, {line.line for line in lines})
 
     def trace(self, request: Request, world: World | None = None) -> Outcomes:
         found = walk(lambda path: self._run(request, path), world or Unknowns())

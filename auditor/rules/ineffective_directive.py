@@ -47,6 +47,7 @@ from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, BEARER, STRANGER, with_header
 from auditor.server import Site, Suspect
 from auditor.settings import Settings
+from auditor.source import Place
 from auditor.trace import Exchange, Outcome
 
 NAME = "ineffective-directive"
@@ -57,10 +58,13 @@ _WORLDS = (ADMITTED, STRANGER)
 
 
 def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+    # One after the other: of two lines that do the same, only the first can go.
+    removed: list[Place] = []
     for suspect in site.suspects():
         requests = [request for route in site.routes() for request in _requests(route.request, suspect)]
-        if not requests or not _same(site, site.without(suspect.line), requests):
+        if not requests or not _same(site, site.without(*removed, suspect.line), requests):
             continue
+        removed.append(suspect.line)
         yield Finding(
             NAME,
             INFO,

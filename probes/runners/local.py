@@ -23,7 +23,7 @@ class Refused(Exception):
 
 
 class Binary(NamedTuple):
-    """A server program of this machine: `name` says where it comes from, `version` is as in `1.22.1`, `build` is all that
+    """A server program of this machine. `name` says where it comes from, `version` is as in `1.22.1`, `build` is what
     `-V` says."""
 
     name: str

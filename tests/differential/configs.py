@@ -51,7 +51,9 @@ class Config:
             nodes.append(Node(text))
             self.listeners.append((address.strip("*:"), port))
         if self.chance(0.75):
-            nodes.append(Node(f"server_name {self.random.choice(SERVER_NAMES)}"))
+            names = self.random.choice(SERVER_NAMES)
+            nodes.append(Node(f"server_name {names}"))
+            self.leaves.variables |= {f"${group}" for group in ("num", "domain") if f"?<{group}>" in names}
         if self.chance(0.65):
             nodes.append(Node(f"root {self.leaves.folder()}"))
         scope = Scope("server")

@@ -209,6 +209,8 @@ def switches(leaves: Leaves, scope: Scope) -> list[Node]:
 MIRROR = choice_of("mirror /mirror", "mirror off", "mirror /b", "mirror /auth", "mirror_request_body off",
                    "mirror /api/")
 INTERNAL = choice_of("internal")
+PARSING = choice_of("large_client_header_buffers 2 1k", "large_client_header_buffers 4 16k", "underscores_in_headers on",
+                    "ignore_invalid_headers off", "merge_slashes off", "client_header_buffer_size 256")  # fmt: skip
 BREAK = choice_of("break")
 
 COMMON: tuple[Maker, ...] = (
@@ -220,7 +222,7 @@ REWRITING: tuple[Maker, ...] = (*[rewrite] * 3, *[set_variable] * 2, *[condition
 
 MAKERS: dict[str, list[Maker]] = {
     "http": [*COMMON, *PROXY[-9:]],
-    "server": [*COMMON, *REWRITING, *PROXY[-9:], tried, auth_set_only, MIRROR],
+    "server": [*COMMON, *REWRITING, *PROXY[-9:], tried, auth_set_only, MIRROR, PARSING, PARSING],
     "location": [*COMMON, *REWRITING, *PROXY[-9:], limit_except, limit_except, INTERNAL, INTERNAL, MIRROR, BREAK,
                  auth_set_only, tried, cached],
     "named": [*COMMON, *REWRITING, *PROXY[-9:], auth_set_only],

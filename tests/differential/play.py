@@ -61,15 +61,15 @@ class Origins:
     def __init__(self) -> None:
         self.log = Log()
         kinds: dict[str, type[Origin]] = {"FCGI": FastCGI, "UWSGI": Uwsgi, "SCGI": Scgi, "H2": Http2}
-        self.all = {name: kinds.get(name, Origin)(name, self.log) for name in ("A", "B", "AUTH", "FCGI", "UWSGI",
-                    "SCGI", "H2")}
+        names = ("A", "B", "AUTH", "FCGI", "UWSGI", "SCGI", "H2")
+        self.all = {name: kinds.get(name, Origin)(name, self.log) for name in names}
 
     def values(self) -> dict[str, object]:
         return {name: origin.address for name, origin in self.all.items()}
 
     def program(self, line: Line) -> frozenset[str]:
-        """Lets every origin answer what this (filled) line says that its upstreams answer; gives the names of the header
-        lines in these answers."""
+        """Lets every origin answer what this (filled) line says of its upstream. Gives the names of all header lines in
+        these answers."""
         names: set[str] = set()
         for origin in self.all.values():
             chosen = line.get("upstream_response") or {}
@@ -122,7 +122,7 @@ def play(
 
 
 def attempt(predict: Predict, line: Line) -> dict[str, Any]:
-    """The prediction; a crash becomes an error that the comparison reports, so that the other requests are still asked."""
+    """The prediction. A crash becomes an error that the comparison reports: the other requests are still asked."""
     try:
         return predict(line)
     except Exception as error:

@@ -41,12 +41,14 @@ class NginxSite:
 
     kind = "nginx"
 
-    def __init__(self, tree: Tree, files: Files | None, version: tuple[int, int, int], removed: Place | None = None) -> None:
+    def __init__(
+        self, tree: Tree, files: Files | None, version: tuple[int, int, int], removed: frozenset[Place] = frozenset()
+    ) -> None:
         self._tree = tree
         self._files = files
         self._removed = removed
         self.version = version
-        directives = tree.directives if removed is None else _without(tree.directives, removed)
+        directives = tree.directives if not removed else _without(tree.directives, removed)
         self.http = Http(directives)
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
         self._world: World = FileWorld(files) if files is not None else Unknowns()
@@ -127,8 +129,21 @@ class NginxSite:
 
         return make_suspects(self)
 
-    def without(self, line: Place) -> NginxSite:
-        return NginxSite(self._tree, self._files, self.version, line)
+    def without(self, *lines: Place) -> NginxSite:
+        return NginxSite(self._tree, self._files, self.version, self._removed | frozenset(lines))
+
+    def note(self, note: Note) -> None:
+        """Add to the notes."""
+        if note not in self._notes:
+            self._notes.append(note)
+
+    def deployed(self, path: str) -> str:
+        """A path of the configuration on the deployed machine: relative ones start at the main file's folder."""
+        return path if path.startswith("/") else f"{self._options.conf_dir.rstrip('/')}/{path}"
+
+    def state(self, path: str | None) -> str | None:
+        """What lies at a path of the deployed machine, None where that cannot be judged here."""
+        return self._files.state(path) if self._files is not None and path is not None else None
 
     def comments(self) -> Sequence[Comment]:
         return self._tree.comments
@@ -173,11 +188,12 @@ def _outcome(run: Run, action: str) -> Outcome:
 
 
 
-def _without(directives: list[Directive], removed: Place) -> list[Directive]:
-    """The tree without one line."""
+def _without(directives: list[Directive], removed: frozenset[Place]) -> list[Directive]:
+    """The tree without some lines."""
+    names = {place.name for place in removed}
     kept: list[Directive] = []
     for line in directives:
-        if line.line == removed.line and line.name == removed.name and line.place == removed:
+        if line.name in names and line.place in removed:
             continue
         if line.block:
             block = _without(line.block, removed)

@@ -1,0 +1,150 @@
+"""What a configuration means to guard, the user files it names, and lines that may have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from auditor.server import Area, Suspect, UserFile
+from auditor.servers.nginx.config import PASSES, Level, Location, Server
+from auditor.servers.nginx.syntax import Directive
+from auditor.source import Place
+
+if TYPE_CHECKING:
+    from auditor.servers.nginx.site import NginxSite
+
+_GATES = ("auth_basic", "auth_request", "auth_jwt")
+
+
+def guarded_levels(server: Server) -> list[tuple[Level, Directive]]:
+    """The levels of a server that have a gate line of their own, outermost first; for the server itself, also one
+    that it inherits."""
+    found: list[tuple[Level, Directive]] = []
+    for kind in _GATES:
+        line = server.line(kind)
+        if line is not None and _guards(server, line):
+            found.append((server, line))
+            break
+    stack = list(reversed(server.children))
+    while stack:
+        location = stack.pop()
+        stack.extend(reversed(location.children))
+        for kind in _GATES:
+            lines = location.own.get(kind)
+            if lines and _guards(location, lines[-1]):
+                found.append((location, lines[-1]))
+                break
+    return found
+
+
+def _guards(level: Level, line: Directive) -> bool:
+    if not line.args or line.args[0] == "off":
+        return False
+    return line.name != "auth_basic" or level.line("auth_basic_user_file") is not None
+
+
+def make_areas(site: NginxSite) -> list[Area]:
+    """The guarded parts of all servers."""
+    areas: list[Area] = []
+    for server in site.http.servers:
+        name = server.names[0] or "_"
+        for level, line in guarded_levels(server):
+            if level.directive is None:
+                continue
+            if isinstance(level, Location):
+                if level.modifier in ("~", "~*", "@"):
+                    continue
+                areas.append(Area(name, name, level.name, level.modifier == "=", level.directive.place, line.place, line.name))
+            else:
+                areas.append(Area(name, name, "/", False, level.directive.place, line.place, line.name))
+    return areas
+
+
+def make_user_files(site: NginxSite) -> list[UserFile]:
+    """Each auth_basic_user_file line once, with the gates of its level."""
+    found: dict[Place, UserFile] = {}
+    for line, level in _each(site, "auth_basic_user_file"):
+        if not line.args or line.place in found:
+            continue
+        written = line.args[0]
+        path = None if "$" in written else written
+        resolved = site.deployed(path) if path is not None else None
+        gates = tuple(gate.place for gate in level.lines("auth_basic"))
+        found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved))
+    return list(found.values())
+
+
+def _each(site: NginxSite, name: str) -> Iterator[tuple[Directive, Level]]:
+    """All lines of that name with the level they stand in."""
+    levels: list[Level] = [site.http]
+    for server in site.http.servers:
+        levels.append(server)
+        levels.extend(_locations(server.children))
+    for level in levels:
+        for line in level.own.get(name, ()):
+            yield line, level
+        for kind in ("limit_except", "if"):
+            for block in level.own.get(kind, ()):
+                for line in block.block or ():
+                    if line.name == name:
+                        yield line, level
+
+
+def _locations(children: list[Location]) -> Iterator[Location]:
+    for location in children:
+        yield location
+        yield from _locations(location.children)
+
+
+# --- lines that may have no effect
+
+# What only requests carry: to hide or pass it in answers does nothing.
+_REQUEST_HEADERS = frozenset(
+    ("authorization", "cookie", "host", "user-agent", "accept", "x-forwarded-for", "x-real-ip", "x-api-key", "origin", "referer")
+)
+_FAMILIES = {
+    "proxy_set_header": "proxy",
+    "grpc_set_header": "grpc",
+    "fastcgi_param": "fastcgi",
+    "uwsgi_param": "uwsgi",
+    "scgi_param": "scgi",
+}
+
+
+def make_suspects(site: NginxSite) -> Iterator[Suspect]:
+    """Lines that name a request header or a gate and look as if they did nothing."""
+    seen: set[Place] = set()
+    for suspect in _suspects(site):
+        if suspect.line not in seen:
+            seen.add(suspect.line)
+            yield suspect
+
+
+def _suspects(site: NginxSite) -> Iterator[Suspect]:
+    for family in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
+        for verb in ("pass", "hide"):
+            for line, _ in _each(site, f"{family}_{verb}_header"):
+                if line.args and line.args[0].lower() in _REQUEST_HEADERS:
+                    why = f"{line.name} is about headers of the answer, and {line.args[0]} is one of requests"
+                    yield Suspect(line.place, line.name, line.args[0], why)
+    for line, _ in _each(site, "proxy_set_header"):
+        if len(line.args) == 2 and _copies(line.args[0], line.args[1]):
+            why = f"the client's {line.args[0]} goes on as it is without it"
+            yield Suspect(line.place, line.name, line.args[0], why)
+    for directive, family in _FAMILIES.items():
+        for line, level in _each(site, directive):
+            handler = _pass_of(level)
+            if line.args and handler is not None and handler != f"{family}_pass":
+                why = f"{directive} is for {family}_pass, and this location has {handler}"
+                yield Suspect(line.place, directive, line.args[0], why)
+
+
+def _copies(name: str, value: str) -> bool:
+    return value.strip("{}").replace("${", "$") == "$http_" + name.lower().replace("-", "_")
+
+
+def _pass_of(level: Level) -> str | None:
+    """The pass directive of a location that has no other block inside."""
+    if not isinstance(level, Location) or level.children:
+        return None
+    return next((name for name in PASSES if name in level.own), None)

@@ -1,0 +1,287 @@
+"""Witnesses: requests made from the text of the configuration, one or a few for each block that can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from auditor.http import Request
+from auditor.server import Note, Route
+from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
+from auditor.servers.nginx.intake import find_server
+from auditor.servers.nginx.phases import find_location
+from auditor.servers.nginx.run import Unpredictable
+from auditor.servers.nginx.script import has_statements
+from auditor.servers.nginx.syntax import Directive
+from auditor.servers.nginx.traits import traits_of
+
+if TYPE_CHECKING:
+    from auditor.servers.nginx.site import NginxSite
+
+MAX_VARIANTS = 6  # witnesses of one location beside the first
+MAX_CROSSINGS = 400  # witnesses of patterns inside guarded prefixes, for one server
+
+
+def make_routes(site: NginxSite) -> list[Route]:
+    """All routes of a site. What no witness reaches is told in the site's notes."""
+    routes: list[Route] = []
+    for server in site.http.servers:
+        base = _base(site, server)
+        if base is None:
+            continue
+        maker = _Maker(site, server, base)
+        routes.extend(maker.routes())
+    return routes
+
+
+def _base(site: NginxSite, server: Server) -> Request | None:
+    """A request that this virtual host gets: the first of its listeners and names that lead to it."""
+    for listen in server.listens:
+        if not listen.port:
+            continue
+        port = site.http.ports.get((listen.address, listen.port))
+        if port is None:
+            continue
+        for name in server.names:
+            host = _host_for(name, port, listen)
+            if host is not None and _chosen(port, host) is server:
+                return Request("GET", port.listen.tls, host, listen.port, "/", "1.1", (("Host", _authority(host, listen, port)),))
+        if port.default is server:
+            host = "localhost" if _chosen(port, "localhost") is server else "unknown.invalid"
+            return Request("GET", port.listen.tls, host, listen.port, "/", "1.1", (("Host", _authority(host, listen, port)),))
+    return None
+
+
+def _chosen(port: Port, host: str) -> Server | None:
+    try:
+        return find_server(port, host)[0]
+    except Unpredictable:
+        return None
+
+
+def _host_for(name: str, port: Port, listen: Listen) -> str | None:
+    if name.startswith("~"):
+        from auditor.servers.nginx.samples import samples
+
+        return next(iter(samples(name[1:], True)), None)
+    if name.startswith("*."):
+        return "any" + name[1:]
+    if name.startswith("."):
+        return name[1:]
+    if name.endswith(".*"):
+        return name[:-1] + "example"
+    if name in ("", "_") or "$" in name:
+        return "localhost" if port.default is not None and listen else None
+    return name
+
+
+def _authority(host: str, listen: Listen, port: Port) -> str:
+    default = 443 if port.listen.tls else 80
+    return host if listen.port == default else f"{host}:{listen.port}"
+
+
+class _Maker:
+    """Makes the routes of one virtual host."""
+
+    def __init__(self, site: NginxSite, server: Server, base: Request) -> None:
+        self.site = site
+        self.server = server
+        self.base = base
+        self.name = server.names[0] or "_"
+        # Without rewrite directives at the server, the location search alone tells where a request goes.
+        self.direct = not has_statements(server)
+
+    def routes(self) -> Iterator[Route]:
+        seen: set[Request] = set()
+        for route in self._all():
+            if route.request not in seen:
+                seen.add(route.request)
+                yield route
+
+    def _all(self) -> Iterator[Route]:
+        if not any(loc.modifier == "" and loc.name == "/" for loc in self.server.children):
+            yield from self._of(self.server, ["/", "/audit-probe"], "server")
+        stack = list(reversed(self.server.children))
+        while stack:
+            location = stack.pop()
+            stack.extend(reversed(location.children))
+            if location.modifier == "@" or location.internal:
+                continue
+            yield from self._of(location, self._paths(location), location.title)
+        yield from self._crossings()
+
+    def _of(self, level: Level, paths: list[str], pattern: str) -> Iterator[Route]:
+        for path in paths:
+            request = self.base._replace(target=path)
+            if self._reaches(request, level):
+                break
+        else:
+            if level is not self.server and paths:
+                self._unreached(level)
+            elif level is not self.server:
+                self._unreached(level, "no sample of its pattern could be made")
+            return
+        handler = level.directive.place if level.directive is not None else None
+        traits = traits_of(level, self.server)
+        yield Route(request, self.name, pattern, handler, traits)
+        count = 0
+        for variant in self._variants(level, request):
+            if count == MAX_VARIANTS:
+                break
+            count += 1
+            yield Route(variant, self.name, pattern, handler, traits)
+
+    def _unreached(self, level: Level, why: str = "every request made for it is answered elsewhere") -> None:
+        place = level.directive.place if level.directive is not None else None
+        self.site.note(Note("unreached", f"{level.title} was not judged: {why}", place))
+
+    def _reaches(self, request: Request, level: Level) -> bool:
+        wanted = level if isinstance(level, Location) else None
+        if self.direct:
+            try:
+                found = find_location(None, self.server, request.target)
+            except Unpredictable:
+                return False
+            if found is None:
+                return wanted is None
+            return found.how != "redirect" and found.location is wanted
+        place = level.directive.place if level.directive is not None else None
+        title = level.title if wanted is not None else None
+        for outcome in self.site.trace(request):
+            if title is None or any(step.place == place for step in outcome.steps):
+                return True
+        # What the server's own rewrite directives answer first is reached all the same by nobody.
+        return False
+
+    def _paths(self, location: Location) -> list[str]:
+        if location.modifier in ("~", "~*"):
+            from auditor.servers.nginx.samples import samples
+
+            caseless = location.modifier == "~*"
+            found = samples(location.name, caseless, "/x") + samples(location.name, caseless)
+            outer = location.outer
+            if isinstance(outer, Location) and outer.modifier in ("", "^~"):
+                found = [outer.name.rstrip("/") + path for path in found] + found
+            return [path for path in found if path.startswith("/")]
+        name = location.name if location.name.startswith("/") else "/" + location.name
+        if location.modifier == "=":
+            return [name]
+        return [name, name.rstrip("/") + "/audit-probe", name + "audit-probe"]
+
+    # --- variants: other requests that the same block may treat otherwise
+
+    def _variants(self, level: Level, base: Request) -> Iterator[Request]:
+        for line in level.own.get("limit_except", ()):
+            excepted = {word.upper() for word in line.args}
+            for method in ("GET", "POST", "DELETE"):
+                if method not in excepted and base.method != method:
+                    yield base._replace(method=method)
+                    break
+            if "POST" in excepted:
+                yield base._replace(method="POST")
+        blocks: list[Directive] = [*level.own.get("if", ())]
+        if level is not self.server:
+            blocks += self.server.own.get("if", ())
+        for line in blocks:
+            variant = self._meeting(line.args, base)
+            if variant is not None and variant != base:
+                yield variant
+        for name in self._map_variables(level):
+            block = self.site.http.maps.get(name)
+            if block is None or block.name != "map" or not block.args:
+                continue
+            for entry in (block.block or [])[:8]:
+                if not entry.args or entry.name in ("default", "hostnames", "volatile", "include"):
+                    continue
+                operator = "=" if not entry.name.startswith("~") else ("~*" if entry.name.startswith("~*") else "~")
+                variant = self._meeting([block.args[0], operator, entry.name.lstrip("~*")], base)
+                if variant is not None and variant != base:
+                    yield variant
+
+    def _map_variables(self, level: Level) -> list[str]:
+        """The mapped variables that decide gates and headers here."""
+        if not self.site.http.maps:
+            return []
+        names: dict[str, None] = {}
+        for directive in ("auth_basic", "proxy_set_header", "fastcgi_param", "proxy_pass", "add_header", "grpc_set_header", "if"):
+            for line in level.lines(directive) if directive != "if" else level.own.get("if", ()):
+                for arg in line.args:
+                    if "$" in arg:
+                        for name in self.site.http.maps:
+                            if "$" + name in arg or "${" + name in arg:
+                                names[name] = None
+        return list(names)
+
+    def _meeting(self, condition: list[str], base: Request) -> Request | None:
+        """A request like `base` that meets a condition, where one can be made."""
+        if not condition or not condition[0].startswith("$"):
+            return None
+        name = condition[0].lstrip("$").strip("{}")
+        operator = condition[1] if len(condition) > 1 else ""
+        text = condition[2] if len(condition) > 2 else "1"
+        if operator in ("~", "~*"):
+            from auditor.servers.nginx.samples import samples
+
+            found = samples(text, operator == "~*")
+            if not found:
+                return None
+            text = found[0]
+        elif operator == "!=":
+            text = text + "x" if name != "request_method" else "POST"
+        elif operator in ("!~", "!~*"):
+            text = "audit-probe" if name != "request_method" else "PROPFIND"
+        if "$" in text or any(char < " " or char > "~" for char in text):
+            return None
+        if name == "request_method":
+            return base._replace(method=text) if text.isalpha() and text.isupper() else None
+        if name.startswith("arg_"):
+            return self._with_query(base, f"{name[4:]}={text}")
+        if name in ("args", "query_string"):
+            return self._with_query(base, text)
+        if name.startswith("http_") and name != "http_host":
+            header = "-".join(word.capitalize() for word in name[5:].split("_"))
+            return base.with_headers((header, text)) if text else None
+        if name.startswith("cookie_"):
+            return base.with_headers(("Cookie", f"{name[7:]}={text}"))
+        return None
+
+    def _with_query(self, base: Request, query: str) -> Request | None:
+        if " " in query or "#" in query:
+            return None
+        return base._replace(target=f"{base.target}?{query}")
+
+    # --- patterns inside guarded prefixes
+
+    def _crossings(self) -> Iterator[Route]:
+        from auditor.servers.nginx.areas import guarded_levels
+
+        patterns = self._patterns()
+        if not patterns:
+            return
+        count = 0
+        for level, _ in guarded_levels(self.server):
+            prefix = level.name if isinstance(level, Location) else ""
+            if isinstance(level, Location) and level.modifier not in ("", "^~"):
+                continue
+            for location, tails in patterns:
+                for tail in tails:
+                    request = self.base._replace(target=prefix.rstrip("/") + tail)
+                    if self._reaches(request, location):
+                        count += 1
+                        if count > MAX_CROSSINGS:
+                            return
+                        handler = location.directive.place if location.directive is not None else None
+                        yield Route(request, self.name, location.title, handler, traits_of(location, self.server))
+                        break
+
+    def _patterns(self) -> list[tuple[Location, list[str]]]:
+        """The regular-expression locations outside of any other, with samples that can stand behind a prefix."""
+        from auditor.servers.nginx.samples import samples
+
+        found = []
+        for location in self.server.children:
+            if location.modifier in ("~", "~*") and not location.internal:
+                tails = [text for text in samples(location.name, location.modifier == "~*", "/x") if text.startswith("/")]
+                if tails:
+                    found.append((location, tails))
+        return found

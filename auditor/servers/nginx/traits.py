@@ -1,0 +1,128 @@
+"""What stands in the way of a location, in the words of auditor.server: a sound, cheap screen for rules."""
+
+from __future__ import annotations
+
+from auditor import server as words
+from auditor.servers.nginx.config import PASSES, Level, Server
+
+_GATES = ("auth_basic", "auth_request", "auth_jwt", "deny", "access_by_lua_block", "access_by_lua_file", "access_by_lua")
+_ASKING = ("auth_basic", "auth_request", "auth_jwt", "limit_req_status", "limit_conn_status")
+_HEADER_LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param")
+_MORE_INPUT = ("more_set_input_headers", "more_clear_input_headers")
+_PASS_FLAGS = tuple(f"{family}_pass_request_headers" for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
+_SHADOWING = (*_HEADER_LINES, "add_header")
+
+# Header names that say nothing of who the client is; any other name may be an identity header to somebody.
+_PLAIN_NAMES = frozenset(
+    (
+        "host connection upgrade accept accept-encoding content-length content-type transfer-encoding te range if-range "
+        "keep-alive expect authorization cookie referer user-agent origin x-real-ip x-forwarded-for x-forwarded-proto "
+        "x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-ssl x-forwarded-uri x-forwarded-method "
+        "x-forwarded-scheme x-scheme x-original-uri x-original-url x-original-method x-request-id forwarded proxy "
+        "script_filename query_string request_method content_type content_length script_name request_uri document_uri "
+        "document_root server_protocol request_scheme https gateway_interface server_software remote_addr remote_port "
+        "server_addr server_port server_name redirect_status path_info path_translated http_host http_proxy "
+        "http_authorization"
+    ).split()
+)
+
+
+def traits_of(level: Level, server: Server) -> frozenset[str]:
+    """The traits of a location (or of the server itself); with those of the whole server where a request may be
+    redirected to another of its locations."""
+    chain = _chain_traits(level)
+    if words.REDIRECTS in chain:
+        chain = chain | server_traits(server)
+    return chain - {words.REDIRECTS}
+
+
+def server_traits(server: Server) -> frozenset[str]:
+    """The traits of all locations of a server together."""
+    return server.memo("traits", lambda _: _all_traits(server))  # type: ignore[return-value]
+
+
+def _all_traits(server: Server) -> frozenset[str]:
+    found = _chain_traits(server)
+    stack = list(server.children)
+    while stack:
+        location = stack.pop()
+        found |= _chain_traits(location)
+        stack.extend(location.children)
+    return found
+
+
+def _chain_traits(level: Level) -> frozenset[str]:
+    return level.memo("chain traits", _work_out)  # type: ignore[return-value]
+
+
+def _work_out(level: object) -> frozenset[str]:
+    assert isinstance(level, Level)
+    own = _own_traits(level)
+    outer = level.outer
+    if outer is None:
+        return own
+    above = _chain_traits(outer)
+    found = own | above
+    if level.kind == "location" and not (words.UPSTREAM in own):
+        found |= {words.REDIRECTS}  # files: an index file may lead anywhere
+    for name in _SHADOWING:
+        if _sets(level, name) and outer.where((name,)) is not None:
+            found |= {words.SHADOWED}
+            break
+    return found
+
+
+def _sets(level: Level, name: str) -> bool:
+    """Whether the level, or an if or limit_except block in it, has a line of that name."""
+    if name in level.own:
+        return True
+    return any(
+        any(line.name == name for inner in block.walk() for line in (inner,))
+        for kind in ("if", "limit_except")
+        for block in level.own.get(kind, ())
+    )
+
+
+def _own_traits(level: Level) -> frozenset[str]:
+    found: set[str] = set()
+    lines = [line for name, group in level.own.items() if name not in ("location", "server") for line in group]
+    for line in lines:
+        if line.name in ("if", "limit_except"):
+            lines_in = [inner for child in line.block or () for inner in child.walk()]
+            for inner in lines_in:
+                _add(found, inner.name, inner.args)
+            if line.name == "if":
+                if "OPTIONS" in " ".join(line.args).upper():
+                    found.add(words.CORS)
+                if {"add_header"} & {inner.name for inner in lines_in} and level.where(("add_header",)) is not None:
+                    found.add(words.SHADOWED)
+            elif any(inner.name in _HEADER_LINES for inner in lines_in):
+                found.add(words.SHADOWED)
+        _add(found, line.name, line.args)
+    return frozenset(found)
+
+
+def _add(found: set[str], name: str, args: list[str]) -> None:
+    if name in _GATES:
+        found.add(words.GATE)
+    if name in _ASKING or ("401" in args and name in ("return", "error_page", "try_files")) or "=401" in args:
+        found.add(words.CHALLENGE)
+    if name in PASSES:
+        found.add(words.UPSTREAM)
+    elif name in _HEADER_LINES and args:
+        found.add(words.REQUEST_HEADERS)
+        header = args[0].lower()
+        value = args[1] if len(args) > 1 else ""
+        if "authorization" in header:
+            found.add(words.AUTHORIZATION)
+        if header not in _PLAIN_NAMES or "remote_user" in value or "ssl_" in value:
+            found.add(words.IDENTITY)
+    elif name in _MORE_INPUT:
+        found.update((words.REQUEST_HEADERS, words.AUTHORIZATION, words.IDENTITY))
+    elif name in _PASS_FLAGS and args[:1] == ["off"]:
+        found.add(words.AUTHORIZATION)
+    elif name in ("add_header", "more_set_headers"):
+        if any("access-control" in arg.lower() for arg in args):
+            found.add(words.CORS)
+    elif name in ("try_files", "error_page", "mirror", "auth_request", "index") or (name == "rewrite" and "break" not in args):
+        found.add(words.REDIRECTS)

@@ -1,0 +1,34 @@
+"""The predictor against the real server: random configurations, and the cases that random ones have left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from glob import glob
+
+import pytest
+
+from probes.runners import local
+from tests.differential.__main__ import Options, run_one, show
+from tests.differential.play import HUNG, Case, Origins, contradictions, play, predictor
+
+CASES = sorted(path.removesuffix(".conf") for path in glob(os.path.join(os.path.dirname(__file__), "cases", "*.conf")))
+CONFIGS = int(os.environ.get("AUDIT_DIFFERENTIAL_CONFIGS", "12"))
+SEED = os.environ.get("AUDIT_DIFFERENTIAL_SEED", "1")
+
+
+@pytest.mark.parametrize("number", range(CONFIGS))
+def test_random_configuration(number: int, nginx: local.Binary, origins: Origins) -> None:
+    result = run_one(Options(nginx, SEED, 20, shrink=True, predict=True), number, origins)
+    assert not result.failures, "\n".join(show(failure, SEED) for failure in result.failures)
+
+
+@pytest.mark.parametrize("stem", CASES, ids=[os.path.basename(stem) for stem in CASES])
+def test_case(stem: str, nginx: local.Binary, origins: Origins) -> None:
+    with open(stem + ".json", encoding="ascii") as file:
+        needs = json.load(file).get("needs", "")
+    if needs not in nginx.build:
+        pytest.skip(f"this nginx has no {needs}")
+    for played in play(Case.read(stem), nginx, origins, predictor):
+        assert played.seen.reply is not HUNG, played.line
+        assert contradictions(played) == [], played.line
