@@ -54,7 +54,7 @@ class Value(NamedTuple):
         """Whether there is any text: "yes", "no" or "maybe"."""
         maybe = False
         for segment in self.segments:
-            if segment.text:
+            if segment.text or (segment.text is None and segment.source == ADDRESS):  # every client has an address
                 return "yes"
             maybe = maybe or segment.text is None
         return "maybe" if maybe else "no"

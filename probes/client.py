@@ -72,8 +72,9 @@ def send(address: tuple[str, int], data: bytes, source: str = "", timeout: float
         with contextlib.suppress(ConnectionError):  # the server may answer and close before it has read everything
             connection.sendall(data)
         with connection.makefile("rb") as reader:
-            return read_reply(reader, head=data.startswith(b"HEAD "),
-                              on_body=lambda: connection.settimeout(BODY_PATIENCE))
+            return read_reply(
+                reader, head=data.startswith(b"HEAD "), on_body=lambda: connection.settimeout(BODY_PATIENCE)
+            )
 
 
 def read_reply(reader: BinaryIO, head: bool = False, on_body: Callable[[], None] = lambda: None) -> Reply:

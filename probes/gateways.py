@@ -20,8 +20,10 @@ def _need(reader: BinaryIO, size: int) -> bytes:
 
 def cgi_bytes(answer: Answer) -> bytes:
     """A CGI response (RFC 3875, 6)."""
-    lines = [f"Status: {answer.status} {reason(answer.status)}",
-             *(f"{name}: {value}" for name, value in answer.headers)]
+    lines = [
+        f"Status: {answer.status} {reason(answer.status)}",
+        *(f"{name}: {value}" for name, value in answer.headers),
+    ]
     if not any(name.lower() == "content-type" for name, _ in answer.headers):
         lines.append("Content-Type: text/plain")
     text = "\r\n".join(lines) + "\r\n\r\n"

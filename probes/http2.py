@@ -30,8 +30,9 @@ class Http2(Origin):
         while data := connection.recv(65536):
             for event in state.receive_data(data):
                 if isinstance(event, RequestReceived) and event.stream_id is not None:
-                    heads[event.stream_id] = [(n.decode("latin-1"), v.decode("latin-1")) for n,
-                          v in event.headers or ()]
+                    heads[event.stream_id] = [
+                        (n.decode("latin-1"), v.decode("latin-1")) for n, v in event.headers or ()
+                    ]
                     bodies[event.stream_id] = b""
                 elif isinstance(event, DataReceived) and event.stream_id is not None:
                     bodies[event.stream_id] += event.data or b""

@@ -182,8 +182,10 @@ def _read_body(connection: socket.socket, reader: BinaryIO, low: dict[str, str])
 
 def response_bytes(answer: Answer, head: bool = False, keep: bool = True) -> bytes:
     """The bytes of an HTTP/1.1 response."""
-    lines = [f"HTTP/1.1 {answer.status} {reason(answer.status)}",
-             *(f"{name}: {value}" for name, value in answer.headers)]
+    lines = [
+        f"HTTP/1.1 {answer.status} {reason(answer.status)}",
+        *(f"{name}: {value}" for name, value in answer.headers),
+    ]
     bodiless = answer.status in (204, 304) or answer.status < 200
     if not bodiless and not any(name.lower() == "content-length" for name, _ in answer.headers):
         lines.append(f"Content-Length: {len(answer.body)}")

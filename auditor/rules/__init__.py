@@ -1,38 +1,39 @@
 """The rules, one module each, named after the defect it reports.
 
-A rule module has `NAME`, `SEVERITY`, `judge(site, settings)` and a docstring that is its
-documentation. It may have `SCREEN`: route traits (auditor.server) of which a configuration must
-have all, on one route, before the defect can occur. The table is static, so that listing rules
-imports none of them.
+A rule module has `NAME`, `SEVERITY`, `judge(site, routes, settings)` and a docstring that is its documentation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Protocol
 
 from auditor.findings import Finding
-from auditor.server import Site
+from auditor.server import AUTHORIZATION, CHALLENGE, CORS, GATE, IDENTITY, SHADOWED, UPSTREAM, Route, Site
 from auditor.settings import Settings
 
-NAMES = (
-    "bypassed-gate",
-    "dropped-inherited-headers",
-    "gated-preflight",
-    "ineffective-directive",
-    "leaked-credentials",
-    "misplaced-gate",
-    "missing-challenge",
-    "missing-user-file",
-    "open-gate",
-    "spoofable-identity-header",
-    "stripped-authorization",
-    "suppression-without-reason",
-    "unanalysed",
-    "unreadable-user-file",
-    "unused-suppression",
-)
+# Each rule with the traits that a route must have, all of them, before the defect can occur there: `judge` gets these
+# routes only, and a rule with none of them is not even imported. A test checks that findings are the same without
+# screens. None: auditor.suppressions judges, once all other rules have spoken.
+SCREENS: dict[str, frozenset[str] | None] = {
+    "bypassed-gate": frozenset({GATE}),
+    "dropped-inherited-headers": frozenset({SHADOWED}),
+    "gated-preflight": frozenset({CORS, GATE}),
+    "ineffective-directive": frozenset(),
+    "leaked-credentials": frozenset({GATE, UPSTREAM}),
+    "misplaced-gate": frozenset({GATE}),
+    "missing-challenge": frozenset({CHALLENGE}),
+    "missing-user-file": frozenset(),
+    "open-gate": frozenset({GATE}),
+    "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
+    "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),
+    "suppression-without-reason": None,
+    "unanalysed": frozenset(),
+    "unreadable-user-file": frozenset(),
+    "unused-suppression": None,
+}
+NAMES = tuple(SCREENS)
 
 
 class Rule(Protocol):
@@ -40,9 +41,8 @@ class Rule(Protocol):
 
     NAME: str
     SEVERITY: str
-    SCREEN: frozenset[str]
 
-    def judge(self, site: Site, settings: Settings) -> Iterator[Finding]: ...
+    def judge(self, site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]: ...
 
 
 def load(name: str) -> Rule:
@@ -66,10 +66,12 @@ def summary(name: str) -> str:
 def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens: bool = True) -> Iterator[Finding]:
     """What the rules find in that configuration, `kind` filled in. `screens=False` asks every rule, for the test that
     screens change nothing."""
-    traits = [route.traits for route in site.routes()] if screens else []
     for name in names:
-        rule = load(name)
-        if screens and rule.SCREEN and not any(have >= rule.SCREEN for have in traits):
+        screen = SCREENS[name]
+        if screen is None:
             continue
-        for finding in rule.judge(site, settings):
+        routes = [route for route in site.routes() if not screens or route.traits >= screen]
+        if not routes and screen:
+            continue
+        for finding in load(name).judge(site, routes, settings):
             yield finding._replace(kind=site.kind)

@@ -56,10 +56,9 @@ nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-222, NGX-308)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
-from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, with_header
 from auditor.server import GATE, Area, Route, Site
 from auditor.settings import Settings
@@ -68,7 +67,6 @@ from auditor.trace import Exchange, Outcome
 
 NAME = "bypassed-gate"
 SEVERITY = ERROR
-SCREEN = frozenset({GATE})
 
 # What pages are made of and everybody may see; a pattern for these beside a gate is usual.
 _ASSETS = frozenset(
@@ -97,7 +95,7 @@ _ASSETS = frozenset(
 )
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     areas = site.areas()
     for route in site.routes():
         if route.request.method not in ("GET", "HEAD", "POST"):
@@ -287,6 +285,3 @@ def _help(area: Area, outcome: Outcome) -> str:
     if outcome.handler == area.block:
         return "`return` and `rewrite` run before the gate: let a location inside, or an upstream, give the answer."
     return f"Repeat the gate here, or put this block inside the guarded one: {area.gate.text}"
-
-
-__all__ = ["NAME", "SCREEN", "SEVERITY", "Request", "judge"]

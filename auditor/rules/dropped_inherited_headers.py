@@ -58,19 +58,18 @@ changes it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, serves, with_header
-from auditor.server import SHADOWED, Route, Site
+from auditor.server import Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, Outcome, Shadowed
 
 NAME = "dropped-inherited-headers"
 SEVERITY = WARNING
-SCREEN = frozenset({SHADOWED})
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _ADDRESS = frozenset(
@@ -101,10 +100,8 @@ _RESPONSE = frozenset(
 )
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
-    for route in site.routes():
-        if not route.traits >= SCREEN:
-            continue
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for route in routes:
         request = with_header(route.request, BASIC)
         names = {
             line.name
@@ -158,11 +155,11 @@ def _request_side(exchange: Exchange, line: Shadowed, settings: Settings) -> tup
     if sent is not None and sent.fate == FORWARDED and name not in _ADDRESS:
         cleared = line.value.text == ""
         if identity:
-            return INFO if settings.position == INNER else ERROR, "the client's own comes through instead"
+            return INFO if settings.position == INNER else ERROR, "comes from the client instead"
         if cleared and name in _CREDENTIALS:
-            return ERROR, "what it clears is passed on again"
+            return ERROR, "is passed on again"
         if cleared and name == "proxy":
-            return WARNING, "what it clears is passed on again"
+            return WARNING, "is passed on again"
     if line.value.text == "" and sent is None:
         return None  # cleared there, absent here
     consequence = _consequence(exchange, line, name)

@@ -53,28 +53,25 @@ nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
 from auditor.http import Request, Response
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, deciding, with_header
-from auditor.server import CORS, GATE, Route, Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import ResponseHeader
 
 NAME = "gated-preflight"
 SEVERITY = ERROR
-SCREEN = frozenset({CORS, GATE})
 
 ORIGIN = ("Origin", "https://audit-probe.example")
 # Headers that only make sense where requests need a preflight; Allow-Origin alone is usual for fonts and public files.
 _PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
-    for route in site.routes():
-        if not route.traits >= SCREEN:
-            continue
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for route in routes:
         cors = _cors_line(site, route)
         if cors is None:
             continue

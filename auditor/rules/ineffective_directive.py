@@ -45,19 +45,18 @@ from typing import Any
 from auditor.findings import INFO, Edit, Finding, Fix
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, BEARER, STRANGER, with_header
-from auditor.server import Site, Suspect
+from auditor.server import Route, Site, Suspect
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange, Outcome
 
 NAME = "ineffective-directive"
 SEVERITY = INFO
-SCREEN: frozenset[str] = frozenset()
 
 _WORLDS = (ADMITTED, STRANGER)
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     # One after the other: of two lines that do the same, only the first can go.
     removed: list[Place] = []
     for suspect in site.suspects():

@@ -44,18 +44,17 @@ nginx 1.22.1, 1.31.3 (facts NGX-001, NGX-003)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, deciding, host_of, traced
-from auditor.server import GATE, UPSTREAM, Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import FORWARDED, Exchange
 from auditor.values import client_header
 
 NAME = "leaked-credentials"
 SEVERITY = INFO
-SCREEN = frozenset({GATE, UPSTREAM})
 
 # Names that only resolve inside somebody's own network (RFC 6761, RFC 6762, RFC 9476, and what orchestrators use).
 _PRIVATE = (
@@ -72,8 +71,8 @@ _PRIVATE = (
 )
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
-    for route, request, outcome in traced(site, BASIC, ADMITTED, SCREEN):
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
         exchange = outcome.main
         gate = next((gate for gate in outcome.gates if gate.scheme == "Basic" and gate.result == "passed"), None)
         if exchange is None or gate is None or exchange.place is None:

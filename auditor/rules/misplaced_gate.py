@@ -48,18 +48,17 @@ nginx 1.22.1, 1.31.3
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import STRANGER, serves
-from auditor.server import GATE, Area, Route, Site
+from auditor.server import Area, Route, Site
 from auditor.settings import Settings
 from auditor.trace import Outcome
 
 NAME = "misplaced-gate"
 SEVERITY = WARNING
-SCREEN = frozenset({GATE})
 
 # Characters that no path of a real site has in this order, and that regular expressions are made of.
 _REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\[[^\]]*\]|\([^)]*\)|\*")
@@ -67,7 +66,7 @@ _REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\[[^\]]*\]|\([^)]*\)|\*")
 _TREES = ("admin", "administrator", "phpmyadmin", "wp-admin", "private", "internal", "backend")
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for area in site.areas():
         if not area.exact and _REGEX.search(area.prefix):
             yield _finding(

@@ -40,22 +40,21 @@ nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
 from auditor.rules.common import STRANGER, deciding, traced
-from auditor.server import CHALLENGE, Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Outcome
 
 NAME = "missing-challenge"
 SEVERITY = WARNING
-SCREEN = frozenset({CHALLENGE})
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
-    for route, request, outcome in traced(site, None, STRANGER, SCREEN):
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for route, request, outcome in traced(site, routes, None, STRANGER):
         if outcome.status != 401 or outcome.action != "answered":
             continue
         if outcome.response_header("WWW-Authenticate") is not None:

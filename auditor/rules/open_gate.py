@@ -46,27 +46,24 @@ nginx 1.22.1, 1.31.3 (fact NGX-201)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, deciding, serves
-from auditor.server import GATE, Route, Site
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, deciding, serves, traced
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Gate, Outcome
 
 NAME = "open-gate"
 SEVERITY = ERROR
-SCREEN = frozenset({GATE})
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
-    for route in site.routes():
-        if route.traits >= SCREEN:
-            for outcome in site.trace(route.request, STRANGER):
-                if serves(outcome):
-                    yield from _judge_outcome(site, route, outcome)
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for route, _, outcome in traced(site, routes, None, STRANGER):
+        if serves(outcome):
+            yield from _judge_outcome(site, route, outcome)
 
 
 def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Finding]:

@@ -44,11 +44,11 @@ nginx 1.22.1, 1.31.3 (facts NGX-022, NGX-115)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, deciding, same_upstream, traced, with_header
-from auditor.server import IDENTITY, UPSTREAM, Site
+from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, SentHeader
@@ -56,9 +56,7 @@ from auditor.values import CLIENT, USER
 
 NAME = "spoofable-identity-header"
 SEVERITY = ERROR
-SCREEN = frozenset({IDENTITY, UPSTREAM})
 
-_NEEDS = frozenset({UPSTREAM})
 # The parameter files that the distributions ship pass REMOTE_USER on every PHP site, gate or none: a line there
 # says nothing about what the application believes.
 _STOCK = ("fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params")
@@ -66,9 +64,9 @@ _STOCK = ("fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params")
 Checked = dict[tuple[tuple[str, ...], str], Place]
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     checked: Checked = {}
-    for _, _, outcome in traced(site, BASIC, ADMITTED, SCREEN):
+    for _, _, outcome in traced(site, routes, BASIC, ADMITTED):
         if outcome.main is not None:
             for sent in outcome.main.headers:
                 line = deciding(sent.because)
@@ -76,16 +74,16 @@ def judge(site: Site, settings: Settings) -> Iterator[Finding]:
                     continue
                 if _is_checked(sent) and settings.names_identity(sent.name):
                     checked.setdefault((same_upstream(outcome.main), _read_as(outcome.main, sent.name)), line)
-    yield from _unchecked_lines(site, settings, checked)
+    yield from _unchecked_lines(site, routes, settings, checked)
     if checked:
         yield from _other_routes(site, settings, checked)
 
 
-def _unchecked_lines(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
+def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, checked: Checked) -> Iterator[Finding]:
     """Lines that make an identity header of what the client says."""
-    for route in site.routes():
+    for route in routes:
         # A preflight has no user, and gates let it through for that reason.
-        if not route.traits >= SCREEN or route.request.method == "OPTIONS":
+        if route.request.method == "OPTIONS":
             continue
         request = with_header(route.request, BASIC)
         for name in sorted(settings.identity):
@@ -133,7 +131,7 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
     """Routes on which a header that another route sets comes through from the client."""
     names = sorted({name for _, name in checked if not name.startswith("parameter ")})
     for route in site.routes():
-        if not route.traits >= _NEEDS or route.request.method == "OPTIONS":
+        if UPSTREAM not in route.traits or route.request.method == "OPTIONS":
             continue
         for name in names:
             for spelling in (_title(name), _title(name).replace("-", "_")):

@@ -45,29 +45,28 @@ nginx 1.22.1, 1.31.3 (facts NGX-003, NGX-005, NGX-018)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, guards, host_of, traced
-from auditor.server import AUTHORIZATION, UPSTREAM, Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange
 
 NAME = "stripped-authorization"
 SEVERITY = ERROR
-SCREEN = frozenset({UPSTREAM, AUTHORIZATION})
 
 # Object stores refuse a request whose Authorization is not their own signature.
 _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net", ".digitaloceanspaces.com")
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     # By block: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
     lost = []
     for header in (BEARER, BASIC):
-        for route, request, outcome in traced(site, header, ADMITTED, SCREEN):
+        for route, request, outcome in traced(site, routes, header, ADMITTED):
             exchange = outcome.main
             if exchange is None:
                 continue

@@ -33,17 +33,16 @@ Nothing to measure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
-from auditor.server import Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 
 NAME = "suppression-without-reason"
 SEVERITY = WARNING
-SCREEN: frozenset[str] = frozenset()
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     """Nothing: auditor.suppressions reads the comments."""
     return iter(())

@@ -38,23 +38,24 @@ Nothing to measure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding
-from auditor.server import Route, Site
+from auditor.server import OPAQUE, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 
 NAME = "unanalysed"
 SEVERITY = INFO
-SCREEN: frozenset[str] = frozenset()
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for note in site.notes:
         if note.kind == "unanalysed" and note.place is not None:
             yield Finding(NAME, INFO, note.text, note.place)
-    for route in site.routes():
+    for route in routes:
+        if OPAQUE not in route.traits:
+            continue
         for outcome in site.trace(route.request):
             for asked in outcome.when:
                 if asked.question.kind == "code" and asked.place is not None:

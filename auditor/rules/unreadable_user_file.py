@@ -36,20 +36,19 @@ nginx 1.22.1, 1.31.3 (facts NGX-203, NGX-205)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
-from auditor.server import Site
+from auditor.server import Route, Site
 from auditor.settings import Settings
 
 NAME = "unreadable-user-file"
 SEVERITY = ERROR
-SCREEN: frozenset[str] = frozenset()
 
 _WHY = {"directory": "is a folder", "unreadable": "cannot be read by the server's workers"}
 
 
-def judge(site: Site, settings: Settings) -> Iterator[Finding]:
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for file in site.user_files():
         if file.state not in _WHY:
             continue

@@ -13,7 +13,10 @@ import pytest
 from auditor import rules
 from auditor.cli.main import COMMANDS, main
 
-SERVER = "events {}\nhttp {\n  server {\n    listen 80;\n    location / {\n      proxy_pass http://127.0.0.1:1;\n%s    }\n  }\n}\n"
+SERVER = (
+    "events {}\nhttp {\n  server {\n    listen 80;\n    location / {\n"
+    "      proxy_pass http://127.0.0.1:1;\n%s    }\n  }\n}\n"
+)
 BAD = SERVER % "      proxy_pass_request_headers off;\n"
 GOOD = SERVER % ""
 INFO_ONLY = SERVER % "      auth_basic a;\n      auth_basic_user_file /etc/nginx/users;\n"

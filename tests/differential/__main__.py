@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 from collections import Counter
 from random import Random
@@ -79,8 +80,9 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
     first: dict[str, tuple[Line, list[str]]] = {}
     at = -1
     try:
-        for played in play(case, options.program, origins, predictor if options.predict else lambda path,
-                           version: dict):
+        for played in play(
+            case, options.program, origins, predictor if options.predict else lambda path, version: dict
+        ):
             at = played.number
             tally["requests"] += 1
             tally["exchanges"] += len(played.seen.exchanges)
@@ -119,6 +121,8 @@ _worker: tuple[Options, Origins] | None = None
 
 def _begin(options: Options) -> None:
     global _worker
+    # The pool ends its workers by this signal; as an exit it lets them stop the servers that they have started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _worker = (options, Origins())
 
 
@@ -172,7 +176,8 @@ def _replay(stem: str, options: Options) -> int:
     for played in play(Case.read(stem), options.program, origins, predictor):
         found = contradictions(played)
         bad += bool(found)
-        print(played.number, played.line["url"], played.seen.reply.status, *found, sep="\n  ! " if found else " ")
+        print(played.number, played.line.get("method", "GET"), played.line["url"], played.seen.reply.status)
+        print("".join(f"  ! {text}\n" for text in found), end="")
     return 1 if bad else 0
 
 
@@ -180,23 +185,28 @@ def _all(numbers: Any, options: Options, args: argparse.Namespace) -> int:
     total: Counter[str] = Counter()
     refusals: list[Result] = []
     kinds: Counter[str] = Counter()
-    with multiprocessing.Pool(max(1, args.jobs), _begin, (options,)) as pool:
-        # In order, so that the same seed prints the same report whatever the number of jobs.
-        for result in pool.imap(_work, numbers):
-            total["configurations"] += 1
-            total += result.tally
-            if result.refused:
-                refusals.append(result)
-                continue
-            for failure in result.failures:
-                kinds[failure.kind] += 1
-                print(show(failure, options.seed), flush=True)
-                if args.keep:
-                    os.makedirs(args.keep, exist_ok=True)
-                    failure.case.write(os.path.join(args.keep, f"{options.seed}-{failure.number}-{kinds.total()}"))
+    jobs = max(1, args.jobs)
+    with multiprocessing.Pool(jobs, _begin, (options,)) as pool:
+        # In order, so that the same seed prints the same report whatever the number of jobs; in batches, so that
+        # nothing is under way when there are failures enough.
+        for start in range(0, len(numbers), 8 * jobs):
+            for result in pool.imap(_work, numbers[start : start + 8 * jobs]):
+                total["configurations"] += 1
+                total += result.tally
+                if result.refused:
+                    refusals.append(result)
+                for failure in result.failures:
+                    kinds[failure.kind] += 1
+                    print(show(failure, options.seed), flush=True)
+                    if args.keep:
+                        os.makedirs(args.keep, exist_ok=True)
+                        stem = f"{options.seed}-{failure.number}-{kinds.total()}"
+                        failure.case.write(os.path.join(args.keep, stem))
             if kinds.total() >= args.max_failures:
                 print(f"stopped after {kinds.total()} failures")
                 break
+        pool.close()
+        pool.join()
     for result in refusals[:20] if args.no_predict else ():
         print(f"refused {result.number}: {result.refused}")
     asked = total["requests"] or 1

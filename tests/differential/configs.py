@@ -62,8 +62,7 @@ class Config:
         if self.chance(0.5):
             used.add(" /")
             self.paths.append("/")
-            nodes.append(Node("location /",
-                         unique(handler(self.leaves, Scope("location", "", "/")) + self._several(scope, 1))))
+            nodes.append(Node("location /", self._body(Scope("location", "", "/"))))
         for _ in range(self.random.choice([1, 2, 3, 3, 4, 5, 6])):
             location = self._location(used, "", 0)
             if location is not None:

@@ -209,7 +209,8 @@ def switches(leaves: Leaves, scope: Scope) -> list[Node]:
 MIRROR = choice_of("mirror /mirror", "mirror off", "mirror /b", "mirror /auth", "mirror_request_body off",
                    "mirror /api/")
 INTERNAL = choice_of("internal")
-PARSING = choice_of("large_client_header_buffers 2 1k", "large_client_header_buffers 4 16k", "underscores_in_headers on",
+PARSING = choice_of("large_client_header_buffers 2 1k", "large_client_header_buffers 4 16k",
+                    "underscores_in_headers on",
                     "ignore_invalid_headers off", "merge_slashes off", "client_header_buffer_size 256")  # fmt: skip
 BREAK = choice_of("break")
 

@@ -12,7 +12,7 @@ from probes.client import Reply, address_of, request_bytes, send
 from probes.compare import Observation, differences
 from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.http2 import Http2
-from probes.origin import Answer, Log, Origin
+from probes.origin import BODY_PATIENCE, Answer, Log, Origin
 from probes.runners.local import Binary, Server, fill, free_ports
 from tests.differential.words import PAGES, STOCK, USERS
 
@@ -154,8 +154,8 @@ def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
         reply = send(address_of(line), data, line.get("client_ip", ""), PATIENCE)
     except TimeoutError:
         reply = HUNG
-    if mirrors:
-        origins.log.settle()
+    if mirrors or reply is HUNG:
+        origins.log.settle(2 * BODY_PATIENCE if reply is HUNG else 0.02)
     return Observation(reply, tuple(origins.log.take()), answered)
 
 
@@ -165,8 +165,9 @@ def predictor(path: str, version: str) -> Predict:
     from auditor.servers.nginx.site import load_file
 
     folder = os.path.dirname(path)
-    site = load_file(path, ((folder, folder),),
-                     version)  # the folder is the deployed machine: what is not there is missing
+    site = load_file(
+        path, ((folder, folder),), version
+    )  # the folder is the deployed machine: what is not there is missing
     return lambda line: trace_line(site, line)
 
 

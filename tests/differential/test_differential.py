@@ -26,9 +26,11 @@ def test_random_configuration(number: int, nginx: local.Binary, origins: Origins
 @pytest.mark.parametrize("stem", CASES, ids=[os.path.basename(stem) for stem in CASES])
 def test_case(stem: str, nginx: local.Binary, origins: Origins) -> None:
     with open(stem + ".json", encoding="ascii") as file:
-        needs = json.load(file).get("needs", "")
-    if needs not in nginx.build:
-        pytest.skip(f"this nginx has no {needs}")
+        about = json.load(file)
+    if about.get("needs", "") not in nginx.build:
+        pytest.skip(f"this nginx has no {about['needs']}")
+    if [int(part) for part in nginx.version.split(".")] < [int(part) for part in about.get("since", "0").split(".")]:
+        pytest.skip(f"nginx takes this since {about['since']}")
     for played in play(Case.read(stem), nginx, origins, predictor):
         assert played.seen.reply is not HUNG, played.line
         assert contradictions(played) == [], played.line

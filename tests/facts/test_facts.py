@@ -56,8 +56,9 @@ def test_the_server_refuses_it(name: str, nginx: local.Binary, origins: Origins)
 def test_the_predictor_says_it(name: str, version: str, tmp_path: Path) -> None:
     fact = FACTS[name]
     numbers = tuple(int(part) for part in version.split("."))
-    if (fact.needs == "headers-more" and numbers < (1, 29)) or (fact.needs == "http_addition_module" and numbers > (1,
-        29)):
+    if (fact.needs == "headers-more" and numbers < (1, 29)) or (
+        fact.needs == "http_addition_module" and numbers > (1, 29)
+    ):
         pytest.skip(f"no nginx {version} with {fact.needs} was measured")
     places: dict[str, object] = {"DIR": tmp_path, "P1": 18000, "VERSION": version, "APORT": 18081}
     places |= {origin: f"127.0.0.1:{18081 + at}" for at, origin in enumerate(("A", "B", "FCGI", "UWSGI", "SCGI", "H2"))}
@@ -77,8 +78,12 @@ def test_the_predictor_says_it(name: str, version: str, tmp_path: Path) -> None:
 def _play(fact: Fact, nginx: local.Binary, origins: Origins) -> list[dict[str, Any]]:
     """What the server does with the fact's requests, one after the other at one server."""
     (port,) = local.free_ports(1)
-    places: dict[str, object] = {**origins.values(), "APORT": origins.all["A"].port, "P1": port,
-                 "VERSION": nginx.version}
+    places: dict[str, object] = {
+        **origins.values(),
+        "APORT": origins.all["A"].port,
+        "P1": port,
+        "VERSION": nginx.version,
+    }
     seen = []
     with Server(nginx, fact.case.config, fact.case.files, (), [("127.0.0.1", port)], places) as server:
         places["DIR"] = server.folder

@@ -17,7 +17,7 @@ from tests.rules.harness import FILES, HERE, NAMES, proof
 
 pytestmark = pytest.mark.live
 
-SERVERS = find()
+SERVERS: list[Binary | None] = [*find()]
 PROOFS = [(name, described) for name in NAMES if (described := proof(name)) is not None]
 # Paths that the compiled-in defaults would put where only an installed server may write.
 PREAMBLE = "daemon off; master_process off; pid @DIR@/pid; user root;\n"

@@ -6,10 +6,12 @@ none takes the outer level's, and a level that has one has only its own (ngx_con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.regex import Regex, compile_regex
 from auditor.servers.nginx.syntax import Directive
+from auditor.source import SourceFile
 
 # Directives of one name that do not inherit (set per location, ngx_http_core_create_loc_conf and handlers).
 HANDLERS = (
@@ -293,15 +295,16 @@ class Port:
 class Http(Level):
     """The http block, with all that hangs on it: ports, upstream groups, maps."""
 
-    __slots__ = ("maps", "ports", "servers", "upstreams")
+    __slots__ = ("maps", "ports", "servers", "sources", "upstreams")
 
-    def __init__(self, directives: list[Directive]) -> None:
+    def __init__(self, directives: list[Directive], sources: Sequence[SourceFile] = ()) -> None:
         blocks = [line for line in directives if line.name == "http"]
         super().__init__("http", "", None, None)
         self.directive = blocks[0] if blocks else None
         self.block = [line for block in blocks for line in block.block or ()]
         for child in self.block:
             self.own.setdefault(child.name, []).append(child)
+        self.sources = sources
         self.servers = [Server(line, self) for line in self.own.get("server", ())]
         self.upstreams = {line.args[0]: line for line in self.own.get("upstream", ()) if line.args}
         self.maps: dict[str, Directive] = {}

@@ -195,7 +195,7 @@ def _index(run: Run) -> Result:
                     run.step(line, f"{folder} does not exist: 404", "index")
                     return 404
                 if folder_state == "file":
-                    return 404
+                    return 500
                 folder_tested = True
             continue
         if state == "unreadable":

@@ -58,6 +58,8 @@ def build(run: Run, line: Directive) -> Sending | int:
         because = by_default(f"grpc_set_header {name}", _MODULE)
         covered[name.lower()] = because
         sending.add(name.lower(), value, fate_of(run, name, value), because)
+    if run.newer(1, 29, 7):
+        covered.setdefault("proxy-connection", by_default('grpc_set_header Proxy-Connection ""', _MODULE))
     forward(run, sending, covered, True, None, lower=True)
     return sending
 

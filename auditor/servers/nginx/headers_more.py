@@ -23,6 +23,8 @@ def change_input_headers(run: Run) -> None:
             low = name.lower()
             value = evaluate(run, text.strip()).text or "" if colon and line.name == "more_set_input_headers" else ""
             there = [at for at, (key, _) in enumerate(run.headers) if _named(key, low)]
+            if low == "host" and value:
+                run.host = value
             if value:
                 if there:
                     run.headers[there[0]] = (run.headers[there[0]][0], value)

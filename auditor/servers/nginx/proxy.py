@@ -20,6 +20,7 @@ _MODULE = "ngx_http_proxy_module"
 
 # What nginx sets where no proxy_set_header of that name counts; an empty value takes the client's line away.
 _DEFAULTS = ("Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive", "Expect", "Upgrade")
+_FRAMING = ("Content-Length", "Transfer-Encoding")
 _CONDITIONAL = ("If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range")
 
 
@@ -218,7 +219,9 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
         value, default = _default(run, name, newest, set_body, streams)
         because = by_default(f"proxy_set_header {name} {default}", _MODULE)
         covered[name.lower()] = because
-        sending.add(name, value, fate_of(run, name, value), because)
+        if sending.add(name, value, fate_of(run, name, value), because) and streams and name in _FRAMING:
+            # Whether the whole body has come with the header decides which of the two it is.
+            sending.headers[-1] = sending.headers[-1]._replace(present="maybe")
     if newest and "proxy-connection" not in covered:
         covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', _MODULE)
     forward(run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers"))
@@ -235,7 +238,7 @@ def _default(run: Run, name: str, newest: bool, set_body: Directive | None, stre
         if set_body is not None:
             text = evaluate(run, set_body.args[0]).text
             return (unknown(SERVER) if text is None else literal(str(len(text)), SERVER)), "(the body's length)"
-        return (EMPTY if streams else announced_length(run)), "(the body's length)"
+        return announced_length(run), "(the body's length)"
     if name == "Transfer-Encoding" and streams:
         return literal("chunked", client_header("Transfer-Encoding")), "chunked"
     return EMPTY, '""'

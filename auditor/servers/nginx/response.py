@@ -12,9 +12,9 @@ from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, by_default,
 from auditor.servers.nginx.script import REDIRECTS
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import split_args
-from auditor.servers.nginx.variables import evaluate, text_of
+from auditor.servers.nginx.variables import evaluate, server_address, text_of
 from auditor.trace import DECIDES, INHERITED, Because, Shadowed
-from auditor.values import EMPTY, SERVER, Segment, Value, literal, unknown
+from auditor.values import EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 OK = 0
 ERROR = -1
@@ -139,20 +139,20 @@ def _filter(run: Run, status: int | None) -> list[OutHeader]:
         text = location.value.text
         if text is not None and text.startswith("/") and run.level.flag("absolute_redirect", True):
             out.remove(location)
-            out.insert(0, location._replace(value=Value((Segment(SERVER, _base(run)), *location.value.segments))))
+            out.insert(0, location._replace(value=Value((*_base(run), *location.value.segments))))
     return out
 
 
-def _base(run: Run) -> str:
+def _base(run: Run) -> tuple[Segment, ...]:
     """Scheme, host and port that a relative Location is completed with."""
     request = run.shared.request
     if run.level.flag("server_name_in_redirect", False):
-        host = run.server.server_name
+        host = literal(run.server.server_name, SERVER)
     else:
-        host = run.host or run.shared.listener.listen.address
+        host = literal(run.host, client_header("Host")) if run.host else server_address(run)
     default = 443 if request.tls else 80
     port = "" if request.port == default or not run.level.flag("port_in_redirect", True) else f":{request.port}"
-    return f"{request.scheme}://{host}{port}"
+    return (Segment(SERVER, f"{request.scheme}://"), *host.segments, *((Segment(SERVER, port),) if port else ()))
 
 
 class _Added(NamedTuple):

@@ -49,7 +49,7 @@ class NginxSite:
         self._removed = removed
         self.version = version
         directives = tree.directives if not removed else _without(tree.directives, removed)
-        self.http = Http(directives)
+        self.http = Http(directives, tree.files)
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
         self._world: World = FileWorld(files) if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from auditor import server as words
-from auditor.servers.nginx.config import PASSES, Level, Server
+from auditor.servers.nginx.config import PASSES, Http, Level, Server
+from auditor.servers.nginx.variables import opaque_variables
 
 _GATES = ("auth_basic", "auth_request", "auth_jwt", "deny", "access_by_lua_block", "access_by_lua_file", "access_by_lua")
 _ASKING = ("auth_basic", "auth_request", "auth_jwt", "limit_req_status", "limit_conn_status")
@@ -25,6 +26,19 @@ _PLAIN_NAMES = frozenset(
         "http_authorization"
     ).split()
 )
+
+
+# Directives of modules that may decide what becomes of a request, and that are not followed.
+_OPAQUE = frozenset(
+    "perl echo dav_methods flv mp4 random_index ssi add_before_body add_after_body secure_link auth_digest auth_ldap "
+    "auth_pam auth_gssapi proxy_force_ranges uwsgi_force_ranges scgi_force_ranges fastcgi_force_ranges memcached_pass "
+    "image_filter xslt_stylesheet pagespeed modsecurity".split()
+)
+
+
+def is_opaque(name: str) -> bool:
+    """Whether a directive hands the request to something that is not followed here."""
+    return name in _OPAQUE or "_by_lua" in name or name.startswith("js_")
 
 
 def traits_of(level: Level, server: Server) -> frozenset[str]:
@@ -60,7 +74,7 @@ def _work_out(level: object) -> frozenset[str]:
     own = _own_traits(level)
     outer = level.outer
     if outer is None:
-        return own
+        return own | {words.OPAQUE} if isinstance(level, Http) and opaque_variables(level) else own
     above = _chain_traits(outer)
     found = own | above
     if level.kind == "location" and not (words.UPSTREAM in own):
@@ -105,6 +119,8 @@ def _own_traits(level: Level) -> frozenset[str]:
 def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in _GATES:
         found.add(words.GATE)
+    if is_opaque(name):
+        found.add(words.OPAQUE)
     if name in _ASKING or ("401" in args and name in ("return", "error_page", "try_files")) or "=401" in args:
         found.add(words.CHALLENGE)
     if name in PASSES:

@@ -29,6 +29,7 @@ from auditor.values import (
     literal,
     unknown,
 )
+from auditor.world import Answer, Question
 
 
 class Var(NamedTuple):
@@ -137,7 +138,12 @@ def _work_out(run: Run, name: str) -> Value:
 
 def assigned_names(run: Run) -> frozenset[str]:
     """The names that `set`, auth_request_set or a named group define anywhere in the configuration."""
-    return run.shared.http.memo("assigned names", _assigned_names)  # type: ignore[return-value]
+    return assigned_names_of(run.shared.http)
+
+
+def assigned_names_of(http: object) -> frozenset[str]:
+    """As assigned_names, for an http block."""
+    return http.memo("assigned names", _assigned_names)  # type: ignore[attr-defined, no-any-return]
 
 
 _GROUP_NAME = re.compile(r"\(\?P?[<']([A-Za-z_]\w*)[>']")
@@ -154,6 +160,25 @@ def _assigned_names(http: object) -> frozenset[str]:
                     if "(?" in arg:
                         names.update(_GROUP_NAME.findall(arg))
     return frozenset(names)
+
+
+_USED = re.compile(r"\$\{?([a-z][a-z0-9_]*)", re.IGNORECASE)
+_PREFIXES = ("http_", "arg_", "cookie_", "sent_http_", "upstream_", "jwt_", "ssl_", "sent_trailer_")
+
+
+def opaque_variables(http: object) -> frozenset[str]:
+    """The variables that the configuration uses and that nothing here can work out: geo data, other modules."""
+    return http.memo("opaque variables", _opaque_variables)  # type: ignore[attr-defined, no-any-return]
+
+
+def _opaque_variables(http: object) -> frozenset[str]:
+    used: set[str] = set()
+    for source in http.sources:  # type: ignore[attr-defined]
+        used.update(_USED.findall(source.text))
+    known = assigned_names_of(http) | set(http.maps)  # type: ignore[attr-defined]
+    return frozenset(
+        name for name in used if name not in known and name not in _LIVE and name not in _PLAIN and not name.startswith(_PREFIXES)
+    )
 
 
 # --- the request's headers
@@ -280,11 +305,29 @@ def _content_length(run: Run) -> Value:
     return EMPTY
 
 
+def _realpath_root(run: Run) -> Value:
+    """$realpath_root: empty where the folder is not there; links are taken to lead to where they seem to."""
+    root = paths.document_root(run, evaluate)
+    text = root.text
+    if text is None:
+        return root
+    there = run.ask(Question("file", text.rstrip("/") or "/"), [Answer("directory", f"{text} is a folder")])
+    return EMPTY if there.name in ("missing", "no-folder") else root
+
+
 def _listener_port(run: Run) -> Value:
     return literal(str(run.shared.request.port), SERVER)
 
 
 def _server_address(run: Run) -> Value:
+    return server_address(run)
+
+
+def server_address(run: Run) -> Value:
+    """The address at which the request arrived: the one that the URL names, else that of the listener."""
+    host = run.shared.request.host
+    if host.replace(".", "").isdigit() or host.startswith("["):
+        return literal(host, SERVER)
     address = run.shared.listener.listen.address
     return unknown(SERVER) if address == "*" else literal(address, SERVER)
 
@@ -319,7 +362,7 @@ _LIVE: dict[str, Callable[[Run], Value]] = {
     "query_string": lambda run: literal(run.args, CLIENT),
     "is_args": lambda run: literal("?" if run.args else ""),
     "document_root": lambda run: paths.document_root(run, evaluate),
-    "realpath_root": lambda run: paths.document_root(run, evaluate),
+    "realpath_root": _realpath_root,
     "request_filename": lambda run: literal(paths.filename(run, evaluate), CLIENT),
     "fastcgi_script_name": lambda run: literal(paths.script_name(run, evaluate)[0], CLIENT),
     "fastcgi_path_info": lambda run: literal(paths.script_name(run, evaluate)[1], CLIENT),

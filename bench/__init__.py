@@ -1,0 +1,1 @@
+"""Measures whole processes: `python -m bench`, or `make bench`."""
