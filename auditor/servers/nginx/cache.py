@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from auditor.http import Response
+from auditor.servers.nginx.conditions import Entity, parse_time
 from auditor.servers.nginx.run import Run, decides
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
@@ -45,6 +46,22 @@ def decide(run: Run, family: str, store: Plan, answer: Response) -> Cache:
     return Cache(store.zone, _key(run, family), verdict, decides(line or store.line))
 
 
+def entity_of(run: Run, family: str, answer: Response) -> Entity | None:
+    """What the request's conditions are compared with: an answer that may be stored is one that nginx answers for."""
+    ignored = {word.lower() for line in run.level.lines(f"{family}_ignore_headers") for word in line.args}
+    headers = {name.lower(): value for name, value in answer.headers}
+    if _forbidden(headers, ignored) or _freshness(headers, ignored) == "no":
+        return None
+    modified = headers.get("last-modified")
+    return Entity(parse_time(modified) if modified is not None else None, headers.get("etag"))
+
+
+def _forbidden(headers: dict[str, str], ignored: set[str]) -> bool:
+    if "set-cookie" in headers and "set-cookie" not in ignored:
+        return True
+    return headers.get("vary", "").strip() == "*" and "vary" not in ignored
+
+
 def _key(run: Run, family: str) -> Value:
     line = run.level.line(f"{family}_cache_key")
     if line is not None and line.args:
@@ -66,9 +83,7 @@ def _verdict(run: Run, family: str, answer: Response) -> tuple[str, Directive | 
     if answer.status is None:
         return "origin decides", None
     headers = {name.lower(): value for name, value in answer.headers}
-    if "set-cookie" in headers and "set-cookie" not in ignored:
-        return "no", None
-    if "vary" in headers and headers["vary"].strip() == "*" and "vary" not in ignored:
+    if _forbidden(headers, ignored):
         return "no", None
     fresh = _freshness(headers, ignored)
     if fresh is not None:

@@ -128,5 +128,5 @@ def range_of(run: Run, entity: Entity) -> int:
                 continue
             satisfiable = satisfiable or int(first) < entity.size
         else:
-            satisfiable = satisfiable or int(last) > 0 and entity.size > 0
+            satisfiable = satisfiable or (int(last) > 0 and entity.size > 0)
     return 206 if satisfiable else 416

@@ -239,7 +239,7 @@ def parse_listen(args: list[str], ssl_on: bool = False) -> list[Listen]:
         address, port = address + "]", port.lstrip(":")
     elif ":" in where:
         address, _, port = where.rpartition(":")
-    elif where.isdigit() or "-" in where and where.replace("-", "").isdigit():
+    elif where.isdigit() or ("-" in where and where.replace("-", "").isdigit()):
         address, port = "*", where
     else:
         address, port = where, ""

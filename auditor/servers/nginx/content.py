@@ -54,6 +54,8 @@ def _try_files(run: Run, line: Directive) -> Result:
     from auditor.servers.nginx import phases
 
     *candidates, last = line.args
+    if not run.valid_location and paths.alias_length(run) is not None:
+        raise paths.NoPath
     alias = paths.alias_length(run)
     for candidate in candidates:
         wants_folder = len(candidate) > 1 and candidate.endswith("/")
@@ -101,49 +103,26 @@ def _root_of(run: Run) -> str:
 
 def produce(run: Run) -> int:
     """Run the content handler; the status to finalize with (0: the answer is sent)."""
-    handler = run.handler
-    if handler is None:
+    name = run.handler
+    if name is None:
         return _files(run)
-    name = next((name for name in (*PASSES, *_SIMPLE) if name in _handling(run, handler)), None)
     if name in PASSES:
         from auditor.servers.nginx import upstream
 
         return upstream.pass_on(run, name)
-    line = handler.own[name][-1] if name is not None and name in handler.own else None
-    if name == "stub_status" and line is not None:
+    line = run.level.line(name)
+    if name == "stub_status":
         if run.method not in ("GET", "HEAD"):
             return 405
         run.step(line, "the status page answers")
         response.send(run, 200)
         return 0
-    if name == "empty_gif" and line is not None:
+    if name == "empty_gif":
         if run.method not in ("GET", "HEAD"):
             return 405
         response.send(run, 200, "static")
         return 0
-    raise Unpredictable(f"{name or 'a handler'} answers", line.place if line is not None else None)
-
-
-def _handling(run: Run, handler: object) -> dict[str, list[Directive]]:
-    """The handler's own lines; an if or limit_except block shares the location's upstream."""
-    own: dict[str, list[Directive]] = handler.own  # type: ignore[attr-defined]
-    if handler.noname and not any(name in own for name in PASSES):  # type: ignore[attr-defined]
-        return handler.outer.own  # type: ignore[attr-defined, no-any-return]
-    return own
-
-
-_SIMPLE = (
-    "stub_status",
-    "empty_gif",
-    "flv",
-    "mp4",
-    "perl",
-    "js_content",
-    "echo",
-    "content_by_lua_block",
-    "content_by_lua_file",
-    "content_by_lua",
-)
+    raise Unpredictable(f"{name} answers", line.place if line is not None else None)
 
 
 # --- files: index, autoindex, static
@@ -187,7 +166,9 @@ def _index(run: Run) -> Result:
             return response.DONE
         folder = paths.filename(run, evaluate)
         path = folder + text
-        state = file_state(run, path, line)
+        state = file_answer(run, path, line).name
+        if state == "no-folder":
+            return 404
         if state == "missing":
             if not folder_tested:
                 folder_state = file_state(run, folder.rstrip("/") or "/", line)
@@ -241,4 +222,8 @@ def _static(run: Run) -> int:
     response.send(run, 200, "static", entity)
     if run.final_status == 200 and run.is_main:
         run.final_status = range_of(run, entity)
+        if run.final_status == 416:
+            # The range filter comes after add_header: the lines of the 200 stay, and the error page gets its own.
+            run.out, run.final_level = run.final_headers or [], None
+            return 416
     return 0

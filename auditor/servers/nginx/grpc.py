@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from auditor.servers.nginx import uri
-from auditor.servers.nginx.proxy import announced_length, forward, group_servers, header_lines, parse_url, shadowed_lines
+from auditor.servers.nginx.proxy import (
+    announced_length,
+    forward,
+    group_servers,
+    header_lines,
+    parse_url,
+    shadowed_lines,
+)
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, by_default
 from auditor.servers.nginx.sending import Sending, body_of, fate_of

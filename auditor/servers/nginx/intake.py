@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from auditor.http import Request
+from auditor.http import Request, split_port
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.config import Http, Port, Server
@@ -56,6 +56,8 @@ def find_port(http: Http, request: Request, path: Path) -> Port | None:
             return port
     if len(ports) == 1:
         return ports[0]
+    if is_address(request.host):
+        return next((port for port in ports if port.listen.address == "*"), None)
     known = path.ask(
         Question("listener", str(request.port)),
         [Answer(p.listen.address, f"the request arrives at {p.listen.address}", p.listen.address) for p in ports],
@@ -87,6 +89,11 @@ def find_server(port: Port, name: str) -> tuple[Server, str, tuple[tuple[str, ..
             if match is not None:
                 return server, f"chosen: server_name ~{pattern}", (match.groups, match.names)
     return port.default, "chosen: default server", None
+
+
+def is_address(host: str) -> bool:
+    """Whether a URL's host is an IP literal."""
+    return host.startswith("[") or host.replace(".", "").isdigit()
 
 
 class Refused(Exception):
@@ -134,7 +141,7 @@ def read(run: Run, choose: bool = True) -> None:
     port = run.shared.listener
     assert port.default is not None
     run.server = run.level = port.default  # type: ignore[assignment]
-    if request.tls and request.host and not request.host.replace(".", "").isdigit() and "[" not in request.host:
+    if request.tls and request.host and not is_address(request.host):
         _switch(run, request.host.lower())  # SNI
     line = run.server.line("client_header_buffer_size")
     buffers = _Buffers(size(line.args[0], 1024) if line is not None and line.args else 1024)
@@ -161,6 +168,7 @@ def read(run: Run, choose: bool = True) -> None:
             if host is None:
                 raise Refused(400, "the Host line is malformed")
             run.host = host
+            run.host_port = split_port(value)[1] or ""
             _switch(run, host)
     if not buffers.take(2, run.server):
         raise Refused(494, "the header is longer than large_client_header_buffers allows")

@@ -12,6 +12,10 @@ from auditor.values import CONFIG, Segment, Value, literal
 Evaluate = Callable[[Run, str], Value]
 
 
+class NoPath(Exception):
+    """alias where the URI was rewritten with `break`: nginx answers 500."""
+
+
 def root_level(level: Level) -> tuple[str, str, Level] | None:
     """("root" or "alias", its argument, the level that has it); None for the built-in root."""
     found = level.where(("root", "alias"))
@@ -72,6 +76,8 @@ def to_path(run: Run, uri: str, evaluate: Evaluate) -> str:
     kind, folder, _ = _root(run, evaluate)
     if kind == "root":
         return folder.rstrip("/") + uri if len(folder) > 1 else uri
+    if not run.valid_location:
+        raise NoPath
     length = alias_length(run)
     if length == -1:
         return folder + (uri if run.add_uri_to_alias else "")

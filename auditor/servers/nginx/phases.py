@@ -8,6 +8,7 @@ from auditor.regex import RegexError
 from auditor.servers.nginx import content, gates, intake, response
 from auditor.servers.nginx.config import PASSES, Level, Location, Lookup, Server
 from auditor.servers.nginx.headers_more import change_input_headers
+from auditor.servers.nginx.paths import NoPath
 from auditor.servers.nginx.realip import real_address
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable
 from auditor.servers.nginx.script import handler_of, has_statements, match, run_block
@@ -15,6 +16,7 @@ from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import escape
 from auditor.trace import DECIDES, Because
 from auditor.values import literal
+
 
 def handle(run: Run) -> None:
     """The whole way of a client's request."""
@@ -62,12 +64,14 @@ def process(run: Run, start: str) -> None:
     if status is not None and status != response.OK:
         response.finalize(run, status)
         return
-    status = content.precontent(run)
+    try:
+        status = content.precontent(run)
+        if status is None and run.final_level is None:
+            status = content.produce(run)
+    except NoPath:
+        status = 500
     if status is not None:
         response.finalize(run, status)
-        return
-    if run.final_level is None:
-        response.finalize(run, content.produce(run))
     content.send_mirrors(run)
 
 
@@ -122,8 +126,8 @@ def enter(run: Run) -> None:
             run.step(line, f"{run.method} is not among the excepted methods")
     handler = handler_of(level)
     if handler is None and level.kind == "limit_except":
-        outer = level.outer
-        handler = level if outer is not None and any(name in outer.own for name in PASSES) else None
+        outer = handler_of(level.outer) if level.outer is not None else None
+        handler = outer if outer in PASSES else None
     if handler is not None:
         run.handler = handler
 
@@ -266,6 +270,7 @@ def subrequest(parent: Run, uri: str, role: str, args: str = "", method: str = "
     run.internal = True
     run.headers = parent.headers
     run.host = parent.host
+    run.host_port = parent.host_port
     run.body = parent.body
     run.variables = parent.variables
     run.gated = parent.gated

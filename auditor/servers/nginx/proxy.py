@@ -7,7 +7,7 @@ from typing import NamedTuple
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.buckets import found_anyway
-from auditor.servers.nginx.config import Http, Level, Location
+from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
@@ -103,7 +103,7 @@ def _to_unknown(run: Run, line: Directive, template: str, cached: bool) -> Sendi
     run.proxy_host = None
     run.scratch["proxy_host"] = unknown(SERVER)
     _, _, rest = template.partition("://")
-    has_uri = "/" in rest or rest.startswith("$") and template.count("$") == 1
+    has_uri = "/" in rest or (rest.startswith("$") and template.count("$") == 1)
     sending.uri = None if has_uri else request_uri(run, "", True)
     _fill(run, sending, run.level, cached)
     return sending
@@ -148,9 +148,7 @@ def request_uri(run: Run, part: str, variable: bool) -> str:
 
 def _location_name(run: Run) -> str:
     """The part of the URI that a proxy_pass with a URI replaces: the name of the location."""
-    level: Level | None = run.handler
-    while level is not None and not isinstance(level, Location):
-        level = level.outer
+    level = run.level.location
     if level is None or level.modifier in ("~", "~*", "@"):
         return ""
     return level.name
@@ -177,11 +175,16 @@ def shadowed_lines(run: Run, lines: list[Directive], outer: list[Directive]) -> 
     if not lines or not outer:
         return []
     by = lines[0].place
-    return [
+    kept = dict(run.variables), run.captures  # what is only looked at must not be remembered by the request
+    found = [
         Shadowed("request", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by)
         for line in outer
         if line.args
     ]
+    run.variables.clear()
+    run.variables.update(kept[0])
+    run.captures = kept[1]
+    return found
 
 
 def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
@@ -284,12 +287,12 @@ def forward(
 # --- the answer's Location and Set-Cookie
 
 
-def rewrite_location(run: Run, line: Directive, value: Value) -> tuple[Value, tuple[Because, ...]] | None:
+def rewrite_location(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]] | None:
     """proxy_redirect; None where no pattern of it touches the value."""
     text = value.text
     if text is None:
         return None
-    for pattern, replacement, caseless, because in _redirects(run, line):
+    for pattern, replacement, caseless, because in redirects(run.level, run):
         if caseless is None:
             expected = evaluate(run, pattern).text
             if expected is None or not text.startswith(expected):
@@ -311,38 +314,50 @@ def rewrite_location(run: Run, line: Directive, value: Value) -> tuple[Value, tu
     return None
 
 
-def _redirects(run: Run, line: Directive) -> list[tuple[str, str, bool | None, tuple[Because, ...]]]:
-    """Pattern, replacement, None for a plain pattern or whether the regular expression ignores case, and why."""
-    lines = run.level.lines("proxy_redirect")
-    default = _default_redirect(run, line)
-    if not lines:
-        return default
-    found: list[tuple[str, str, bool | None, tuple[Because, ...]]] = []
-    for each in lines:
-        if each.args[:1] == ["off"]:
-            return []
-        if each.args[:1] == ["default"]:
-            found.extend(entry[:3] + (decides(each),) for entry in default)
-        elif len(each.args) == 2:
-            pattern, replacement = each.args
-            if pattern.startswith("~*"):
-                found.append((pattern[2:], replacement, True, decides(each)))
-            elif pattern.startswith("~"):
-                found.append((pattern[1:], replacement, False, decides(each)))
-            else:
-                found.append((pattern, replacement, None, decides(each)))
-    return found
+class Redirect(NamedTuple):
+    """One rule of proxy_redirect; `caseless` is None for a plain pattern."""
+
+    pattern: str
+    replacement: str
+    caseless: bool | None
+    because: tuple[Because, ...]
 
 
-def _default_redirect(run: Run, line: Directive) -> list[tuple[str, str, bool | None, tuple[Because, ...]]]:
-    target = line.args[0]
+def redirects(level: Level | None, run: Run) -> list[Redirect]:
+    """The rules that count at a level: its own lines, else those of the level outside, else the default for its own
+    proxy_pass. So an outer location's default counts in the locations inside it."""
+    if level is None:
+        return []
+    lines = level.own.get("proxy_redirect")
+    if lines:
+        found: list[Redirect] = []
+        for line in lines:
+            if line.args[:1] == ["off"]:
+                return []
+            if line.args[:1] == ["default"]:
+                found.extend(rule._replace(because=decides(line)) for rule in _default_redirect(level))
+            elif len(line.args) == 2:
+                pattern, replacement = line.args
+                caseless = None if not pattern.startswith("~") else pattern.startswith("~*")
+                found.append(Redirect(pattern.lstrip("~").removeprefix("*") if caseless is not None else pattern, replacement, caseless, decides(line)))
+        return found
+    off = level.line("proxy_redirect")
+    if off is not None and off.args[:1] == ["off"]:
+        return []
+    return redirects(level.outer, run) or _default_redirect(level)
+
+
+def _default_redirect(level: Level) -> list[Redirect]:
+    lines = level.own.get("proxy_pass")
+    target = lines[-1].args[0] if lines and lines[-1].args else "$"
     url = parse_url(target) if "$" not in target else None
     if url is None:
         return []
     because = by_default("proxy_redirect default", _MODULE)
     if url.uri:
-        return [(target, _location_name(run) or "/", None, because)]
-    return [(target + "/", "/", None, because)]
+        location = level.location
+        return [Redirect(target, (location.name if location is not None else "") or "/", None, because)]
+    return [Redirect(target + "/", "/", None, because)]
 
 
 def rewrite_cookie(run: Run, value: Value) -> Value:

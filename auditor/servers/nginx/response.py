@@ -8,7 +8,7 @@ from typing import NamedTuple
 from auditor.servers.nginx.conditions import Entity, status_of
 from auditor.servers.nginx.config import Level
 from auditor.servers.nginx.headers_more import change_output_headers
-from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, by_default, decides
+from auditor.servers.nginx.run import Closed, OutHeader, Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.script import REDIRECTS
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import split_args
@@ -35,11 +35,7 @@ def finalize(run: Run, status: int) -> None:
     if status in (OK, DONE):
         return
     if status in _CLOSES:
-        run.final_status = 0
-        run.final_level = run.level
-        if run.is_main:
-            run.shared.action = "closed"
-        return
+        raise Closed  # also for a subrequest: the main request goes down with it
     if status >= 300 or status in (201, 204):
         special(run, status)
         return
@@ -172,7 +168,7 @@ def add_header_lines(run: Run, level: Level) -> tuple[list[Directive], list[Shad
     outer, shadowed = add_header_lines(run, level.outer)
     mode = _inherit(level) if run.newer(1, 29, 3) else "on"
     if mode == "merge":
-        return outer + own, shadowed
+        return own + outer, shadowed
     by = own[0].place
     shadowed = shadowed + [
         Shadowed("response", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by)

@@ -35,6 +35,10 @@ class Unpredictable(Exception):
         self.place = place
 
 
+class Closed(Exception):
+    """The connection is closed without an answer."""
+
+
 class OutHeader(NamedTuple):
     """A response header line on its way out. `origin`: it came from an upstream."""
 
@@ -109,6 +113,7 @@ class Run:
     __slots__ = (
         "add_uri_to_alias",
         "answer",
+        "answer_statuses",
         "args",
         "asked",
         "body",
@@ -123,6 +128,7 @@ class Run:
         "handler",
         "headers",
         "host",
+        "host_port",
         "internal",
         "level",
         "location",
@@ -171,14 +177,16 @@ class Run:
         self.err_status = 0
         self.headers: list[tuple[str, str]] = []
         self.host = ""
+        self.host_port = ""
         self.body = Body()
         self.variables: dict[str, Value] = {}
         self.captures: tuple[Value, ...] = ()
-        self.handler: Level | None = None
+        self.handler: str | None = None  # the directive whose handler produces the content
         self.out: list[OutHeader] = []
         self.location: OutHeader | None = None
         self.challenges: list[OutHeader] = []
         self.answer: Answered | None = None
+        self.answer_statuses: list[int | None] = []
         self.proxy_host: tuple[str, str] | None = None
         self.add_uri_to_alias = False
         self.mirrored = False

@@ -117,9 +117,14 @@ def _home(level: Level, line: Directive) -> Level:
     return level
 
 
-def handler_of(level: Level) -> Level | None:
-    """The level itself, where it names a content handler of its own."""
-    return level if any(name in level.own for name in HANDLERS) else None
+def handler_of(level: Level) -> str | None:
+    """The name of the content handler that a level itself names: the last one in the text counts."""
+    return level.memo("handler", _handler_of)  # type: ignore[return-value]
+
+
+def _handler_of(level: object) -> str | None:
+    assert isinstance(level, Level)
+    return next((line.name for line in reversed(level.block) if line.name in HANDLERS), None)
 
 
 # --- conditions

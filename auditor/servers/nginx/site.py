@@ -11,7 +11,7 @@ from auditor.server import Area, Comment, Note, Route, Suspect, UserFile
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
-from auditor.servers.nginx.run import Options, Run, Shared, Unpredictable
+from auditor.servers.nginx.run import Closed, Options, Run, Shared, Unpredictable
 from auditor.servers.nginx.syntax import Directive, Tree, read
 from auditor.servers.nginx.upstream import added_names, watched
 from auditor.source import InputError, Place, SourceFile, read_source
@@ -98,6 +98,8 @@ class NginxSite:
         run = Run(shared, port.default)
         try:
             phases.handle(run)
+        except Closed:
+            return _outcome(run, "closed")
         except Unpredictable as error:
             run.shared.steps.append(Step(error.place, "", f"not knowable: {error.reason}"))
             return _outcome(run, "unknown")

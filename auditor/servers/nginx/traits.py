@@ -15,24 +15,13 @@ _SHADOWING = (*_HEADER_LINES, "add_header")
 
 # Header names that say nothing of who the client is; any other name may be an identity header to somebody.
 _PLAIN_NAMES = frozenset(
-    (
-        "host connection upgrade accept accept-encoding content-length content-type transfer-encoding te range if-range "
-        "keep-alive expect authorization cookie referer user-agent origin x-real-ip x-forwarded-for x-forwarded-proto "
-        "x-forwarded-host x-forwarded-port x-forwarded-server x-forwarded-ssl x-forwarded-uri x-forwarded-method "
-        "x-forwarded-scheme x-scheme x-original-uri x-original-url x-original-method x-request-id forwarded proxy "
-        "script_filename query_string request_method content_type content_length script_name request_uri document_uri "
-        "document_root server_protocol request_scheme https gateway_interface server_software remote_addr remote_port "
-        "server_addr server_port server_name redirect_status path_info path_translated http_host http_proxy "
-        "http_authorization"
-    ).split()
+    ["host", "connection", "upgrade", "accept", "accept-encoding", "content-length", "content-type", "transfer-encoding", "te", "range", "if-range", "keep-alive", "expect", "authorization", "cookie", "referer", "user-agent", "origin", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server", "x-forwarded-ssl", "x-forwarded-uri", "x-forwarded-method", "x-forwarded-scheme", "x-scheme", "x-original-uri", "x-original-url", "x-original-method", "x-request-id", "forwarded", "proxy", "script_filename", "query_string", "request_method", "content_type", "content_length", "script_name", "request_uri", "document_uri", "document_root", "server_protocol", "request_scheme", "https", "gateway_interface", "server_software", "remote_addr", "remote_port", "server_addr", "server_port", "server_name", "redirect_status", "path_info", "path_translated", "http_host", "http_proxy", "http_authorization"]
 )
 
 
 # Directives of modules that may decide what becomes of a request, and that are not followed.
 _OPAQUE = frozenset(
-    "perl echo dav_methods flv mp4 random_index ssi add_before_body add_after_body secure_link auth_digest auth_ldap "
-    "auth_pam auth_gssapi proxy_force_ranges uwsgi_force_ranges scgi_force_ranges fastcgi_force_ranges memcached_pass "
-    "image_filter xslt_stylesheet pagespeed modsecurity".split()
+    ["perl", "echo", "dav_methods", "flv", "mp4", "random_index", "ssi", "add_before_body", "add_after_body", "secure_link", "auth_digest", "auth_ldap", "auth_pam", "auth_gssapi", "proxy_force_ranges", "uwsgi_force_ranges", "scgi_force_ranges", "fastcgi_force_ranges", "memcached_pass", "image_filter", "xslt_stylesheet", "pagespeed", "modsecurity"]
 )
 
 
@@ -77,7 +66,7 @@ def _work_out(level: object) -> frozenset[str]:
         return own | {words.OPAQUE} if isinstance(level, Http) and opaque_variables(level) else own
     above = _chain_traits(outer)
     found = own | above
-    if level.kind == "location" and not (words.UPSTREAM in own):
+    if level.kind == "location" and words.UPSTREAM not in own:
         found |= {words.REDIRECTS}  # files: an index file may lead anywhere
     for name in _SHADOWING:
         if _sets(level, name) and outer.where((name,)) is not None:

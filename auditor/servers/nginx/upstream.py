@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.http import Response
-from auditor.servers.nginx import cache, content, grpc, gateway, proxy, response
+from auditor.servers.nginx import cache, content, gateway, grpc, proxy, response
+from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, Unpredictable
 from auditor.servers.nginx.sending import Sending
@@ -53,6 +54,8 @@ def _added_names(http: object) -> frozenset[str]:
 def pass_on(run: Run, directive: str) -> int:
     """Send the request on and take the answer; the status to finalize with (0: the answer is sent)."""
     line = _pass_line(run, directive)
+    if line is None:
+        return 500
     family = directive.removesuffix("_pass")
     if run.is_main:
         run.body = Body(run.body.length, run.body.chunked, True)
@@ -95,16 +98,16 @@ def pass_on(run: Run, directive: str) -> int:
         return 502
     if store is not None and run.is_main:
         run.shared.cache = cache.decide(run, family, store, answer)
-    return _take(run, line, family, answer)
+    entity = cache.entity_of(run, family, answer) if store is not None else None
+    return _take(run, line, family, answer, entity)
 
 
-def _pass_line(run: Run, directive: str) -> Directive:
-    """The line of the handler; an if or limit_except block without one shares the location's."""
-    level: Level | None = run.handler
+def _pass_line(run: Run, directive: str) -> Directive | None:
+    """The line that counts where the request is now; an if or limit_except block without one shares the location's."""
+    level: Level | None = run.level
     while level is not None and directive not in level.own:
-        level = level.outer
-    assert level is not None
-    return level.own[directive][-1]
+        level = level.outer if level.noname else None
+    return level.own[directive][-1] if level is not None else None
 
 
 # --- the answer
@@ -131,13 +134,12 @@ def _intercepted(lines: Sequence[Directive]) -> list[int]:
     return list(codes)
 
 
-def _take(run: Run, line: Directive, family: str, answer: Response) -> int:
+def _take(run: Run, line: Directive, family: str, answer: Response, entity: Entity | None) -> int:
     """Intercepted errors, X-Accel-Redirect, and the headers that pass (ngx_http_upstream_process_headers)."""
-    from auditor.servers.nginx import phases
-
     known = answer.headers if answer.status is not None else None
     status = answer.status
     run.answer = Answered(status, known, run.role)
+    run.answer_statuses.append(status)
     if status is not None and status >= 300 and run.level.flag(f"{family}_intercept_errors", False):
         page = response.find_error_page(run.level.lines("error_page"), status)
         if page is not None:
@@ -153,9 +155,9 @@ def _take(run: Run, line: Directive, family: str, answer: Response) -> int:
     redirect = next((value for name, value in known if name.lower() == "x-accel-redirect"), None)
     ignored = {word.lower() for each in run.level.lines(f"{family}_ignore_headers") for word in each.args}
     if redirect is not None and "x-accel-redirect" not in ignored and family != "memcached":
-        return _accelerate(run, line, redirect, known, phases)
+        return _accelerate(run, line, family, redirect, known)
     _pass_headers(run, line, family, known)
-    response.send(run, status, "proxied")
+    response.send(run, status, "proxied", entity)
     return 0
 
 
@@ -167,14 +169,18 @@ def _keep_challenges(run: Run, headers: Sequence[tuple[str, str]]) -> None:
         run.out.append(OutHeader("WWW-Authenticate", Value((Segment(source, value),)), (), True))
 
 
-def _accelerate(run: Run, line: Directive, target: str, headers: Sequence[tuple[str, str]], phases) -> int:  # type: ignore[no-untyped-def]
+def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Sequence[tuple[str, str]]) -> int:
     """X-Accel-Redirect: another location of this server answers (NGX-603)."""
+    from auditor.servers.nginx import phases
     from auditor.servers.nginx.uri import BadTarget, parse_target, split_args
 
     for name, value in headers:
         if name.lower() in ("set-cookie", "cache-control"):
             source = answer_header("main", name)
-            run.out.append(OutHeader(name, Value((Segment(source, value),)), (), True))
+            text = Value((Segment(source, value),))
+            if name.lower() == "set-cookie" and family == "proxy":
+                text = proxy.rewrite_cookie(run, text)
+            run.out.append(OutHeader(name, text, (), True))
     run.step(line, f"X-Accel-Redirect: {target} answers")
     if target.startswith("@"):
         phases.named_location(run, target, line)
@@ -217,11 +223,11 @@ def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tupl
 
 def _location(run: Run, line: Directive, name: str, value: Value) -> None:
     """proxy_redirect; an answer that none of its patterns touches goes on as it is, relative or not."""
-    rewritten = proxy.rewrite_location(run, line, value)
+    rewritten = proxy.rewrite_location(run, value)
     header = OutHeader(name, rewritten[0] if rewritten else value, rewritten[1] if rewritten else (), True)
     run.out.append(header)
     text = value.text or ""
-    if rewritten is not None or not text.startswith("/"):
+    if rewritten is not None or not (text.startswith("/") or proxy.redirects(run.level, run)):
         run.location = header
 
 

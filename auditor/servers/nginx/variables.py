@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from auditor.http import split_port
 from auditor.servers.nginx import maps, paths
 from auditor.servers.nginx.run import Run, Unpredictable
 from auditor.values import (
@@ -258,7 +257,9 @@ def _upstream(run: Run, name: str) -> Value:
     if name == "upstream_status":
         if answer is None:
             return EMPTY
-        return unknown(SERVER) if answer.status is None else literal(str(answer.status), SERVER)
+        if None in run.answer_statuses:
+            return unknown(SERVER)
+        return literal(" : ".join(str(status) for status in run.answer_statuses), SERVER)
     return EMPTY if answer is None else unknown(SERVER)
 
 
@@ -348,8 +349,7 @@ def _request_line(run: Run) -> Value:
 
 
 def _host_header_port(run: Run) -> Value:
-    _, port = split_port(run.header("host") or "")
-    return literal(port or "", client_header("Host"))
+    return literal(run.host_port, client_header("Host"))
 
 
 _UNKNOWN = unknown(SERVER)
@@ -370,6 +370,7 @@ _LIVE: dict[str, Callable[[Run], Value]] = {
     "proxy_port": lambda run: literal(run.proxy_host[1]) if run.proxy_host else EMPTY,
     "status": lambda run: _UNKNOWN,
     "request_method": _method,
+    "content_length": _content_length,
     "request_completion": lambda run: EMPTY,
 }
 
@@ -394,7 +395,6 @@ _PLAIN: dict[str, Callable[[Run], Value]] = {
     "remote_port": lambda run: unknown(SERVER),
     "remote_user": remote_user,
     "proxy_add_x_forwarded_for": _forwarded_for,
-    "content_length": _content_length,
     "content_type": lambda run: request_header(run, "content_type"),
     "nginx_version": lambda run: literal(".".join(map(str, run.shared.options.version)), SERVER),
     "limit_rate": lambda run: literal("0", SERVER),
