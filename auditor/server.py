@@ -23,12 +23,17 @@ UPSTREAM = "upstream"  # the route hands requests to an upstream
 OPAQUE = "opaque"  # code, a module, or a variable that cannot be followed may decide
 REDIRECTS = "redirects"  # another block of the same virtual host may answer in the end
 
+# As in 1.31.3; shorter where a release line begins.
+Version = tuple[int, ...]
+
 
 class Route(NamedTuple):
     """A witness together with what decided it.
 
     `request` is the witness, made from the text of the configuration and verified by tracing it. `handler` is the block
     that answers, `server` the virtual host's name for fingerprints, `pattern` how the configuration writes the route.
+    Routes of one likeness are treated alike, but for their paths and the names of hosts: where one has no defect of its
+    own, the others have none. None is like no other.
     """
 
     request: Request
@@ -36,6 +41,7 @@ class Route(NamedTuple):
     pattern: str
     handler: Place | None
     traits: frozenset[str] = frozenset()
+    likeness: object = None
 
     @property
     def label(self) -> str:
@@ -72,14 +78,20 @@ class UserFile(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A line that names a header or a gate and that perhaps has no effect: `name` of the directive, `header` it names,
-    `why` a sentence on what it does instead, `restores` whether it undoes a level further out (then it is no suspect)."""
+    """A line that names a header or a gate and that perhaps has no effect.
+
+    `directive` is its name, `header` the header it names, `why` a clause on what it does instead. `exchanges` are the
+    lines that send requests on and that it could have an effect on (Exchange.place); without any it has none. Suspects
+    of one likeness stand in blocks of the same text (Route.likeness).
+    """
 
     line: Place
     directive: str
     header: str
     why: str
     instead: str = ""
+    exchanges: tuple[Place, ...] = ()
+    likeness: object = None
 
 
 class Note(NamedTuple):
@@ -137,4 +149,19 @@ class Site(Protocol):
 
     def without(self, *lines: Place) -> Site:
         """The same configuration without these lines: the counterfactual."""
+        ...
+
+    def versions(self) -> Sequence[Version]:
+        """The versions of the server to ask about, oldest first, this site's own last; those between the first and the
+        last are where something changes. Only its own where that was asked for, or where the configuration holds
+        nothing that versions treat otherwise."""
+        ...
+
+    def at_version(self, version: Version) -> Site:
+        """The same configuration under another version of the server."""
+        ...
+
+    @property
+    def position(self) -> tuple[str, Place | None]:
+        """"inner" with the line that shows that another proxy stands in front, else "edge"."""
         ...

@@ -98,7 +98,13 @@ class ToySite:
 
     def suspects(self) -> Sequence[Suspect]:
         return [
-            Suspect(place, "set", words[1], "it sets the header to what it is anyway")
+            Suspect(
+                place,
+                "set",
+                words[1],
+                "it sets the header to what it is anyway",
+                exchanges=tuple(line for other, line in lines if other[0] == "to"),
+            )
             for _, _, lines in self.blocks
             for words, place in lines
             if words[0] == "set"

@@ -70,7 +70,10 @@ def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens:
         screen = SCREENS[name]
         if screen is None:
             continue
-        routes = [route for route in site.routes() if not screens or route.traits >= screen]
+        if screens:
+            routes = [route for route in site.routes() if route.traits >= screen]
+        else:
+            routes = [route._replace(likeness=None) for route in site.routes()]
         if not routes and screen:
             continue
         for finding in load(name).judge(site, routes, settings):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from auditor.findings import Finding
 from auditor.http import Pairs, Request, Response
 from auditor.server import Route, Site
 from auditor.source import Place
@@ -56,6 +57,26 @@ def traced(
         request = route.request if header is None else with_header(route.request, header)
         for outcome in site.trace(request, world):
             yield route, request, outcome
+
+
+def by_block(
+    routes: Iterable[Route], judge: Callable[[Sequence[Route]], Iterator[Finding]]
+) -> Iterator[Finding]:
+    """Lets `judge` see the routes of one block after another, and passes over blocks like one that was in order."""
+    blocks: dict[tuple[str, Place | None], list[Route]] = {}
+    for route in routes:
+        blocks.setdefault((route.server, route.handler), []).append(route)
+    in_order: set[tuple[object, ...]] = set()
+    for block in blocks.values():
+        likeness = tuple(route.likeness for route in block)
+        if likeness in in_order:
+            continue
+        silent = True
+        for finding in judge(block):
+            silent = False
+            yield finding
+        if silent and None not in likeness:
+            in_order.add(likeness)
 
 
 def with_header(request: Request, header: tuple[str, str]) -> Request:

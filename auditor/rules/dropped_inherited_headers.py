@@ -62,7 +62,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, serves, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, serves, with_header
 from auditor.server import Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -101,6 +101,10 @@ _RESPONSE = frozenset(
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block, settings))
+
+
+def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for route in routes:
         request = with_header(route.request, BASIC)
         names = {

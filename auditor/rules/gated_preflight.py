@@ -57,7 +57,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
 from auditor.http import Request, Response
-from auditor.rules.common import ADMITTED, BASIC, STRANGER, deciding, with_header
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, by_block, deciding, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import ResponseHeader
@@ -71,6 +71,10 @@ _PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", 
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         cors = _cors_line(site, route)
         if cors is None:

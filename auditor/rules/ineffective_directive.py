@@ -39,12 +39,12 @@ nginx 1.22.1, 1.31.3 (facts NGX-002, NGX-004, NGX-028)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from auditor.findings import INFO, Edit, Finding, Fix
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, STRANGER, with_header
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, Supposed, with_header
 from auditor.server import Route, Site, Suspect
 from auditor.settings import Settings
 from auditor.source import Place
@@ -53,42 +53,120 @@ from auditor.trace import Exchange, Outcome
 NAME = "ineffective-directive"
 SEVERITY = INFO
 
-_WORLDS = (ADMITTED, STRANGER)
+Asked = tuple[Request, Supposed]
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    # One after the other: of two lines that do the same, only the first can go.
-    removed: list[Place] = []
-    for suspect in site.suspects():
-        requests = [request for route in site.routes() for request in _requests(route.request, suspect)]
-        if not requests or not _same(site, site.without(*removed, suspect.line), requests):
-            continue
-        removed.append(suspect.line)
-        yield Finding(
-            NAME,
-            INFO,
-            f"This line changes nothing: {suspect.why}.",
-            suspect.line,
-            help=suspect.instead or "Remove the line: no request is treated differently without it.",
-            fix=Fix(True, (Edit(suspect.line, ""),)),
+    suspects = list(site.suspects())
+    if not suspects:
+        return
+    # One of each likeness is asked about.
+    examples: dict[object, Suspect] = {}
+    for suspect in suspects:
+        examples.setdefault(_likeness(suspect), suspect)
+    found = _without_effect(site, list(examples.values()))
+    for suspect in suspects:
+        if examples[_likeness(suspect)].line in found:
+            yield Finding(
+                NAME,
+                INFO,
+                f"This line changes nothing: {suspect.why}.",
+                suspect.line,
+                help=suspect.instead or "Remove the line: no request is treated differently without it.",
+                fix=Fix(True, (Edit(suspect.line, ""),)),
+            )
+
+
+def _likeness(suspect: Suspect) -> object:
+    return suspect.line if suspect.likeness is None else suspect.likeness
+
+
+def _without_effect(site: Site, suspects: list[Suspect]) -> set[Place]:
+    """The lines of those suspects without which every answer is the same.
+
+    First all are taken away at once. Where an answer then differs, the suspects are taken away one after the other (of
+    two lines that do the same, only the first can go), those that concern different exchanges together.
+    """
+    found = {suspect.line for suspect in suspects if not suspect.exchanges}
+    suspects = [suspect for suspect in suspects if suspect.exchanges]
+    asked = _asked(site, suspects)
+    # What no witness reaches is not judged.
+    left = [suspect for suspect in suspects if any(place in asked for place in suspect.exchanges)]
+    differ = _differing(site, site.without(*(suspect.line for suspect in left)), asked, asked)
+    removed = []
+    for suspect in left:
+        if differ.isdisjoint(suspect.exchanges):
+            removed.append(suspect.line)
+    left = [suspect for suspect in left if not differ.isdisjoint(suspect.exchanges)]
+    while left:
+        together: list[Suspect] = []
+        concerned: set[Place] = set()
+        later: list[Suspect] = []
+        for suspect in left:
+            fits = concerned.isdisjoint(suspect.exchanges)
+            concerned.update(suspect.exchanges)
+            (together if fits else later).append(suspect)
+        places = [place for suspect in together for place in suspect.exchanges if place in asked]
+        other = site.without(*removed, *(suspect.line for suspect in together))
+        differ = _differing(site, other, asked, places)
+        removed += [suspect.line for suspect in together if differ.isdisjoint(suspect.exchanges)]
+        left = later
+    return found.union(removed)
+
+
+def _asked(site: Site, suspects: Sequence[Suspect]) -> dict[Place, list[Asked]]:
+    """For each line that sends requests on: what to ask so that it does, with the headers that its suspects name."""
+    headers: dict[Place, set[str]] = {}
+    for suspect in suspects:
+        for place in suspect.exchanges:
+            headers.setdefault(place, set()).add(suspect.header)
+    asked: dict[Place, list[Asked]] = {}
+    seen: set[tuple[object, ...]] = set()
+    for route in site.routes():
+        for request, world in ((with_header(route.request, BASIC), ADMITTED), (route.request, STRANGER)):
+            for place in _places(site, request, world):
+                if place not in headers:
+                    continue
+                key = (place, world.credentials, route.likeness)
+                if route.likeness is not None and key in seen:
+                    continue
+                seen.add(key)
+                questions = asked.setdefault(place, [])
+                questions.append((request, world))
+                probed = _with_probes(request, headers[place])
+                if world is ADMITTED and probed != request:
+                    questions.append((probed, world))
+    return asked
+
+
+def _places(site: Site, request: Request, world: Supposed) -> dict[Place, None]:
+    return {
+        exchange.place: None
+        for outcome in site.trace(request, world)
+        for exchange in outcome.exchanges
+        if exchange.place is not None
+    }
+
+
+def _with_probes(request: Request, names: Iterable[str]) -> Request:
+    for name in sorted(names):
+        # These change what the request is, or are sent anyway.
+        if name.lower() not in ("", "host", "authorization", "content-length", "transfer-encoding"):
+            request = with_header(request, (name, "audit-probe"))
+    return request
+
+
+def _differing(site: Site, other: Site, asked: dict[Place, list[Asked]], places: Iterable[Place]) -> set[Place]:
+    """Of those lines that send requests on, the ones whose requests are treated otherwise on the other site."""
+    return {
+        place
+        for place in places
+        if any(
+            [_bare(outcome) for outcome in site.trace(*question)]
+            != [_bare(outcome) for outcome in other.trace(*question)]
+            for question in asked[place]
         )
-
-
-def _requests(request: Request, suspect: Suspect) -> Iterator[Request]:
-    yield request
-    yield with_header(request, BEARER)
-    yield with_header(request, BASIC)
-    if suspect.header and suspect.header.lower() not in ("host", "authorization", "content-length"):
-        yield with_header(request, (suspect.header, "audit-probe"))
-
-
-def _same(site: Site, other: Site, requests: Sequence[Request]) -> bool:
-    for request in requests:
-        for world in _WORLDS:
-            before = [_bare(outcome) for outcome in site.trace(request, world)]
-            if before != [_bare(outcome) for outcome in other.trace(request, world)]:
-                return False
-    return True
+    }
 
 
 def _bare(outcome: Outcome) -> Any:

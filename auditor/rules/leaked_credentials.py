@@ -47,7 +47,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, deciding, host_of, traced
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, host_of, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import FORWARDED, Exchange
@@ -72,6 +72,10 @@ _PRIVATE = (
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
         exchange = outcome.main
         gate = next((gate for gate in outcome.gates if gate.scheme == "Basic" and gate.result == "passed"), None)

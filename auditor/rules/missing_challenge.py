@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
-from auditor.rules.common import STRANGER, deciding, traced
+from auditor.rules.common import STRANGER, by_block, deciding, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -54,6 +54,10 @@ SEVERITY = WARNING
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, request, outcome in traced(site, routes, None, STRANGER):
         if outcome.status != 401 or outcome.action != "answered":
             continue

@@ -50,7 +50,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, deciding, serves, traced
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, serves, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -61,6 +61,10 @@ SEVERITY = ERROR
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, _, outcome in traced(site, routes, None, STRANGER):
         if serves(outcome):
             yield from _judge_outcome(site, route, outcome)

@@ -48,7 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, guards, host_of, traced
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -62,7 +62,11 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    # By block: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    # By handler: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
     lost = []
     for header in (BEARER, BASIC):

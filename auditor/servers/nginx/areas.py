@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor.server import Area, Suspect, UserFile
 from auditor.servers.nginx.config import PASSES, Level, Location, Server
+from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place
 
@@ -114,29 +115,48 @@ _FAMILIES = {
 def make_suspects(site: NginxSite) -> Iterator[Suspect]:
     """Lines that name a request header or a gate and look as if they did nothing."""
     seen: set[Place] = set()
-    for suspect in _suspects(site):
-        if suspect.line not in seen:
-            seen.add(suspect.line)
-            yield suspect
+    for line, level, why in _suspects(site):
+        if line.place not in seen:
+            seen.add(line.place)
+            server = _server_of(level)
+            alike = likeness(level, server) if server is not None else None
+            yield Suspect(
+                line.place,
+                line.name,
+                line.args[0],
+                why,
+                exchanges=level.memo("exchanges", _exchanges),  # type: ignore[arg-type]
+                likeness=None if alike is None else (alike, line.name, *line.args),
+            )
 
 
-def _suspects(site: NginxSite) -> Iterator[Suspect]:
+def _server_of(level: Level) -> Server | None:
+    above: Level | None = level
+    while above is not None and not isinstance(above, Server):
+        above = above.outer
+    return above
+
+
+def _exchanges(level: object) -> tuple[Place, ...]:
+    """The lines that send requests on from this level or one below it."""
+    assert isinstance(level, Level)
+    return tuple(line.place for child in level.block for line in child.walk() if line.name in PASSES)
+
+
+def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
     for family in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
         for verb in ("pass", "hide"):
-            for line, _ in _each(site, f"{family}_{verb}_header"):
+            for line, level in _each(site, f"{family}_{verb}_header"):
                 if line.args and line.args[0].lower() in _REQUEST_HEADERS:
-                    why = f"{line.name} is about headers of the answer, and {line.args[0]} is one of requests"
-                    yield Suspect(line.place, line.name, line.args[0], why)
-    for line, _ in _each(site, "proxy_set_header"):
+                    yield line, level, f"{line.name} is about headers of the answer, and {line.args[0]} is one of requests"
+    for line, level in _each(site, "proxy_set_header"):
         if len(line.args) == 2 and _copies(line.args[0], line.args[1]):
-            why = f"the client's {line.args[0]} goes on as it is without it"
-            yield Suspect(line.place, line.name, line.args[0], why)
+            yield line, level, f"the client's {line.args[0]} goes on as it is without it"
     for directive, family in _FAMILIES.items():
         for line, level in _each(site, directive):
             handler = _pass_of(level)
             if line.args and handler is not None and handler != f"{family}_pass":
-                why = f"{directive} is for {family}_pass, and this location has {handler}"
-                yield Suspect(line.place, directive, line.args[0], why)
+                yield line, level, f"{directive} is for {family}_pass, and this location has {handler}"
 
 
 def _copies(name: str, value: str) -> bool:

@@ -26,18 +26,22 @@ def precontent(run: Run) -> Result:
         status = _try_files(run, lines[-1])
         if status is not None:
             return status
-    _mirror(run)
-    return None
+    return _mirror(run)
 
 
-def _mirror(run: Run) -> None:
+def _mirror(run: Run) -> Result:
+    from auditor.servers.nginx.phases import may_be_too_large
+
     lines = run.level.lines("mirror")
     if not run.is_main or run.mirrored or not lines or lines[0].args[:1] == ["off"]:
-        return
+        return None
     run.mirrored = True
     if run.level.flag("mirror_request_body", True):
+        if not run.body.read and may_be_too_large(run):
+            return 413
         run.body = run.body._replace(read=True)
     run.mirrors.extend((line, run.args, run.method) for line in lines)
+    return None
 
 
 def send_mirrors(run: Run) -> None:

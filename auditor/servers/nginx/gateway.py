@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.servers.nginx.proxy import Url, announced_length, group_servers, header_lines, shadowed_lines
+from auditor.servers.nginx.proxy import Url, announced_length, check_captures, group_servers, header_lines, shadowed_lines
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
@@ -39,9 +39,11 @@ def build(run: Run, line: Directive, family: str, cached: bool) -> Sending | int
     lines, outer = header_lines(level, f"{family}_param")
     sending.shadowed = shadowed_lines(run, lines, outer)
     covered: dict[str, tuple[Because, ...]] = {}
+    captures = run.captures
     for each in lines:
         if len(each.args) >= 2:
             _param(run, sending, each, covered)
+    check_captures(run, captures, lines)
     if run.newer(1, 29) and "HTTP_HOST" not in covered:
         _default_host(run, sending, covered, family)
     if cached:

@@ -15,6 +15,8 @@ def change_input_headers(run: Run) -> None:
 
     The header list is the one that subrequests and the parent share.
     """
+    if not run.is_main:
+        return
     for line in more_lines(run.level, ("more_set_input_headers", "more_clear_input_headers")):
         only_existing = "-r" in line.args
         for word in _options(line.args)[0]:

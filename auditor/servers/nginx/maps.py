@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 Evaluate = Callable[["Run", str], Value]
 
 
-def is_volatile(block: Directive) -> bool:
+def is_volatile(run: Run, block: Directive) -> bool:
     """`volatile`: the variable is worked out at each use."""
-    return block.name == "map" and any(line.name == "volatile" and not line.args for line in block.block or ())
+    return block.name == "map" and _table(run, block).volatile
+
+
+def _table(run: Run, block: Directive) -> _Table:
+    return run.shared.http.memo(("map", id(block)), lambda _: _Table(block))  # type: ignore[return-value]
 
 
 def value(run: Run, block: Directive, evaluate: Evaluate) -> Value:
@@ -32,7 +36,7 @@ def value(run: Run, block: Directive, evaluate: Evaluate) -> Value:
 class _Table:
     """The entries of a map block, sorted by how they match."""
 
-    __slots__ = ("default", "exact", "head", "hostnames", "regex", "tail")
+    __slots__ = ("default", "exact", "head", "hostnames", "regex", "tail", "volatile")
 
     def __init__(self, block: Directive) -> None:
         self.exact: dict[str, str] = {}
@@ -41,6 +45,7 @@ class _Table:
         self.regex: list[tuple[str, bool, str]] = []
         self.default: str | None = None
         lines = block.block or []
+        self.volatile = any(line.name == "volatile" and not line.args for line in lines)
         self.hostnames = any(line.name == "hostnames" and not line.args for line in lines)
         for line in lines:
             key = line.name
@@ -95,7 +100,7 @@ def _map(run: Run, block: Directive, evaluate: Evaluate) -> Value:
     text = source.text
     if text is None:
         return unknown(UNKNOWN)
-    table: _Table = run.shared.http.memo(("map", id(block)), lambda _: _Table(block))  # type: ignore[assignment]
+    table = _table(run, block)
     if table.hostnames:
         text = text.removesuffix(".")
     result = table.find(text.lower())

@@ -9,13 +9,14 @@ from auditor.servers.nginx import content, gates, intake, response
 from auditor.servers.nginx.config import PASSES, Level, Location, Lookup, Server
 from auditor.servers.nginx.headers_more import change_input_headers
 from auditor.servers.nginx.paths import NoPath
-from auditor.servers.nginx.realip import real_address
+from auditor.servers.nginx.realip import connection_address, real_address
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable
 from auditor.servers.nginx.script import handler_of, has_statements, match, run_block
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import escape
 from auditor.trace import DECIDES, Because
 from auditor.values import literal
+from auditor.world import Answer, Question
 
 
 def handle(run: Run) -> None:
@@ -27,6 +28,7 @@ def handle(run: Run) -> None:
         run.shared.action = "answered"
         response.finalize(run, refused.status)
         return
+    connection_address(run)
     real_address(run)
     process(run, "server rewrite")
 
@@ -60,6 +62,7 @@ def process(run: Run, start: str) -> None:
         run.level = run.server
         if not _find_config(run):
             return
+    real_address(run)
     status = gates.access_phase(run)
     if status is not None and status != response.OK:
         response.finalize(run, status)
@@ -115,6 +118,19 @@ def _too_large(run: Run) -> bool:
     line = run.level.line("client_max_body_size")
     limit = intake.size(line.args[0], 1 << 20) if line is not None and line.args else 1 << 20
     return 0 < limit < run.body.length
+
+
+def may_be_too_large(run: Run) -> bool:
+    """Whether a chunked body turns out to be longer than client_max_body_size while it is read."""
+    line = run.level.line("client_max_body_size")
+    if not run.body.chunked or line is None or not line.args or intake.size(line.args[0], 0) == 0:
+        return False
+    answer = run.ask(
+        Question("variable", "the length of the body"),
+        [Answer("fits", "the body is not too large", False), Answer("too large", "the body is too large", True)],
+        line.place,
+    )
+    return bool(answer.value)
 
 
 def enter(run: Run) -> None:

@@ -65,6 +65,8 @@ def parse_url(text: str) -> Url | None:
 def group_servers(http: Http, url: Url) -> tuple[str, ...]:
     """The addresses behind a URL: those of an upstream group, or the one that it names."""
     if url.host in http.upstreams and not url.explicit_port:
+        if any("_by_lua" in line.name or line.name == "state" for line in http.upstreams[url.host].block or ()):
+            return ()  # a program, or a file that the server keeps, says which they are
         return tuple(
             name if name.startswith("unix:") or ":" in name.rpartition("]")[2] else f"{name}:{url.port}"
             for name in http.upstream_servers(url.host)
@@ -207,6 +209,7 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
     lines, outer = header_lines(level, "proxy_set_header")
     sending.shadowed = shadowed_lines(run, lines, outer)
     covered: dict[str, tuple[Because, ...]] = {}
+    captures = run.captures
     for line in lines:
         if len(line.args) < 2:
             continue
@@ -215,6 +218,7 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
         because = placed(run, line)
         covered.setdefault(name.lower(), because)
         sending.add(name, value, fate_of(run, name, value), because)
+    check_captures(run, captures, lines)
     streams = not level.flag("proxy_request_buffering", True) and number == "1.1" and run.body.chunked and set_body is None
     for name in (*_DEFAULTS, *(_CONDITIONAL if cached else ())):
         if name.lower() in covered:
@@ -228,6 +232,15 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
     if newest and "proxy-connection" not in covered:
         covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', _MODULE)
     forward(run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers"))
+
+
+def check_captures(run: Run, before: tuple[Value, ...], lines: list[Directive]) -> None:
+    """Raises Unpredictable where a line uses $1 and another one's map matched a pattern meanwhile: nginx measures all
+    values before it writes them, and the measures no longer fit."""
+    if run.captures is not before:
+        for line in lines:
+            if any(f"${digit}" in arg for arg in line.args for digit in "123456789"):
+                raise Unpredictable("a capture is used beside a map that changes the captures", line.place)
 
 
 def _default(run: Run, name: str, newest: bool, set_body: Directive | None, streams: bool) -> tuple[Value, str]:

@@ -9,11 +9,20 @@ from auditor.world import Answer, Question
 _NOT_KNOWN = Answer("unknown", "the client's address is not known")
 
 
+def connection_address(run: Run) -> None:
+    """Settle the address that the connection comes from: what the world knows."""
+    known = run.shared.path.ask(Question("client-address"), [_NOT_KNOWN])
+    run.shared.client_address = known.value if isinstance(known.value, str) else None
+
+
 def real_address(run: Run) -> None:
-    """Settle the client's address: what the world knows, then what a trusted header says."""
+    """Take the client's address from a header, where the settings that count now trust the connection; once only.
+
+    nginx does so twice: by the server's settings before all else, by the location's before the access phase.
+    """
     shared = run.shared
-    known = shared.path.ask(Question("client-address"), [_NOT_KNOWN])
-    shared.client_address = known.value if isinstance(known.value, str) else None
+    if "realip_remote_addr" in run.main.scratch:
+        return
     trusted = run.level.lines("set_real_ip_from")
     if not trusted or shared.client_address is None:
         return
@@ -44,7 +53,9 @@ def real_address(run: Run) -> None:
         if not recursive:
             break
     if address != shared.client_address:
-        run.scratch["realip_remote_addr"] = client_address(run)
+        run.main.scratch["realip_remote_addr"] = client_address(run)
+        for name in ("remote_addr", "proxy_add_x_forwarded_for", "binary_remote_addr"):
+            run.variables.pop(name, None)
         shared.client_address = address
         run.step(trusted[0], f"the client's address is taken from {name}: {address}")
 

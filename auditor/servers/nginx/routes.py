@@ -9,6 +9,7 @@ from auditor.http import Request
 from auditor.server import Note, Route
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
 from auditor.servers.nginx.intake import find_server
+from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.phases import find_location
 from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.script import has_statements
@@ -26,30 +27,32 @@ def make_routes(site: NginxSite) -> list[Route]:
     """All routes of a site. What no witness reaches is told in the site's notes."""
     routes: list[Route] = []
     for server in site.http.servers:
-        base = _base(site, server)
-        if base is None:
-            continue
-        maker = _Maker(site, server, base)
-        routes.extend(maker.routes())
+        bases = _bases(site, server)
+        made = list(_Maker(site, server, bases).routes()) if bases else []
+        if not made and server.directive is not None:
+            why = "no request reaches any of its locations" if bases else "no request chooses it"
+            text = f"server {' '.join(server.names)} was not judged: {why}"
+            site.note(Note("unreached", text, server.directive.place))
+        routes.extend(made)
     return routes
 
 
-def _base(site: NginxSite, server: Server) -> Request | None:
-    """A request that this virtual host gets: the first of its listeners and names that lead to it."""
-    for listen in server.listens:
-        if not listen.port:
-            continue
-        port = site.http.ports.get((listen.address, listen.port))
+def _bases(site: NginxSite, server: Server) -> list[Request]:
+    """Requests that this virtual host gets, by its listeners and names; those with TLS first, since the others often
+    only redirect to them."""
+    bases: list[Request] = []
+    for listen in sorted(server.listens, key=lambda listen: not listen.tls):
+        port = site.http.ports.get((listen.address, listen.port)) if listen.port else None
         if port is None:
             continue
-        for name in server.names:
-            host = _host_for(name, port, listen)
-            if host is not None and _chosen(port, host) is server:
-                return Request("GET", port.listen.tls, host, listen.port, "/", "1.1", (("Host", _authority(host, listen, port)),))
+        hosts = [_host_for(name, port, listen) for name in server.names[:4]]
         if port.default is server:
-            host = "localhost" if _chosen(port, "localhost") is server else "unknown.invalid"
-            return Request("GET", port.listen.tls, host, listen.port, "/", "1.1", (("Host", _authority(host, listen, port)),))
-    return None
+            hosts += ["localhost", "unknown.invalid"]
+        chosen = [host for host in hosts if host is not None and _chosen(port, host) is server]
+        for host in dict.fromkeys(chosen[:2]):
+            line = ("Host", _authority(host, listen, port))
+            bases.append(Request("GET", port.listen.tls, host, listen.port, "/", "1.1", (line,)))
+    return bases
 
 
 def _chosen(port: Port, host: str) -> Server | None:
@@ -83,10 +86,10 @@ def _authority(host: str, listen: Listen, port: Port) -> str:
 class _Maker:
     """Makes the routes of one virtual host."""
 
-    def __init__(self, site: NginxSite, server: Server, base: Request) -> None:
+    def __init__(self, site: NginxSite, server: Server, bases: list[Request]) -> None:
         self.site = site
         self.server = server
-        self.base = base
+        self.bases = bases
         self.name = server.names[0] or "_"
         # Without rewrite directives at the server, the location search alone tells where a request goes.
         self.direct = not has_statements(server)
@@ -111,11 +114,8 @@ class _Maker:
         yield from self._crossings()
 
     def _of(self, level: Level, paths: list[str], pattern: str) -> Iterator[Route]:
-        for path in paths:
-            request = self.base._replace(target=path)
-            if self._reaches(request, level):
-                break
-        else:
+        request = self._witness(level, paths)
+        if request is None:
             if level is not self.server and paths:
                 self._unreached(level)
             elif level is not self.server:
@@ -123,13 +123,22 @@ class _Maker:
             return
         handler = level.directive.place if level.directive is not None else None
         traits = traits_of(level, self.server)
-        yield Route(request, self.name, pattern, handler, traits)
+        yield Route(request, self.name, pattern, handler, traits, likeness(level, self.server, request))
         count = 0
         for variant in self._variants(level, request):
             if count == MAX_VARIANTS:
                 break
             count += 1
-            yield Route(variant, self.name, pattern, handler, traits)
+            yield Route(variant, self.name, pattern, handler, traits, likeness(level, self.server, variant))
+
+    def _witness(self, level: Level, paths: list[str]) -> Request | None:
+        """The first request, over all bases, that the level answers."""
+        for base in self.bases[:1] if self.direct else self.bases:
+            for path in paths:
+                request = base._replace(target=path)
+                if self._reaches(request, level):
+                    return request
+        return None
 
     def _unreached(self, level: Level, why: str = "every request made for it is answered elsewhere") -> None:
         place = level.directive.place if level.directive is not None else None
@@ -265,8 +274,8 @@ class _Maker:
                 continue
             for location, tails in patterns:
                 for tail in tails:
-                    request = self.base._replace(target=prefix.rstrip("/") + tail)
-                    if self._reaches(request, location):
+                    request = self._witness(location, [prefix.rstrip("/") + tail])
+                    if request is not None:
                         count += 1
                         if count > MAX_CROSSINGS:
                             return

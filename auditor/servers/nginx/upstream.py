@@ -58,6 +58,10 @@ def pass_on(run: Run, directive: str) -> int:
         return 500
     family = directive.removesuffix("_pass")
     if run.is_main:
+        from auditor.servers.nginx.phases import may_be_too_large
+
+        if not run.body.read and may_be_too_large(run):
+            return 413
         run.body = Body(run.body.length, run.body.chunked, True)
     store = cache.plan(run, family)
     if family == "proxy":

@@ -89,17 +89,25 @@ def variable(run: Run, name: str) -> Value:
     live = _LIVE.get(name)
     if live is not None:
         return live(run)
+    kept = run.variables.get(name)
+    if kept is not None:
+        return kept
+    http = run.shared.http
+    if name in http.maps:
+        value = maps.value(run, http.maps[name], evaluate)
+        if not maps.is_volatile(run, http.maps[name]):
+            run.variables[name] = value
+        return value
+    if name in assigned_names(run):
+        return EMPTY  # a variable that `set` or a named group may fill and has not filled yet
     if name.startswith("arg_"):
         return _argument(run, name[4:])
     if name.startswith("upstream_"):
         return _upstream(run, name)
-    kept = run.variables.get(name)
-    if kept is None:
-        value = _work_out(run, name)
-        if name in _VOLATILE or (name in run.shared.http.maps and maps.is_volatile(run.shared.http.maps[name])):
-            return value
-        run.variables[name] = kept = value
-    return kept
+    value = _work_out(run, name)
+    if name not in _VOLATILE:
+        run.variables[name] = value
+    return value
 
 
 def assign(run: Run, name: str, value: Value) -> None:
@@ -118,8 +126,6 @@ def _work_out(run: Run, name: str) -> Value:
     make = _PLAIN.get(name)
     if make is not None:
         return make(run)
-    if name in run.shared.http.maps:
-        return maps.value(run, run.shared.http.maps[name], evaluate)
     if name.startswith("http_"):
         return request_header(run, name[5:])
     if name.startswith("cookie_"):
@@ -130,8 +136,6 @@ def _work_out(run: Run, name: str) -> Value:
         return unknown(USER)
     if name.startswith("ssl_"):
         return EMPTY if not run.shared.request.tls else unknown(SERVER)
-    if name in assigned_names(run):
-        return EMPTY  # a variable that `set` or a named group may fill and has not filled yet
     return unknown(UNKNOWN)
 
 

@@ -1,0 +1,42 @@
+# Everything runs in .venv, which is made from pyproject.toml by any Python from 3.11 on: make PYTHON=python3.12 audit
+PYTHON ?= python3
+BIN := .venv/bin
+CONFIG ?= configs/nginx/folklore.conf
+JOBS ?= 2
+CONFIGS ?= 300
+SEED ?= 1
+
+.PHONY: audit test differential bench lint setup clean
+
+# Findings are what this shows, so they are no failure here.
+audit: .venv/ready
+	@$(BIN)/audit --show info --exit-zero $(CONFIG)
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n $(JOBS)
+
+FOUND = from probes.runners.local import find; print(*(program.name for program in find()))
+
+# The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, or a path.
+differential: .venv/ready
+	@status=0; for nginx in $(or $(NGINX),$$($(BIN)/python -c '$(FOUND)')); do \
+	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(CONFIGS) --seed $(SEED) --jobs $(JOBS) || status=1; \
+	done; exit $$status
+
+bench: .venv/ready
+	$(BIN)/python -m bench
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: .venv/ready
+
+clean:
+	rm -rf .venv .bench build *.egg-info
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@

@@ -1,0 +1,93 @@
+"""Compares `audit` with gixy-ng, and with what parsing alone costs, on generated configurations.
+
+    python -m bench [--quick]
+
+Ratios of whole processes measured in the same run, one after the other in turn; the absolute times depend on the
+machine. Nothing fails here because of a number. The first run needs the package index to install gixy-ng.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from bench import generate, imports, tools
+from bench.measure import Failed, Runs, interleaved
+
+# Lines, and how often each program runs.
+COMPARED = ((50, 20), (10_000, 5))
+GROWTH = ((1_000, 5), (10_000, 3), (100_000, 1))
+# Ratios of the best wall time and of the peak memory that audit aims at, against gixy.
+WALL_TARGET = {50: 0.6, 10_000: 0.8}
+MEMORY_TARGET = 1.5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few runs, and no configuration of 100,000 lines")
+    quick = parser.parse_args().quick
+    audit, gixy = tools.audit(), tools.gixy()
+    parse = [os.path.join(audit, "python"), "-c", tools.PARSE]
+    programs = {"audit": [os.path.join(audit, "audit")], "gixy": [os.path.join(gixy, "gixy")], "parsing alone": parse}
+    try:
+        for lines, times in COMPARED:
+            compare(lines, 3 if quick else times, programs)
+        growth(programs["audit"], GROWTH[:2] if quick else GROWTH)
+    except Failed as failed:
+        print(f"bench: {failed}", file=sys.stderr)
+        return 1
+    print("imports")
+    for command, heavy in imports.heavy(os.path.join(audit, "python")).items():
+        print(f"  {command:<14}{', '.join(heavy) or 'none of ' + ', '.join(imports.HEAVY)}")
+    return 0
+
+
+def compare(lines: int, times: int, programs: dict[str, list[str]]) -> None:
+    """Prints how audit compares with the others on a configuration of that many lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = generate.write(folder, lines)
+        runs = interleaved({name: [*command, path] for name, command in programs.items()}, times)
+    print(f"{lines:,} lines, {times} runs of each")
+    print(f"  {'':<14}{'best':>9}{'median':>9}{'peak':>11}")
+    for name, one in runs.items():
+        print(f"  {name:<14}{one.best():>7.3f} s{one.median():>7.3f} s{one.peak():>7.1f} MiB")
+    mine = runs["audit"]
+    for name, other in runs.items():
+        if other is not mine:
+            print(f"  audit / {name}: {_ratios(mine, other)}{_target(name, lines)}")
+    print(flush=True)
+
+
+def _ratios(mine: Runs, other: Runs) -> str:
+    return (
+        f"best {mine.best() / other.best():.2f}, median {mine.median() / other.median():.2f}, "
+        f"memory {mine.peak() / other.peak():.2f}"
+    )
+
+
+def _target(name: str, lines: int) -> str:
+    if name != "gixy":
+        return ""
+    return f"   (aim: wall {WALL_TARGET[lines]}, memory {MEMORY_TARGET})"
+
+
+def growth(audit: list[str], sizes: Sequence[tuple[int, int]]) -> None:
+    """Prints how the time and the memory of audit grow with the configuration: ten times the lines should cost ten
+    times the work, less the fixed cost of starting."""
+    print("growth")
+    before: Runs | None = None
+    for lines, times in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = generate.write(folder, lines)
+            runs = interleaved({"audit": [*audit, path]}, times)["audit"]
+        ratio = f"   time x {runs.best() / before.best():.1f}" if before else ""
+        print(f"  {lines:>7,} lines{runs.best():>9.3f} s{runs.peak():>8.1f} MiB{ratio}", flush=True)
+        before = runs
+    print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Runs commands as whole processes, in turn, and notes how long each took and how much memory it needed at its peak."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One process: wall time in seconds, peak resident memory in MiB."""
+
+    seconds: float
+    mebibytes: float
+
+
+class Runs(NamedTuple):
+    """Several runs of one command."""
+
+    all: tuple[Run, ...]
+
+    def best(self) -> float:
+        """The shortest wall time, in seconds: the least disturbed run."""
+        return min(run.seconds for run in self.all)
+
+    def median(self) -> float:
+        """The median wall time, in seconds."""
+        return statistics.median(run.seconds for run in self.all)
+
+    def peak(self) -> float:
+        """The median of the peaks of memory, in MiB."""
+        return statistics.median(run.mebibytes for run in self.all)
+
+
+class Failed(Exception):
+    """A command did not do its work, so that its time means nothing."""
+
+
+def run(command: list[str], succeeds: Sequence[int] = (0,)) -> Run:
+    """Runs a command with its output thrown away.
+
+    Raises Failed where its exit status is none of `succeeds`.
+    """
+    nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    begin = time.perf_counter()
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=nowhere)
+    # The kernel counts what this process held when it started the other one as the other's, too: the benchmark imports
+    # little and keeps no configuration in memory, so that any Python program's peak is above its own.
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - begin
+    if os.waitstatus_to_exitcode(status) not in succeeds:
+        raise Failed(f"{' '.join(command)}: exit status {os.waitstatus_to_exitcode(status)}")
+    return Run(seconds, usage.ru_maxrss / 1024)
+
+
+def interleaved(commands: Mapping[str, list[str]], times: int) -> dict[str, Runs]:
+    """Runs each command that often, in turn, so that whatever slows the machine down for a while hits all of them. A
+    first round is not counted: it fills the caches of the disk. Exit status 1 is a tool's way to say that it found
+    something. Raises Failed."""
+    found: dict[str, list[Run]] = {name: [] for name in commands}
+    for number in range(times + 1):
+        for name, command in commands.items():
+            one = run(command, (0, 1))
+            if number:
+                found[name].append(one)
+    return {name: Runs(tuple(runs)) for name, runs in found.items()}
