@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from auditor import rules, settings, suppressions
+from auditor import rules, settings
 from auditor.findings import SEVERITIES, Finding, merge
 from auditor.server import Comment, Note, Site
 from auditor.source import InputError
@@ -91,9 +91,14 @@ def judge(
         comments.extend(site.comments())
         found.extend(rules.judge(site, chosen))
     merged = _with_severities(merge(found), dict(chosen.severities))
-    kept, about_comments, suppressed = suppressions.apply(merged, comments)
+    suppressed = 0
+    if comments:
+        from auditor import suppressions
+
+        kept, about_comments, suppressed = suppressions.apply(merged, comments)
+        merged = merge([*kept, *about_comments])
     return Report(
-        findings=tuple(merge([*kept, *about_comments])),
+        findings=tuple(merged),
         files=tuple(files),
         notes=tuple(seen),
         errors=tuple(errors),

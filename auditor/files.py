@@ -61,6 +61,7 @@ class Files:
         dump: Sequence[SourceFile] = (),
     ) -> None:
         self.notes: list[Note] = []
+        self._states: dict[str, str | None] = {}
         self._cache: dict[str, SourceFile] = {}
         self._dump = {source.name: source for source in dump}
         self._relative_names = not entry.name.startswith("/")
@@ -267,7 +268,12 @@ class Files:
         "missing" is said only below a root that was named and of a configuration in its own place: a repository seldom
         holds the secrets that the deployed machine has.
         """
-        there = _clean(self.absolute(path))
+        known = self._states.get(path, "")
+        if known == "":
+            known = self._states[path] = self._state(_clean(self.absolute(path)))
+        return known
+
+    def _state(self, there: str) -> str | None:
         if self._dump:
             return "file" if there in self._dump else None
         for here, sure, _ in self._candidates(there):

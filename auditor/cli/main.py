@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # One run makes much and drops little of it before its end: looking for garbage often took a third of the time.
+    gc.set_threshold(100_000, 50, 100)
     try:
         return _run(arguments)
     except UsageError as error:
@@ -74,7 +77,7 @@ def _run(arguments: list[str]) -> int:
         name, prog = "check", "audit"
     command = import_module(f"auditor.cli.{name}")
     parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, allow_abbrev=False)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = _Help
     command.add_arguments(parser)
     try:
         args = parser.parse_args(arguments)
@@ -83,6 +86,14 @@ def _run(arguments: list[str]) -> int:
     status: int = command.run(args)
     sys.stdout.flush()
     return status
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Told its width: argparse makes a formatter for each option, and finding the width out costs 2 ms."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        super().__init__(prog, width=int(columns) - 2 if columns.isdigit() and int(columns) > 20 else 98)
 
 
 def _help() -> str:

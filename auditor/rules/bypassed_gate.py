@@ -70,62 +70,175 @@ SEVERITY = ERROR
 
 # What pages are made of and everybody may see; a pattern for these beside a gate is usual.
 _ASSETS = frozenset(
-    [
-        ".css",
-        ".js",
-        ".mjs",
-        ".map",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".svg",
-        ".ico",
-        ".webp",
-        ".avif",
-        ".woff",
-        ".woff2",
-        ".ttf",
-        ".otf",
-        ".eot",
-        ".mp4",
-        ".webm",
-        ".txt",
-    ]
+    ".css .js .mjs .map .png .jpg .jpeg .gif .svg .ico .webp .avif .woff .woff2 .ttf .otf .eot .mp4 .webm .txt".split()
 )
+# Certificate authorities ask for it without credentials (RFC 8555, 8.3).
+_ACME = "/.well-known/acme-challenge/"
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    areas = site.areas()
+    hosts: dict[str, _Host] = {}
+    for area in site.areas():
+        if area.server not in hosts:
+            hosts[area.server] = _Host(site)
+        hosts[area.server].add_area(area)
+    if not hosts:
+        return
     for route in site.routes():
-        if route.request.method not in ("GET", "HEAD", "POST"):
-            continue
-        inside = [area for area in areas if area.server == route.server and _inside(area, route.request.path)]
-        if not inside:
-            continue
-        area = max(inside, key=lambda item: (item.exact, len(item.prefix)))
-        for outcome in site.trace(route.request, STRANGER):
-            if outcome.handler is None or not serves(outcome) or _is_asked(area, outcome):
+        if route.server in hosts:
+            hosts[route.server].add_route(route)
+    for host in hosts.values():
+        yield from host.judge()
+
+
+class _Host:
+    """The areas and routes of one virtual host."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.routes: list[Route] = []
+        self.areas: dict[str, list[Area]] = {}  # by prefix, without the final slash
+        self.below: dict[str, list[Route]] = {}  # the routes at or below a path without its final slash
+        self.guarded: dict[tuple[object, str], bool] = {}
+        self.origins: dict[Area, set[tuple[str, ...] | None]] = {}
+        self.passed: set[tuple[Place | None, str]] | None = None
+
+    def add_area(self, area: Area) -> None:
+        self.areas.setdefault(area.prefix.rstrip("/"), []).append(area)
+
+    def add_route(self, route: Route) -> None:
+        self.routes.append(route)
+        for folder in _folders(route.request.path):
+            self.below.setdefault(folder, []).append(route)
+
+    def judge(self) -> Iterator[Finding]:
+        for route in self.routes:
+            path = route.request.path
+            if route.request.method not in ("GET", "HEAD", "POST") or path.startswith(_ACME):
                 continue
-            if _is_cut_out(site, area, route):
+            inside = [area for folder in _folders(path) for area in self.areas.get(folder, ()) if _inside(area, path)]
+            if not inside:
                 continue
-            severity, how = _judge_way(site, area, route, outcome)
-            if severity is None:
+            area = max(inside, key=lambda item: (item.exact, len(item.prefix)))
+            if self._is_guarded(area, route):
                 continue
-            place = _line(area, outcome)
-            yield Finding(
-                NAME,
-                severity,
-                f"{route.request.path} lies in the area that this configuration guards{_named(area)}, and {how}.",
-                place,
-                confidence=HIGH if severity == ERROR else MEDIUM,
-                related=(Related(area.gate, "this gate is not asked"),),
-                routes=(route.label,),
-                witness=route.request,
-                help=_help(area, outcome),
-                server=route.server,
-                pattern=route.pattern,
-            )
+            for outcome in self.site.trace(route.request, STRANGER):
+                if not _goes_round(area, outcome) or self._is_cut_out(area, route):
+                    continue
+                severity, how = self._judge_way(area, route, outcome)
+                if severity is not None:
+                    yield _finding(area, route, outcome, severity, how)
+
+    def _is_guarded(self, area: Area, route: Route) -> bool:
+        """Whether no outcome goes round the gate; worked out once for all routes that are treated alike."""
+        key = (route.likeness, area.kind)
+        known = self.guarded.get(key) if route.likeness is not None else None
+        if known is None:
+            known = not any(_goes_round(area, outcome) for outcome in self.site.trace(route.request, STRANGER))
+            self.guarded[key] = known
+        return known
+
+    def _is_cut_out(self, area: Area, route: Route) -> bool:
+        """Whether the path lies below another one in the area that the gate does not cover: a part that the
+        configuration cuts out, and that is judged by itself."""
+        path = route.request.path
+        for folder in _folders(path):
+            for other in self.below.get(folder, ()):
+                above = other.request.path
+                if above.rstrip("/") != folder or above == path or not path.startswith(folder + "/"):
+                    continue
+                if other.request.method != "GET" or folder == area.prefix.rstrip("/") or not _inside(area, above):
+                    continue
+                outcomes = self.site.trace(other.request, STRANGER)
+                if not any(
+                    gate.kind == area.kind and gate.result == "refused" for item in outcomes for gate in item.gates
+                ):
+                    return True
+        return False
+
+    def _judge_way(self, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
+        """How bad it is, and what happens; None where it is as it should be."""
+        if any(gate.result == "refused" for gate in outcome.gates):
+            return self._judge_error_page(area, route, outcome)
+        handler = outcome.handler
+        if handler is None or handler == area.block:
+            return ERROR, "is answered there before the gate has its turn"
+        shape = _shape(handler)
+        if area.prefix == "/" and not area.exact:
+            if shape != "pattern":
+                return INFO, "this block answers it without the gate"
+            if _is_asset(route.request.path):
+                return INFO, "this pattern answers it without the gate"
+            if (handler, area.kind) in self._reached_through_gates():
+                return ERROR, "this pattern answers it without the gate when it is asked for directly"
+            return (WARNING if outcome.action == "proxied" else INFO), "this pattern answers it without the gate"
+        if shape == "pattern":
+            if outcome.action == "static" and _is_asset(route.request.path):
+                return INFO, "this pattern answers it without the gate"
+            return (ERROR if self._shares_origin(area, outcome) else WARNING), "this pattern answers it without the gate"
+        if shape == "exact":
+            return INFO, "this block answers it without the gate"
+        if shape == "named":
+            return ERROR, "it is answered here without the gate"
+        return WARNING, "this block, with a path of its own, answers it without the gate"
+
+    def _judge_error_page(self, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
+        """The gate refused, and an error page serves all the same. Another upstream than the area's is a login
+        page, unless the gate is one that has no login page."""
+        main = outcome.main
+        if main is None or (area.kind != "auth_basic" and not self._same_as_admitted(route, main)):
+            return None, ""
+        return ERROR, "whoever is refused by the gate is served by this error page's location instead"
+
+    def _same_as_admitted(self, route: Route, exchange: Exchange) -> bool:
+        for outcome in self.site.trace(with_header(route.request, BASIC), ADMITTED):
+            main = outcome.main
+            if main is None or main.uri != exchange.uri or any(gate.result == "refused" for gate in outcome.gates):
+                continue
+            if same_upstream(main) == same_upstream(exchange):
+                return True
+        return False
+
+    def _shares_origin(self, area: Area, outcome: Outcome) -> bool:
+        """Whether what answers is where the guarded block's own requests end, too: the same upstream, or files and what
+        stands behind them. A pattern that leads to another application shows nothing of the guarded one."""
+        main = outcome.main
+        if main is None:
+            return True
+        if area not in self.origins:
+            self.origins[area] = {
+                same_upstream(passed.main) if passed.main is not None else None
+                for route in self.below.get(area.prefix.rstrip("/"), ())
+                if _inside(area, route.request.path)
+                for passed in self.site.trace(with_header(route.request, BASIC), ADMITTED)
+                if not any(gate.result == "refused" for gate in passed.gates)
+                if passed.handler == area.block or _has_passed(passed, area.kind)
+            }
+        return None in self.origins[area] or same_upstream(main) in self.origins[area]
+
+    def _reached_through_gates(self) -> set[tuple[Place | None, str]]:
+        """The blocks that answer requests that have passed a gate, each with the gate's kind: where an internal
+        redirect leads there, the block was meant to be guarded."""
+        if self.passed is None:
+            self.passed = {
+                (outcome.handler, gate.kind)
+                for route in self.routes
+                if GATE in route.traits
+                for outcome in self.site.trace(with_header(route.request, BASIC), ADMITTED)
+                for gate in outcome.gates
+                if gate.result == "passed"
+            }
+        return self.passed
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The path and all above it, without the final slash: "", "/a", "/a/b" for /a/b and for /a/b/."""
+    at = 0
+    while at != -1:
+        yield path[:at]
+        at = path.find("/", at + 1)
+    if not path.endswith("/"):
+        yield path
 
 
 def _inside(area: Area, path: str) -> bool:
@@ -133,6 +246,10 @@ def _inside(area: Area, path: str) -> bool:
     if area.exact:
         return path == area.prefix
     return path == area.prefix or path.startswith(area.prefix.rstrip("/") + "/")
+
+
+def _goes_round(area: Area, outcome: Outcome) -> bool:
+    return outcome.handler is not None and serves(outcome) and not _is_asked(area, outcome)
 
 
 def _is_asked(area: Area, outcome: Outcome) -> bool:
@@ -146,101 +263,24 @@ def _is_asked(area: Area, outcome: Outcome) -> bool:
     return False
 
 
-def _is_cut_out(site: Site, area: Area, route: Route) -> bool:
-    """Whether the path lies below another one in the area that the gate does not cover: a part that the configuration
-    cuts out, and that is judged by itself."""
-    for other in site.routes():
-        path = other.request.path
-        if other.server != route.server or other.request.method != "GET" or path.rstrip("/") == area.prefix.rstrip("/"):
-            continue
-        if _inside(area, path) and route.request.path != path and route.request.path.startswith(path.rstrip("/") + "/"):
-            outcomes = site.trace(other.request, STRANGER)
-            if not any(gate.kind == area.kind and gate.result == "refused" for item in outcomes for gate in item.gates):
-                return True
-    return False
+def _has_passed(outcome: Outcome, kind: str) -> bool:
+    return any(gate.kind == kind and gate.result == "passed" for gate in outcome.gates)
 
 
-def _judge_way(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
-    """How bad it is, and what happens; None where it is as it should be."""
-    refused = any(gate.result == "refused" for gate in outcome.gates)
-    if refused:
-        return _judge_error_page(site, area, route, outcome)
-    handler = outcome.handler
-    if handler is None or handler == area.block:
-        return ERROR, "is answered there before the gate has its turn"
-    shape = _shape(handler)
-    if area.prefix == "/" and not area.exact:
-        if shape != "pattern":
-            return INFO, "this block answers it without the gate"
-        if _is_asset(route.request.path):
-            return INFO, "this pattern answers it without the gate"
-        if _reached_through(site, area, route, outcome):
-            return ERROR, "this pattern answers it without the gate when it is asked for directly"
-        return (WARNING if outcome.action == "proxied" else INFO), "this pattern answers it without the gate"
-    if shape == "pattern":
-        if outcome.action == "static" and _is_asset(route.request.path):
-            return INFO, "this pattern answers it without the gate"
-        severity = ERROR if _shares_origin(site, area, outcome) else WARNING
-        return severity, "this pattern answers it without the gate"
-    if shape == "exact":
-        return INFO, "this block answers it without the gate"
-    if shape == "named":
-        return ERROR, "it is answered here without the gate"
-    return WARNING, "this block, with a path of its own, answers it without the gate"
-
-
-def _judge_error_page(site: Site, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
-    """The gate refused, and an error page serves all the same. Another upstream than the area's is a login
-    page, unless the gate is one that has no login page."""
-    main = outcome.main
-    if main is None:
-        return None, ""
-    if area.kind != "auth_basic" and not _same_as_admitted(site, route, main):
-        return None, ""
-    return ERROR, "whoever is refused by the gate is served by this error page's location instead"
-
-
-def _same_as_admitted(site: Site, route: Route, exchange: Exchange) -> bool:
-    for outcome in site.trace(with_header(route.request, BASIC), ADMITTED):
-        main = outcome.main
-        if main is None or main.uri != exchange.uri or any(gate.result == "refused" for gate in outcome.gates):
-            continue
-        if same_upstream(main) == same_upstream(exchange):
-            return True
-    return False
-
-
-def _shares_origin(site: Site, area: Area, outcome: Outcome) -> bool:
-    """Whether what answers is where the guarded block's own requests end, too: the same upstream, or files and what
-    stands behind them. A pattern that leads to another application shows nothing of the guarded one."""
-    main = outcome.main
-    if main is None:
-        return True
-    origins = set()
-    for route in site.routes():
-        if route.server == area.server and _inside(area, route.request.path):
-            for passed in site.trace(with_header(route.request, BASIC), ADMITTED):
-                if any(gate.result == "refused" for gate in passed.gates):
-                    continue
-                if passed.handler == area.block or any(
-                    gate.kind == area.kind and gate.result == "passed" for gate in passed.gates
-                ):
-                    origins.add(same_upstream(passed.main) if passed.main is not None else None)
-    return None in origins or same_upstream(main) in origins
-
-
-def _reached_through(site: Site, area: Area, route: Route, outcome: Outcome) -> bool:
-    """Whether the same block also answers requests that have passed the gate, by an internal redirect: then it was
-    meant to be guarded."""
-    for other in site.routes():
-        if other.server != route.server or GATE not in other.traits:
-            continue
-        for passed in site.trace(with_header(other.request, BASIC), ADMITTED):
-            if passed.handler == outcome.handler and any(
-                gate.kind == area.kind and gate.result == "passed" for gate in passed.gates
-            ):
-                return True
-    return False
+def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str) -> Finding:
+    return Finding(
+        NAME,
+        severity,
+        f"{route.request.path} lies in the area that this configuration guards{_named(area)}, and {how}.",
+        _line(area, outcome),
+        confidence=HIGH if severity == ERROR else MEDIUM,
+        related=(Related(area.gate, "this gate is not asked"),),
+        routes=(route.label,),
+        witness=route.request,
+        help=_help(area, outcome),
+        server=route.server,
+        pattern=route.pattern,
+    )
 
 
 def _shape(handler: Place) -> str:

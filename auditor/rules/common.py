@@ -81,8 +81,13 @@ def by_block(
 
 def with_header(request: Request, header: tuple[str, str]) -> Request:
     """The request with this line in place of those of the same name that it may have had."""
-    low = header[0].lower()
-    return request._replace(headers=(*(pair for pair in request.headers if pair[0].lower() != low), header))
+    name = header[0].lower()
+    pairs = request.headers
+    for key, _ in pairs:
+        if key.lower() == name:
+            pairs = tuple([pair for pair in pairs if pair[0].lower() != name])
+            break
+    return request._replace(headers=(*pairs, header))
 
 
 def deciding(because: Iterable[Because]) -> Place | None:

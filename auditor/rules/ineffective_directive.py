@@ -60,13 +60,16 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     suspects = list(site.suspects())
     if not suspects:
         return
-    # One of each likeness is asked about.
+    asked = _asked(site, suspects)
+    # One of each likeness is asked about. What no witness reaches is not judged.
     examples: dict[object, Suspect] = {}
     for suspect in suspects:
-        examples.setdefault(_likeness(suspect), suspect)
-    found = _without_effect(site, list(examples.values()))
+        if not suspect.exchanges or not asked.keys().isdisjoint(suspect.exchanges):
+            examples.setdefault(_likeness(suspect), suspect)
+    found = _without_effect(site, list(examples.values()), asked)
     for suspect in suspects:
-        if examples[_likeness(suspect)].line in found:
+        example = examples.get(_likeness(suspect))
+        if example is not None and example.line in found:
             yield Finding(
                 NAME,
                 INFO,
@@ -81,62 +84,56 @@ def _likeness(suspect: Suspect) -> object:
     return suspect.line if suspect.likeness is None else suspect.likeness
 
 
-def _without_effect(site: Site, suspects: list[Suspect]) -> set[Place]:
-    """The lines of those suspects without which every answer is the same.
-
-    First all are taken away at once. Where an answer then differs, the suspects are taken away one after the other (of
-    two lines that do the same, only the first can go), those that concern different exchanges together.
-    """
-    found = {suspect.line for suspect in suspects if not suspect.exchanges}
-    suspects = [suspect for suspect in suspects if suspect.exchanges]
-    asked = _asked(site, suspects)
-    # What no witness reaches is not judged.
-    left = [suspect for suspect in suspects if any(place in asked for place in suspect.exchanges)]
-    differ = _differing(site, site.without(*(suspect.line for suspect in left)), asked, asked)
-    removed = []
-    for suspect in left:
-        if differ.isdisjoint(suspect.exchanges):
-            removed.append(suspect.line)
-    left = [suspect for suspect in left if not differ.isdisjoint(suspect.exchanges)]
-    while left:
-        together: list[Suspect] = []
-        concerned: set[Place] = set()
-        later: list[Suspect] = []
-        for suspect in left:
-            fits = concerned.isdisjoint(suspect.exchanges)
-            concerned.update(suspect.exchanges)
-            (together if fits else later).append(suspect)
-        places = [place for suspect in together for place in suspect.exchanges if place in asked]
-        other = site.without(*removed, *(suspect.line for suspect in together))
-        differ = _differing(site, other, asked, places)
-        removed += [suspect.line for suspect in together if differ.isdisjoint(suspect.exchanges)]
-        left = later
-    return found.union(removed)
-
-
 def _asked(site: Site, suspects: Sequence[Suspect]) -> dict[Place, list[Asked]]:
-    """For each line that sends requests on: what to ask so that it does, with the headers that its suspects name."""
+    """For each line that sends requests on: what to ask so that it does, with the headers that its suspects name. Of
+    routes that are treated alike, the first is enough."""
     headers: dict[Place, set[str]] = {}
     for suspect in suspects:
         for place in suspect.exchanges:
             headers.setdefault(place, set()).add(suspect.header)
     asked: dict[Place, list[Asked]] = {}
-    seen: set[tuple[object, ...]] = set()
-    for route in site.routes():
+    seen: set[object] = set()
+    for route in site.routes() if headers else ():
+        if route.likeness is not None:
+            if route.likeness in seen:
+                continue
+            seen.add(route.likeness)
         for request, world in ((with_header(route.request, BASIC), ADMITTED), (route.request, STRANGER)):
             for place in _places(site, request, world):
                 if place not in headers:
                     continue
-                key = (place, world.credentials, route.likeness)
-                if route.likeness is not None and key in seen:
-                    continue
-                seen.add(key)
                 questions = asked.setdefault(place, [])
                 questions.append((request, world))
                 probed = _with_probes(request, headers[place])
                 if world is ADMITTED and probed != request:
                     questions.append((probed, world))
     return asked
+
+
+def _without_effect(site: Site, suspects: list[Suspect], asked: dict[Place, list[Asked]]) -> set[Place]:
+    """The lines of those suspects without which every answer is the same.
+
+    First all are taken away at once. Where an answer then differs, the suspects are taken away one after the other (of
+    two lines that do the same, only the first can go), those that concern different exchanges together.
+    """
+    removed = [suspect.line for suspect in suspects if not suspect.exchanges]
+    left = [suspect for suspect in suspects if suspect.exchanges]
+    differ = _differing(site, site.without(*(suspect.line for suspect in left)), asked, asked) if left else set()
+    removed += [suspect.line for suspect in left if differ.isdisjoint(suspect.exchanges)]
+    left = [suspect for suspect in left if not differ.isdisjoint(suspect.exchanges)]
+    while left:
+        together: list[Suspect] = []
+        later: list[Suspect] = []
+        concerned: set[Place] = set()
+        for suspect in left:
+            (together if concerned.isdisjoint(suspect.exchanges) else later).append(suspect)
+            concerned.update(suspect.exchanges)
+        places = [place for suspect in together for place in suspect.exchanges if place in asked]
+        other = site.without(*removed, *(suspect.line for suspect in together))
+        differ = _differing(site, other, asked, places)
+        removed += [suspect.line for suspect in together if differ.isdisjoint(suspect.exchanges)]
+        left = later
+    return set(removed)
 
 
 def _places(site: Site, request: Request, world: Supposed) -> dict[Place, None]:

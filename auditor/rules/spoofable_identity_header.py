@@ -47,7 +47,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, deciding, same_upstream, traced, with_header
+from auditor.http import Request
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, same_upstream, with_header
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -65,18 +66,32 @@ Checked = dict[tuple[tuple[str, ...], str], Place]
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    checked: Checked = {}
-    for _, _, outcome in traced(site, routes, BASIC, ADMITTED):
-        if outcome.main is not None:
-            for sent in outcome.main.headers:
-                line = deciding(sent.because)
-                if line is None or _is_stock(line):
-                    continue
-                if _is_checked(sent) and settings.names_identity(sent.name):
-                    checked.setdefault((same_upstream(outcome.main), _read_as(outcome.main, sent.name)), line)
-    yield from _unchecked_lines(site, routes, settings, checked)
+    checked = _checked(site, routes, settings)
+    yield from by_block(routes, lambda block: _unchecked_lines(site, block, settings, checked))
     if checked:
         yield from _other_routes(site, settings, checked)
+
+
+def _checked(site: Site, routes: Sequence[Route], settings: Settings) -> Checked:
+    """Where a line makes an identity header of what a gate has checked."""
+    checked: Checked = {}
+    none: set[object] = set()  # the likenesses of routes that have no such line
+    for route in routes:
+        if route.likeness in none:
+            continue
+        found = False
+        for outcome in site.trace(with_header(route.request, BASIC), ADMITTED):
+            exchange = outcome.main
+            for sent in exchange.headers if exchange is not None else ():
+                line = deciding(sent.because)
+                if line is None or _is_stock(line) or not _is_checked(sent) or not settings.names_identity(sent.name):
+                    continue
+                assert exchange is not None
+                found = True
+                checked.setdefault((same_upstream(exchange), _read_as(exchange, sent.name)), line)
+        if not found and route.likeness is not None:
+            none.add(route.likeness)
+    return checked
 
 
 def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, checked: Checked) -> Iterator[Finding]:
@@ -96,6 +111,8 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 if not settings.names_identity(sent.name) or not _is_unchecked(sent):
                     continue
                 assert outcome.main is not None
+                if _is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
+                    continue
                 severity = _severity_of_line(sent, line, settings, outcome.main, checked)
                 yield Finding(
                     NAME,
@@ -123,41 +140,61 @@ def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchang
     if settings.position == INNER:
         return INFO
     if sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
-        return INFO if _is_stock(line) else WARNING
+        return WARNING
     return ERROR
 
 
 def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
-    """Routes on which a header that another route sets comes through from the client."""
-    names = sorted({name for _, name in checked if not name.startswith("parameter ")})
+    """Routes on which headers that another route sets come through from the client."""
+    wanted: dict[tuple[str, ...], list[str]] = {}
+    for upstream, name in checked:
+        if not name.startswith("parameter "):
+            wanted.setdefault(upstream, []).append(name)
     for route in site.routes():
         if UPSTREAM not in route.traits or route.request.method == "OPTIONS":
             continue
-        for name in names:
-            for spelling in (_title(name), _title(name).replace("-", "_")):
-                request = with_header(with_header(route.request, BASIC), (spelling, "audit-probe"))
-                for outcome in site.trace(request, ADMITTED):
-                    exchange = outcome.main
-                    if exchange is None or exchange.place is None:
-                        continue
-                    line = checked.get((same_upstream(exchange), name))
-                    if line is None or not _comes_through(exchange, name):
-                        continue
-                    yield Finding(
-                        NAME,
-                        INFO if settings.position == INNER else ERROR,
-                        f"A client can send {spelling} itself on this route; another route sets it for the same "
-                        "upstream from a checked identity, so the application believes it.",
-                        exchange.place,
-                        related=(Related(line, "the application believes it because of this"),),
-                        routes=(route.label,),
-                        witness=request,
-                        help=f'proxy_set_header {spelling} "";'
-                        if "_" not in spelling
-                        else "underscores_in_headers off;",
-                        server=route.server,
-                        pattern=route.pattern,
-                    )
+        names: dict[str, None] = {}
+        for outcome in site.trace(with_header(route.request, BASIC), ADMITTED):
+            if outcome.main is not None:
+                names.update(dict.fromkeys(wanted.get(same_upstream(outcome.main), ())))
+        for separator in "-_" if names else "":
+            request = with_header(route.request, BASIC)
+            for name in sorted(names):
+                request = with_header(request, (_title(name).replace("-", separator), "audit-probe"))
+            for outcome in site.trace(request, ADMITTED):
+                exchange = outcome.main
+                if exchange is None or exchange.place is None:
+                    continue
+                upstream = same_upstream(exchange)
+                through = [name for name in sorted(wanted.get(upstream, ())) if _comes_through(exchange, name)]
+                if through:
+                    spelled = [_title(name).replace("-", separator) for name in through]
+                    lines = dict.fromkeys(checked[upstream, name] for name in through)
+                    yield _other_route(route, exchange.place, request, settings, spelled, list(lines))
+
+
+def _other_route(
+    route: Route, place: Place, request: Request, settings: Settings, spelled: list[str], lines: list[Place]
+) -> Finding:
+    which = "sets it" if len(spelled) == 1 else "sets them"
+    keep = {name.lower() for name in spelled}
+    return Finding(
+        NAME,
+        INFO if settings.position == INNER else ERROR,
+        f"A client can send {' and '.join(spelled)} itself on this route; another route {which} for the same "
+        "upstream from a checked identity, so the application believes it.",
+        place,
+        related=tuple(Related(line, "the application believes it because of this") for line in lines),
+        routes=(route.label,),
+        witness=request._replace(
+            headers=tuple(pair for pair in request.headers if pair[1] != "audit-probe" or pair[0].lower() in keep)
+        ),
+        help="underscores_in_headers off;"
+        if "_" in spelled[0]
+        else "\n".join(f'proxy_set_header {name} "";' for name in spelled),
+        server=route.server,
+        pattern=route.pattern,
+    )
 
 
 def _comes_through(exchange: Exchange, name: str) -> bool:

@@ -1,6 +1,6 @@
 """The README's examples: each `$ audit ...` line in a console block, followed by what it prints.
 
-`python -m tests.packaging.readme` writes what is printed now into the README; look at the difference before you keep it.
+`python -m tests.packaging.readme` writes what is printed now into the README; look at the difference before keeping it.
 """
 
 from __future__ import annotations

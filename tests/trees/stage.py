@@ -16,7 +16,7 @@ _KEYS = re.compile(r"\b(auth_jwt_key_file)\s+\S+;")
 _PASS = re.compile(r"\b((?:proxy|grpc|uwsgi|fastcgi)_pass\s+(?:\w+://)?)([A-Za-z][\w.-]*)(:\d+)?(?=[/;$])")
 _SERVER = re.compile(r"(\bserver\s+)([A-Za-z][\w.-]*)(:\d+)?(?=[\s;])")
 # A key of no use (RFC 7517).
-_JWKS = '{"keys": [{"kty": "oct", "kid": "1", "k": "c3RhbmQtaW4"}]}'
+JWKS = '{"keys": [{"kty": "oct", "kid": "1", "k": "c3RhbmQtaW4"}]}'
 _UPSTREAM = re.compile(r"\bupstream\s+([\w.-]+)\s*\{")
 _USER = re.compile(r"^\s*user\s+[^;]*;", re.MULTILINE)
 
@@ -39,7 +39,7 @@ def stage(tree: Path, target: Path, pem: str) -> Path:
         text = _PASS.sub(lambda found: _loopback(found, own), text)
         text = _SERVER.sub(r"\g<1>127.0.0.1:9", text)
         path.write_text(text)
-    stand_ins = {"stand-in.pem": pem, "stand-in.json": _JWKS, "mime.types": "types { text/html html; }"}
+    stand_ins = {"stand-in.pem": pem, "stand-in.json": JWKS, "mime.types": "types { text/html html; }"}
     for name, text in {**stand_ins, "fastcgi_params": ""}.items():
         if not (target / name).exists():
             (target / name).write_text(text)

@@ -26,9 +26,10 @@ from auditor import rules
 from auditor.check import Options, check
 from auditor.findings import INFO, Finding
 from probes.runners import local
-from tests.trees import stage
+from tests.differential.play import Origins, contradictions, play, predictor
+from tests.trees import replay, stage
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 TREES = sorted(path.parent.name for path in HERE.glob("*/verdicts.json"))
 MARK = re.compile(r"# expect: ([\w-]+(?:, [\w-]+)*)")
 
@@ -44,7 +45,7 @@ def marks(name: str) -> set[tuple[str, str, int]]:
     return {
         (rule, str(path.relative_to(folder)), number)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "verdicts.json"
+        if path.is_file() and not path.is_symlink() and path.name != "verdicts.json"
         for number, line in enumerate(path.read_text().splitlines(), 1)
         for match in MARK.finditer(line)
         for rule in match.group(1).split(", ")
@@ -69,8 +70,13 @@ def expected(name: str) -> dict[tuple[str, str, int], str]:
 def found(name: str) -> list[tuple[tuple[str, str, int], Finding]]:
     report = check([str(HERE / name)], Options())
     assert not report.errors, report.errors
-    folder = f"{HERE / name}/"
-    return [((item.rule, item.place.file.removeprefix(folder), item.place.line), item) for item in report.findings]
+    return [((item.rule, true_name(item.place.file, HERE / name), item.place.line), item) for item in report.findings]
+
+
+def true_name(file: str, folder: Path) -> str:
+    """The name in the tree; of links, as sites-enabled has them, that of the file they lead to."""
+    path = Path(file).resolve()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else file
 
 
 def said(place: tuple[str, str, int], finding: Finding) -> str:
@@ -123,3 +129,16 @@ def test_the_real_server_accepts_it(name: str, nginx: local.Binary, pem: str, tm
     if reason:
         pytest.skip(reason)
     assert not stage.complaint(nginx.path, stage.stage(HERE / name, tmp_path / "tree", pem))
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if (HERE / name / "nginx.conf").exists()])
+def test_the_real_server_does_what_is_predicted(name: str, nginx: local.Binary, origins: Origins) -> None:
+    reason = verdicts(name).get("nginx", {}).get(nginx.name)
+    if reason:
+        pytest.skip(reason)
+    tree = HERE / name
+    differing = []
+    for played in play(replay.case(tree, replay.requests(tree)), nginx, origins, predictor, fresh=False):
+        for difference in contradictions(played):
+            differing.append(f"{played.line['method']} {played.line['url']} {played.line['headers']}: {difference}")
+    assert not differing

@@ -38,7 +38,7 @@ PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", 
 class Level:
     """A block whose directives apply to a request: http, server, location, if, or limit_except."""
 
-    __slots__ = ("_memo", "block", "directive", "kind", "name", "outer", "own")
+    __slots__ = ("_lines", "_memo", "block", "directive", "kind", "name", "outer", "own")
 
     def __init__(self, kind: str, name: str, directive: Directive | None, outer: Level | None) -> None:
         self.kind = kind
@@ -54,16 +54,17 @@ class Level:
                 own[child.name] = [child]
         self.own = own
         self._memo: dict[object, object] = {}
+        self._lines: dict[str, list[Directive]] = {}
 
     def lines(self, name: str) -> list[Directive]:
         """The lines of that name that count here: its own, or those of the nearest outer level that has any."""
-        level: Level | None = self
-        while level is not None:
-            own = level.own.get(name)
-            if own:
-                return own
-            level = level.outer
-        return []
+        known = self._lines.get(name)
+        if known is None:
+            known = self.own.get(name)
+            if known is None:
+                known = self.outer.lines(name) if self.outer is not None else []
+            self._lines[name] = known
+        return known
 
     def line(self, name: str) -> Directive | None:
         """The one line that counts here."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from auditor.servers.nginx.proxy import Url, announced_length, check_captures, group_servers, header_lines, shadowed_lines
+from auditor.servers.nginx.proxy import (
+    Url,
+    announced_length,
+    check_captures,
+    group_servers,
+    header_lines,
+    shadowed_lines,
+)
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of

@@ -72,9 +72,14 @@ def _named(name: str, pattern: str) -> bool:
 
 def more_lines(level: Level, names: tuple[str, ...]) -> list[Directive]:
     """The lines of headers-more that count at a level: a level's lines are added to the outer ones."""
+    return level.memo(names, lambda here: _more_lines(here, names))  # type: ignore[return-value]
+
+
+def _more_lines(level: Level, names: tuple[str, ...]) -> list[Directive]:
     outer = more_lines(level.outer, names) if level.outer is not None else []
-    own = [line for line in level.block if line.name in names]
-    return outer + own
+    if not any(name in level.own for name in names):
+        return outer
+    return outer + [line for line in level.block if line.name in names]
 
 
 def _options(args: list[str]) -> tuple[list[str], set[str]]:

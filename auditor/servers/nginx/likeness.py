@@ -6,16 +6,16 @@ import re
 
 from auditor.http import Request
 from auditor.servers.nginx.config import PASSES, Http, Level, Server
+from auditor.servers.nginx.maps import is_path_map, marks
 from auditor.servers.nginx.syntax import Directive
 
 # What leads to another block of the same server, by the path or by what lies on the disk.
-_ELSEWHERE = frozenset("try_files rewrite index break".split())
+_ELSEWHERE = frozenset(["try_files", "rewrite", "index", "break"])
 # What leads to another block of the same server that the line names.
-_NAMED = frozenset("error_page mirror auth_request post_action".split())
+_NAMED = frozenset(["error_page", "mirror", "auth_request", "post_action"])
 # What says nothing of how a request is treated, only of names and numbers.
 _NAMES = frozenset(
-    "location server_name access_log error_log ssl_certificate ssl_certificate_key expires proxy_read_timeout "
-    "proxy_send_timeout proxy_connect_timeout client_max_body_size".split()
+    ["location", "server_name", "access_log", "error_log", "ssl_certificate", "ssl_certificate_key", "expires", "proxy_read_timeout", "proxy_send_timeout", "proxy_connect_timeout", "client_max_body_size"]
 )
 # Lines in which a variable stands for its text only.
 _TEXTS = re.compile(r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|root$|alias$|proxy_redirect$")
@@ -35,7 +35,19 @@ def likeness(level: Level, server: Server, request: Request | None = None) -> ob
     if text is None or request is None:
         return text
     headers = tuple(pair for pair in request.headers if pair[0] != "Host")
-    return (text, request.method, request.tls, request.target.partition("?")[2], headers)
+    outer = server.outer
+    assert isinstance(outer, Http)
+    return (text, marks(outer, request.path), request.method, request.tls, request.target.partition("?")[2], headers)
+
+
+def alike_at_the_server(server: Server) -> bool:
+    """Whether the server's own rewrite directives treat all paths with the same marks alike."""
+    http = server.outer
+    assert isinstance(http, Http)
+    lines = [line for name in ("set", "if", "return", "break") for line in server.own.get(name, ())]
+    return "rewrite" not in server.own and all(
+        line.name == "break" or _shape(line, http) is not None for line in lines
+    )
 
 
 def _chain(level: Level, server: Server) -> int | None:
@@ -77,11 +89,13 @@ def _shape(line: Directive, http: Http) -> object:
     if name in PASSES and args:
         if "$" in line.args[0]:
             return None
-        args = [_target(line.args[0])]
+        args = [_target(line.args[0], http)]
     else:
         for arg in line.args:
             if "$" in arg and not all(_is_the_same(word, name, http) for word in _VARIABLE.findall(arg)):
                 return None
+    if name == "auth_basic" and args != ["off"]:
+        args = []  # the realm is a name
     block: list[object] = []
     for inner in line.block or ():
         shape = _shape(inner, http)
@@ -91,14 +105,22 @@ def _shape(line: Directive, http: Http) -> object:
     return (name, *args, *(("{", *block) if line.block is not None else ()))
 
 
-def _target(url: str) -> object:
+def _target(url: str, http: Http) -> object:
     """What matters of the address that requests are passed on to: the scheme, the host by name, and whether there is a
     path."""
     scheme, _, rest = url.rpartition("://")
     authority, slash, _ = rest.partition("/")
+    group = http.upstreams.get(authority)
+    if group is not None:
+        return scheme, "", slash, *(_host(line.args[0]) for line in group.block or () if line.name == "server" and line.args)
+    return scheme, _host(authority), slash
+
+
+def _host(authority: str) -> str:
+    """The host by name; addresses differ in nothing that matters."""
     host, _, port = authority.rpartition(":")
     host = host or port
-    return scheme, "" if _ADDRESS.match(host) else host, slash
+    return "" if _ADDRESS.match(host) else host
 
 
 def _is_the_same(variable: str, directive: str, http: Http, depth: int = 0) -> bool:
@@ -107,6 +129,8 @@ def _is_the_same(variable: str, directive: str, http: Http, depth: int = 0) -> b
     if source is not None:
         if source.name == "geo":
             return True
+        if is_path_map(source) and not any("$" in arg for entry in source.block or () for arg in entry.args):
+            return True  # its marks are part of the likeness
         found = [word for arg in source.args[:-1] for word in _VARIABLE.findall(arg)]
         # An entry's value can be a variable, too.
         for entry in source.block or ():

@@ -9,6 +9,7 @@ from auditor.regex import RegexError, compile_regex
 from auditor.values import EMPTY, UNKNOWN, Segment, Value, literal, unknown
 
 if TYPE_CHECKING:
+    from auditor.servers.nginx.config import Http
     from auditor.servers.nginx.run import Run
     from auditor.servers.nginx.syntax import Directive
 
@@ -93,6 +94,40 @@ def find_wildcard(name: str, head: dict[str, str], tail: dict[str, str]) -> str 
             return tail[name[: at + 1]]
         at = name.rfind(".", 0, at)
     return None
+
+
+_PATHS = ("$uri", "$document_uri", "$request_uri")
+
+
+def path_maps(http: Http) -> list[_Table]:
+    """The maps that are looked up by the path alone."""
+    return http.memo("path maps", _path_maps)  # type: ignore[return-value]
+
+
+def is_path_map(block: Directive) -> bool:
+    return block.name == "map" and block.args[:1] != [] and block.args[0] in _PATHS
+
+
+def _path_maps(http: object) -> list[_Table]:
+    blocks = http.maps.values()  # type: ignore[attr-defined]
+    return [_Table(block) for block in blocks if is_path_map(block)]
+
+
+def marks(http: Http, path: str) -> tuple[str | None, ...]:
+    """What the maps of the path make of a path: two paths with the same marks are the same to all of them."""
+    found: list[str | None] = []
+    for table in path_maps(http):
+        result = table.find(path.lower())
+        if result is None:
+            for pattern, caseless, candidate in table.regex:
+                try:
+                    if compile_regex(pattern, caseless).search(path) is not None:
+                        result = candidate
+                        break
+                except RegexError:
+                    continue
+        found.append(result)
+    return tuple(found)
 
 
 def _map(run: Run, block: Directive, evaluate: Evaluate) -> Value:

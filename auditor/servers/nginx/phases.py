@@ -138,7 +138,7 @@ def enter(run: Run) -> None:
     level = run.level
     for line in level.own.get("limit_except", ()):
         if not _allowed(run.method, line.args):
-            run.level = level = level.memo(("limit_except", id(line)), lambda outer: _limited(outer, line))  # type: ignore[assignment]
+            run.level = level = _limited(level, line)
             run.step(line, f"{run.method} is not among the excepted methods")
     handler = handler_of(level)
     if handler is None and level.kind == "limit_except":
@@ -149,7 +149,8 @@ def enter(run: Run) -> None:
 
 
 def _limited(outer: Level, line: Directive) -> Level:
-    return Level("limit_except", "", line, outer)
+    """The level of a limit_except block."""
+    return outer.memo(("limit_except", id(line)), lambda _: Level("limit_except", "", line, outer))  # type: ignore[return-value]
 
 
 def _allowed(method: str, excepted: list[str]) -> bool:

@@ -161,6 +161,10 @@ def _location_name(run: Run) -> str:
 
 def header_lines(level: Level, name: str) -> tuple[list[Directive], list[Directive]]:
     """The lines of that name that count at a level, and those further out that they displace."""
+    return level.memo(("lines", name), lambda here: _header_lines(here, name))  # type: ignore[return-value]
+
+
+def _header_lines(level: Level, name: str) -> tuple[list[Directive], list[Directive]]:
     home = level.where((name,))
     if home is None:
         return [], []

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from auditor.servers.nginx.conditions import Entity, status_of
 from auditor.servers.nginx.config import Level
 from auditor.servers.nginx.headers_more import change_output_headers
@@ -151,31 +149,32 @@ def _base(run: Run) -> tuple[Segment, ...]:
     return (Segment(SERVER, f"{request.scheme}://"), *host.segments, *((Segment(SERVER, port),) if port else ()))
 
 
-class _Added(NamedTuple):
-    line: Directive
-    outer: Level | None  # where it stands, if further out
+def add_header_lines(run: Run, level: Level) -> tuple[list[Directive], list[tuple[Directive, Directive]]]:
+    """The add_header lines that count at a level, and the pairs of an outer line that does not and the line because of
+    which it does not (add_header_inherit, since 1.29.3)."""
+    merges = run.newer(1, 29, 3)
+    return level.memo(("add_header", merges), lambda here: _add_header_lines(here, merges))  # type: ignore[return-value]
 
 
-def add_header_lines(run: Run, level: Level) -> tuple[list[Directive], list[Shadowed]]:
-    """The add_header lines that count at a level, and those of outer levels that do not (add_header_inherit)."""
+def _add_header_lines(level: Level, merges: bool) -> tuple[list[Directive], list[tuple[Directive, Directive]]]:
     own = level.own.get("add_header")
-    if own is None:
-        if level.outer is None or (run.newer(1, 29, 3) and _inherit(level) == "off"):
-            return [], []
-        return add_header_lines(run, level.outer)
+    mode = _inherit(level) if merges else "on"
     if level.outer is None:
-        return own, []
-    outer, shadowed = add_header_lines(run, level.outer)
-    mode = _inherit(level) if run.newer(1, 29, 3) else "on"
+        return own or [], []
+    if own is None:
+        return ([], []) if mode == "off" else _add_header_lines(level.outer, merges)
+    outer, shadowed = _add_header_lines(level.outer, merges)
     if mode == "merge":
         return own + outer, shadowed
-    by = own[0].place
-    shadowed = shadowed + [
-        Shadowed("response", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by)
-        for line in outer
-        if line.args
-    ]
-    return own, shadowed
+    return own, shadowed + [(line, own[0]) for line in outer if line.args]
+
+
+def shadowed_headers(run: Run, level: Level) -> tuple[Shadowed, ...]:
+    """The add_header lines further out that do not count at a level, with what they would have set."""
+    return tuple(
+        Shadowed("response", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by.place)
+        for line, by in add_header_lines(run, level)[1]
+    )
 
 
 def _inherit(level: Level) -> str:
@@ -201,8 +200,12 @@ def _add_headers(run: Run, status: int | None) -> None:
 
 def placed(run: Run, line: Directive) -> tuple[Because, ...]:
     """The line, and the block that it is inherited from where that is not the one that answers."""
-    home = _block_of(run.level, line)
-    if home is None or home is run.level or home.directive is None:
+    return run.level.memo(("placed", id(line)), lambda level: _placed(level, line))  # type: ignore[return-value]
+
+
+def _placed(level: Level, line: Directive) -> tuple[Because, ...]:
+    home = _block_of(level, line)
+    if home is None or home is level or home.directive is None:
         return decides(line)
     return (Because(DECIDES, line.place), Because(INHERITED, home.directive.place))
 

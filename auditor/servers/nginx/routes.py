@@ -9,7 +9,8 @@ from auditor.http import Request
 from auditor.server import Note, Route
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
 from auditor.servers.nginx.intake import find_server
-from auditor.servers.nginx.likeness import likeness
+from auditor.servers.nginx.likeness import alike_at_the_server, likeness
+from auditor.servers.nginx.maps import marks
 from auditor.servers.nginx.phases import find_location
 from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.script import has_statements
@@ -93,6 +94,8 @@ class _Maker:
         self.name = server.names[0] or "_"
         # Without rewrite directives at the server, the location search alone tells where a request goes.
         self.direct = not has_statements(server)
+        self.alike = alike_at_the_server(server)
+        self.passed: dict[object, bool] = {}
 
     def routes(self) -> Iterator[Route]:
         seen: set[Request] = set()
@@ -146,7 +149,7 @@ class _Maker:
 
     def _reaches(self, request: Request, level: Level) -> bool:
         wanted = level if isinstance(level, Location) else None
-        if self.direct:
+        if self._passes(request):
             try:
                 found = find_location(None, self.server, request.target)
             except Unpredictable:
@@ -161,6 +164,22 @@ class _Maker:
                 return True
         # What the server's own rewrite directives answer first is reached all the same by nobody.
         return False
+
+    def _passes(self, request: Request) -> bool:
+        """Whether the server's own rewrite directives surely let the request through to its locations."""
+        if self.direct:
+            return True
+        if not self.alike:
+            return False
+        key = (request._replace(target=""), marks(self.site.http, request.path))
+        known = self.passed.get(key)
+        if known is None:
+            outcomes = self.site.trace(request)
+            known = self.passed[key] = all(
+                any(step.effect == "no location matches" or step.text.startswith("location ") for step in outcome.steps)
+                for outcome in outcomes
+            )
+        return known
 
     def _paths(self, location: Location) -> list[str]:
         if location.modifier in ("~", "~*"):
@@ -280,7 +299,8 @@ class _Maker:
                         if count > MAX_CROSSINGS:
                             return
                         handler = location.directive.place if location.directive is not None else None
-                        yield Route(request, self.name, location.title, handler, traits_of(location, self.server))
+                        alike = likeness(location, self.server, request)
+                        yield Route(request, self.name, location.title, handler, traits_of(location, self.server), alike)
                         break
 
     def _patterns(self) -> list[tuple[Location, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Pairs, Request
@@ -236,6 +237,7 @@ def decides(directive: Directive) -> tuple[Because, ...]:
     return (Because(DECIDES, directive.place),)
 
 
+@lru_cache(maxsize=512)
 def by_default(default: str, module: str = "ngx_http_core_module") -> tuple[Because, ...]:
     """A default of the server, with the page of its manual."""
     name = default.split()[0]

@@ -169,9 +169,9 @@ def _outcome(run: Run, action: str) -> Outcome:
     handler = location.directive if location is not None else level.directive
     shadowed: tuple[Any, ...] = ()
     if run.final_level is not None and named:
-        from auditor.servers.nginx.response import add_header_lines
+        from auditor.servers.nginx.response import shadowed_headers
 
-        shadowed = tuple(add_header_lines(run, run.final_level)[1])
+        shadowed = shadowed_headers(run, run.final_level)
     status = run.final_status if action not in ("closed", "unknown") else None
     return Outcome(
         (),

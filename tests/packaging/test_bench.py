@@ -1,0 +1,48 @@
+"""The benchmark measures what it says: configurations of the announced size that the real server accepts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import generate
+from bench.measure import Failed, interleaved, run
+from probes.runners import local
+
+
+@pytest.mark.parametrize("lines", [50, 1_000, 10_000])
+def test_number_of_lines(lines: int, tmp_path: Path) -> None:
+    text = Path(generate.write(str(tmp_path), lines)).read_text()
+    assert text.count("\n") == lines
+
+
+def test_ten_thousand_lines_have_1200_locations() -> None:
+    assert len(re.findall(r"^\s*location ", generate.nginx_conf(10_000), re.MULTILINE)) == 1200
+
+
+@pytest.mark.parametrize("lines", [50, 1_000])
+def test_nginx_accepts_it(lines: int, nginx: local.Binary, tmp_path: Path) -> None:
+    path = generate.write(str(tmp_path), lines)
+    settings = f"pid {tmp_path}/pid; error_log stderr;"
+    text = Path(path).read_text().replace("/var/log/nginx/", f"{tmp_path}/")
+    Path(path).write_text(text)
+    command = [nginx.path, "-t", "-p", f"{tmp_path}/", "-e", "stderr", "-c", path, "-g", settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_process_is_measured() -> None:
+    small = [sys.executable, "-c", "pass"]
+    large = [sys.executable, "-c", "b = bytearray(200 << 20)"]
+    runs = interleaved({"small": small, "large": large}, 2)
+    assert [len(one.all) for one in runs.values()] == [2, 2]
+    assert runs["large"].peak() > 200 > runs["small"].peak()
+
+
+def test_a_program_that_fails_is_no_measurement() -> None:
+    with pytest.raises(Failed, match="exit status 4"):
+        run([sys.executable, "-c", "raise SystemExit(4)"])
