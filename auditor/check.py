@@ -55,9 +55,12 @@ def load_sites(paths: Sequence[str], options: Options) -> tuple[list[Site], list
     errors: list[InputError] = list(found.errors)
     for entry in found.entries:
         try:
-            sites.append(load_entry(entry, options))
+            site = load_entry(entry, options)
         except InputError as error:
             errors.append(error)
+        else:
+            sites.append(site)
+            errors.extend(error for error in site.errors if error not in errors)
     return sites, errors, list(found.notes)
 
 
@@ -88,6 +91,9 @@ def judge(
     for site in sites:
         files.update((source.name, None) for source in site.files)
         seen.update(dict.fromkeys(site.notes))
+        inner = site.position[1] if chosen.position == settings.AUTO else None
+        if inner is not None:
+            seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
         found.extend(rules.judge(site, chosen))
     merged = _with_severities(merge(found), dict(chosen.severities))
@@ -104,6 +110,12 @@ def judge(
         errors=tuple(errors),
         suppressed=suppressed,
     )
+
+
+_INNER = (
+    "taken to stand behind another proxy, because of this line: what that one should have checked is no error here "
+    "(--position edge if there is none)"
+)
 
 
 def _with_severities(findings: Sequence[Finding], severities: dict[str, str]) -> list[Finding]:

@@ -67,7 +67,8 @@ class Files:
         self._relative_names = not entry.name.startswith("/")
         pairs = [(to_config(_clean(there)), os.path.abspath(here)) for there, here in roots]
         self._roots = sorted(pairs, key=lambda pair: -len(pair[0]))
-        self._mounts: list[tuple[str, str]] = []
+        self._mounts: list[tuple[str, str]] = []  # of a service or image that the entry belongs to
+        self._others: list[tuple[str, str]] = []  # of the others near it, which come after its own folder
         self._bases: list[str] = []
         self._tree: str | None = None
         self._endings: dict[str, list[str]] | None = None
@@ -120,7 +121,7 @@ class Files:
             for there, here in group:
                 targets.setdefault(there, set()).add(here)
         pairs = [(there, heres.pop()) for there, heres in targets.items() if len(heres) == 1]
-        self._mounts = sorted(pairs, key=lambda pair: -len(pair[0]))
+        self._others = sorted(pairs, key=lambda pair: -len(pair[0]))
         return None
 
     def absolute(self, path: str) -> str:
@@ -183,14 +184,18 @@ class Files:
         if self.own or self._in_place:
             yield to_local(there), True, ""
             return
-        for prefix, here in self._mounts:
-            if there == prefix or _below(there, prefix):
-                why = f"{prefix} is taken to be {self._name(here)}, as a Compose file or Dockerfile says"
-                yield here + to_local(there[len(prefix.rstrip("/")) :]), False, why
+        yield from self._mounted(there, self._mounts)
         if there == self.conf_dir or _below(there, self.conf_dir):
             for base in self._bases:
                 why = f"{self.conf_dir} is taken to be {self._name(base)}, the configuration's own folder"
                 yield base + to_local(there[len(self.conf_dir.rstrip("/")) :]), False, why
+        yield from self._mounted(there, self._others)
+
+    def _mounted(self, there: str, mounts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bool, str]]:
+        for prefix, here in mounts:
+            if there == prefix or _below(there, prefix):
+                why = f"{prefix} is taken to be {self._name(here)}, as a Compose file or Dockerfile says"
+                yield here + to_local(there[len(prefix.rstrip("/")) :]), False, why
 
     def _say(self, text: str) -> None:
         note = Note("assumed", text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from auditor.http import Request
-from auditor.source import Place, SourceFile
+from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcomes
 from auditor.world import World
 
@@ -124,6 +124,11 @@ class Site(Protocol):
 
     @property
     def notes(self) -> Sequence[Note]: ...
+
+    @property
+    def errors(self) -> Sequence[InputError]:
+        """What could not be read or parsed, and is left out."""
+        ...
 
     def routes(self) -> Sequence[Route]:
         """Witnesses for every handler that a request can reach."""

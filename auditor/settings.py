@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 EDGE = "edge"
 INNER = "inner"
+AUTO = "auto"  # as the configuration shows
 
 # Headers by which applications recognise a user that a proxy in front has checked. Names in lower case.
 IDENTITY_HEADERS = frozenset(
@@ -59,13 +60,13 @@ WATCHED_HEADERS = ("Authorization", "Host", "Cookie", "X-Forwarded-For", "X-Forw
 
 
 class Settings(NamedTuple):
-    """`watched` headers make the table of `audit routes`; `identity` are lower-case names; `position` is edge or inner:
-    an inner proxy stands behind another one that has already checked what clients send; `severities` replace a rule's
+    """`watched` headers make the table of `audit routes`; `identity` are lower-case names; `position` is edge,
+    inner or auto: an inner proxy stands behind another one that has already checked what clients send; `severities` replace a rule's
     default severity ("off" silences it)."""
 
     watched: tuple[str, ...] = WATCHED_HEADERS
     identity: frozenset[str] = IDENTITY_HEADERS
-    position: str = EDGE
+    position: str = AUTO
     severities: tuple[tuple[str, str], ...] = ()
 
     def names_identity(self, header: str) -> bool:

@@ -32,6 +32,14 @@ class InputError(Exception):
         self.message = message
 
 
+class InputErrors(InputError):
+    """Several of them in one file; as an InputError, it is the first."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        super().__init__(errors[0].file, errors[0].line, errors[0].message)
+        self.errors = errors
+
+
 class SourceFile:
     """A file of the configuration. `name` is what reports print, `text` the latin-1 reading of its bytes (BOM removed,
     CRLF kept out), `path` where it lies on this machine (None for standard input and for the parts of a dump)."""

@@ -9,6 +9,8 @@ A configuration is a list of lines. A route begins at the left margin and names 
       add Name value       a response header
       answer 401           ends the request here, before the gate has its turn
       to app               the upstream
+
+`since 2` at the end of a line keeps it from version 1. `inner` at the left margin: another proxy stands in front.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
-from auditor.server import Area, Comment, Note, Route, Suspect, UserFile
-from auditor.source import Place, SourceFile
+from auditor.server import Area, Comment, Note, Route, Suspect, UserFile, Version
+from auditor.source import InputError, Place, SourceFile
 from auditor.trace import (
     ADDED,
     DECIDES,
@@ -45,7 +47,11 @@ class ToySite:
 
     kind = "toy"
 
-    def __init__(self, text: str, name: str = "toy.conf", leave_out: Collection[int] = ()) -> None:
+    def __init__(
+        self, text: str, name: str = "toy.conf", leave_out: Collection[int] = (), version: Version = (2,)
+    ) -> None:
+        self.version = version
+        self.inner: Place | None = None
         self.source = SourceFile(name, text)
         self.blocks: list[tuple[str, Place, list[tuple[list[str], Place]]]] = []
         self.remarks: list[Comment] = []
@@ -58,7 +64,13 @@ class ToySite:
             if not words or number in leave_out:
                 continue
             place = Place(self.source, number)
-            if words[0] == "route":
+            if words[-2:] == ["since", "2"]:
+                if version < (2,):
+                    continue
+                del words[-2:]
+            if words[0] == "inner":
+                self.inner = place
+            elif words[0] == "route":
                 self.blocks.append((words[1], place, []))
             else:
                 self.blocks[-1][2].append((words, place))
@@ -70,6 +82,22 @@ class ToySite:
     @property
     def notes(self) -> Sequence[Note]:
         return []
+
+    @property
+    def errors(self) -> Sequence[InputError]:
+        return []
+
+    @property
+    def position(self) -> tuple[str, Place | None]:
+        """Inner where the configuration says so: `inner` at the left margin."""
+        return ("edge", None) if self.inner is None else ("inner", self.inner)
+
+    def versions(self) -> Sequence[Version]:
+        """`add Name value since 2` is for version 2 only; without such a line versions make no difference."""
+        return [(1,), (2,)] if "since 2" in self.source.text else [self.version]
+
+    def at_version(self, version: Version) -> ToySite:
+        return ToySite(self.source.text, self.source.name, version=version)
 
     def comments(self) -> Sequence[Comment]:
         return self.remarks

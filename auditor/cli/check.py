@@ -15,6 +15,7 @@ from auditor.cli.inputs import add_input_options, options
 from auditor.cli.main import UNREADABLE, UsageError
 from auditor.findings import INFO, SEVERITIES, WARNING
 from auditor.reports.terminal import Terminal
+from auditor.settings import AUTO, DEFAULT, EDGE, INNER
 
 FORMATS = ("text", "concise", "json")
 
@@ -40,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--show", choices=(INFO,), help="print infos and notes too (text and concise; JSON always has all)"
     )
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="NO_COLOR wins over it")
+    parser.add_argument(
+        "--position",
+        choices=(EDGE, INNER, AUTO),
+        default=AUTO,
+        help="whether another proxy in front has checked what clients send; auto tells it from real_ip lines and the "
+        "like",
+    )
     group = parser.add_argument_group("exit status")
     group.add_argument(
         "--fail-on", choices=SEVERITIES, default=WARNING, help="the least severity that gives 1 (warning)"
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
-    report = check(args.paths or ["."], options(args))
+    report = check(args.paths or ["."], options(args), DEFAULT._replace(position=args.position))
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
     for name, output in zip(formats, outputs, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from auditor.check import Options, load_sites
 from auditor.cli.main import UsageError
@@ -47,8 +48,10 @@ def open_site(args: argparse.Namespace, path: str) -> Site:
     Raises InputError where it cannot be read, UsageError where there are several.
     """
     sites, errors, _ = load_sites([path], options(args))
+    for error in errors[:-1]:
+        print(f"audit: {error}", file=sys.stderr)
     if errors:
-        raise errors[0]
+        raise errors[-1]
     if not sites:
         raise InputError(path, 0, "no configuration found here")
     if len(sites) > 1:

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Protocol
 
 from auditor.findings import Finding
-from auditor.server import AUTHORIZATION, CHALLENGE, CORS, GATE, IDENTITY, SHADOWED, UPSTREAM, Route, Site
-from auditor.settings import Settings
+from auditor.server import AUTHORIZATION, CHALLENGE, CORS, GATE, IDENTITY, SHADOWED, UPSTREAM, Route, Site, Version
+from auditor.settings import AUTO, Settings
 
 # Each rule with the traits that a route must have, all of them, before the defect can occur there: `judge` gets these
 # routes only, and a rule with none of them is not even imported. A test checks that findings are the same without
@@ -64,17 +64,40 @@ def summary(name: str) -> str:
 
 
 def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens: bool = True) -> Iterator[Finding]:
-    """What the rules find in that configuration, `kind` filled in. `screens=False` asks every rule, for the test that
-    screens change nothing."""
+    """What the rules find in that configuration, `kind` filled in. `screens=False` asks every rule of every route, for
+    the test that screens change nothing."""
+    if settings.position == AUTO:
+        settings = settings._replace(position=site.position[0])
+    versions = site.versions()
+    others: dict[Version, Site] = {}
+
+    def at(version: Version) -> Site:
+        if version not in others:
+            others[version] = site.at_version(version)
+        return others[version]
+
     for name in names:
-        screen = SCREENS[name]
-        if screen is None:
+        if SCREENS[name] is None:
             continue
-        if screens:
-            routes = [route for route in site.routes() if route.traits >= screen]
-        else:
-            routes = [route._replace(likeness=None) for route in site.routes()]
-        if not routes and screen:
-            continue
-        for finding in load(name).judge(site, routes, settings):
+        found = list(_ask(site, settings, name, screens))
+        if len(versions) > 1:
+            from auditor.rules.versions import only_in
+
+            older = list(_ask(at(versions[0]), settings, name, screens))
+            found = only_in(
+                found, older, versions, lambda version, name=name: _ask(at(version), settings, name, screens)
+            )
+        for finding in found:
             yield finding._replace(kind=site.kind)
+
+
+def _ask(site: Site, settings: Settings, name: str, screens: bool) -> Iterator[Finding]:
+    """What one rule finds, in one version."""
+    screen = SCREENS[name]
+    assert screen is not None
+    if screens:
+        routes = [route for route in site.routes() if route.traits >= screen]
+    else:
+        routes = [route._replace(likeness=None) for route in site.routes()]
+    if routes or not screen:
+        yield from load(name).judge(site, routes, settings)

@@ -72,6 +72,8 @@ SEVERITY = ERROR
 _ASSETS = frozenset(
     ".css .js .mjs .map .png .jpg .jpeg .gif .svg .ico .webp .avif .woff .woff2 .ttf .otf .eot .mp4 .webm .txt".split()
 )
+# What parts of a site for everybody, and for its watchers, are called.
+_OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping"))
 # Certificate authorities ask for it without credentials (RFC 8555, 8.3).
 _ACME = "/.well-known/acme-challenge/"
 
@@ -101,6 +103,7 @@ class _Host:
         self.below: dict[str, list[Route]] = {}  # the routes at or below a path without its final slash
         self.guarded: dict[tuple[object, str], bool] = {}
         self.origins: dict[Area, set[tuple[str, ...] | None]] = {}
+        self.needed: tuple[set[Place | None], set[str]] | None = None
         self.passed: set[tuple[Place | None, str]] | None = None
 
     def add_area(self, area: Area) -> None:
@@ -161,6 +164,8 @@ class _Host:
         if any(gate.result == "refused" for gate in outcome.gates):
             return self._judge_error_page(area, route, outcome)
         handler = outcome.handler
+        if self._is_needed(area, route, outcome):
+            return None, ""
         if handler is None or handler == area.block:
             return ERROR, "is answered there before the gate has its turn"
         shape = _shape(handler)
@@ -176,11 +181,51 @@ class _Host:
             if outcome.action == "static" and _is_asset(route.request.path):
                 return INFO, "this pattern answers it without the gate"
             return (ERROR if self._shares_origin(area, outcome) else WARNING), "this pattern answers it without the gate"
-        if shape == "exact":
+        if shape == "exact" or self._is_for_anybody(route):
             return INFO, "this block answers it without the gate"
         if shape == "named":
             return ERROR, "it is answered here without the gate"
         return WARNING, "this block, with a path of its own, answers it without the gate"
+
+    def _is_for_anybody(self, route: Route) -> bool:
+        """Whether the block shows that it is meant for those without credentials: it lets none of them through, or its
+        path says so."""
+        if not _OPEN.isdisjoint(route.request.path.lower().split("/")):
+            return True
+        outcomes = self.site.trace(with_header(route.request, BASIC), ADMITTED)
+        mains = [outcome.main for outcome in outcomes if outcome.main is not None]
+        return bool(mains) and all(main.loss("Authorization") is not None for main in mains)
+
+    def _needed(self) -> tuple[set[Place | None], set[str]]:
+        """What has to be open for the gates to work: the blocks where those who are refused end, and the paths that
+        they are sent to or that are asked about them."""
+        if self.needed is None:
+            handlers: set[Place | None] = set()
+            paths: set[str] = set()
+            for route in self.routes:
+                if GATE not in route.traits:
+                    continue
+                for outcome in self.site.trace(route.request, STRANGER):
+                    refusing = [gate for gate in outcome.gates if gate.result == "refused"]
+                    if not refusing:
+                        continue
+                    handlers.add(outcome.handler)
+                    paths.update(gate.source for gate in refusing if gate.source and gate.kind == "auth_request")
+                    location = outcome.response_header("Location")
+                    if location is not None and location.value.segments:
+                        text = "".join(segment.text or "" for segment in location.value.segments)
+                        paths.add("/" + text.partition("://")[2].partition("/")[2] if "://" in text else text)
+            self.needed = handlers, paths
+        return self.needed
+
+    def _is_needed(self, area: Area, route: Route, outcome: Outcome) -> bool:
+        if area.kind == "auth_basic" or outcome.handler == area.block:
+            return False
+        handlers, paths = self._needed()
+        path = route.request.path
+        return (outcome.handler in handlers and _shape(outcome.handler) != "pattern") or any(
+            needed.startswith(path) for needed in paths if path != "/"
+        )
 
     def _judge_error_page(self, area: Area, route: Route, outcome: Outcome) -> tuple[str | None, str]:
         """The gate refused, and an error page serves all the same. Another upstream than the area's is a login
@@ -283,10 +328,10 @@ def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str
     )
 
 
-def _shape(handler: Place) -> str:
+def _shape(handler: Place | None) -> str:
     """How a block says which paths are its own: "exact", "prefix", "anchored" (a pattern that begins with a path),
     "pattern", or "named" (reached only from inside)."""
-    words = handler.text.split()[1:]
+    words = handler.text.split()[1:] if handler is not None else []
     if not words:
         return "prefix"
     mark, rest = words[0], words[-1].strip("\"'")

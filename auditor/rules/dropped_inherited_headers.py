@@ -99,6 +99,11 @@ _RESPONSE = frozenset(
     }
 )
 
+# What a browser reads of the answer to a preflight (Fetch, CORS-preflight fetch).
+_PREFLIGHT = frozenset(
+    f"access-control-{name}" for name in ("allow-origin", "allow-credentials", "allow-methods", "allow-headers", "max-age")
+)
+
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     return by_block(routes, lambda block: _judge_block(site, block, settings))
@@ -134,11 +139,11 @@ def _judge_outcome(route: Route, request: Request, outcome: Outcome, settings: S
         for line in main.shadowed:
             verdict = _request_side(main, line, settings)
             if verdict is not None:
-                groups.setdefault(_seen_from(line.by, outcome, main), []).append((*verdict, line))
+                groups.setdefault(_seen_from(line, outcome, main), []).append((*verdict, line))
     for line in outcome.shadowed:
-        verdict = _response_side(outcome, line)
+        verdict = _response_side(request, outcome, line)
         if verdict is not None:
-            groups.setdefault(_seen_from(line.by, outcome, main), []).append((*verdict, line))
+            groups.setdefault(_seen_from(line, outcome, main), []).append((*verdict, line))
     for place, lost in groups.items():
         yield _finding(route, request, place, lost)
 
@@ -183,25 +188,30 @@ def _consequence(exchange: Exchange, line: Shadowed, name: str) -> str:
     return f"is {value} instead" if value is not None else "gets the default"
 
 
-def _response_side(outcome: Outcome, line: Shadowed) -> tuple[str, str] | None:
+def _response_side(request: Request, outcome: Outcome, line: Shadowed) -> tuple[str, str] | None:
     now = outcome.response_header(line.name)
     if line.value.text == "" or (now is not None and not now.origin):
         return None
     name = line.name.lower()
     cors = name.startswith("access-control-")
+    if request.method == "OPTIONS" and name not in _PREFLIGHT:
+        return None
     if not serves(outcome) and not cors:
         # A redirect or a refusal shows nothing that could be framed, sniffed or scripted.
         return (INFO, "is not sent") if name == "strict-transport-security" else None
     return WARNING if cors or name in _RESPONSE else INFO, "is not sent"
 
 
-def _seen_from(by: Place, outcome: Outcome, main: Exchange | None) -> Place:
-    """The displacing line, or the include line that brings it into the block where it does harm."""
+def _seen_from(line: Shadowed, outcome: Outcome, main: Exchange | None) -> Place:
+    """The displacing line; or the include line that brings it into the block where it does harm, unless it is the same
+    file that holds both lines."""
+    if line.by.source is line.line.source:
+        return line.by
     files = {place.file for place in (outcome.handler, main.place if main else None) if place is not None}
-    place: Place | None = by
+    place: Place | None = line.by
     while place is not None and place.file not in files:
         place = place.via
-    return place or by
+    return place or line.by
 
 
 def _finding(route: Route, request: Request, place: Place, lost: list[tuple[str, str, Shadowed]]) -> Finding:

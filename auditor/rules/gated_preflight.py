@@ -110,11 +110,16 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             )
 
 
+def _origin(request: Request) -> tuple[str, str]:
+    """The witness's own, made from a list of origins, or that of anybody."""
+    return next((pair for pair in request.headers if pair[0].lower() == "origin"), ORIGIN)
+
+
 def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
     """The header line of a normal answer that shows that requests from another origin, with a preflight, are meant."""
     if route.request.method == "OPTIONS":
         return None
-    request = with_header(with_header(route.request, BASIC), ORIGIN)
+    request = with_header(with_header(route.request, BASIC), _origin(route.request))
     for outcome in site.trace(request, ADMITTED._replace(auth=Response(200), origin=Response(200))):
         if outcome.response_header("Access-Control-Allow-Origin") is None:
             continue
@@ -126,9 +131,9 @@ def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
 
 
 def _preflight(request: Request) -> Request:
-    headers = tuple(pair for pair in request.headers if pair[0].lower() != "authorization")
+    headers = tuple(pair for pair in request.headers if pair[0].lower() not in ("authorization", "origin"))
     return request._replace(method="OPTIONS", headers=headers).with_headers(
-        ORIGIN,
+        _origin(request),
         ("Access-Control-Request-Method", request.method),
         ("Access-Control-Request-Headers", "authorization"),
     )

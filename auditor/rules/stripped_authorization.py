@@ -9,7 +9,7 @@ map that is empty here, or one that clears it.
 It is silent where a gate of the route itself asks for credentials, because they are then used up
 and clearing them is right, and where the upstream is a public bucket, which refuses requests with
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
-meant.
+meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route.
 
 ## Why it is bad
 
@@ -48,8 +48,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, traced
-from auditor.server import Route, Site
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, same_upstream, traced
+from auditor.server import GATE, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange
@@ -62,7 +62,33 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    questions: dict[str, set[object]] = {}
+    for finding in by_block(routes, lambda block: _judge_block(site, block)):
+        if finding.severity == WARNING:
+            # A clear that is right on a gated route says the same on the others that share the line or the upstream.
+            if not questions:
+                questions = _kept_by_gates(site, routes)
+            if finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]:
+                continue
+        yield finding
+
+
+def _kept_by_gates(site: Site, routes: Sequence[Route]) -> dict[str, set[object]]:
+    """The lines that keep used-up credentials from an origin, and those origins."""
+    kept: dict[str, set[object]] = {"lines": set(), "upstreams": set()}
+    for header in (BASIC, BEARER):
+        for _, _, outcome in traced(site, (route for route in routes if GATE in route.traits), header, ADMITTED):
+            exchange = outcome.main
+            loss = exchange.loss("Authorization") if exchange is not None else None
+            if exchange is not None and loss is not None and guards(outcome):
+                kept["lines"].add(deciding(loss.because))
+                kept["upstreams"].add(same_upstream(exchange))
+    return kept
+
+
+def _upstream_of(site: Site, finding: Finding) -> object:
+    outcomes = site.trace(finding.witness, ADMITTED) if finding.witness is not None else ()
+    return next((same_upstream(outcome.main) for outcome in outcomes if outcome.main is not None), None)
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

@@ -53,18 +53,21 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     for note in site.notes:
         if note.kind == "unanalysed" and note.place is not None:
             yield Finding(NAME, INFO, note.text, note.place)
+    first: dict[tuple[str, str], Place] = {}  # the same code in many places is told of once
     for route in routes:
         if OPAQUE not in route.traits:
             continue
         for outcome in site.trace(route.request):
             for asked in outcome.when:
                 if asked.question.kind == "code" and asked.place is not None:
-                    yield _finding(
-                        route, asked.place, "What this code does is not known here: both ways were followed."
-                    )
+                    message = "What this code does is not known here: both ways were followed."
+                    place = first.setdefault((asked.place.text, message), asked.place)
+                    yield _finding(route, place, message)
             last = outcome.steps[-1] if outcome.steps else None
             if outcome.action == "unknown" and last is not None and last.place is not None:
-                yield _finding(route, last.place, f"What becomes of requests here was not followed: {last.effect}.")
+                message = f"What becomes of requests here was not followed: {last.effect}."
+                place = first.setdefault((last.place.text, message), last.place)
+                yield _finding(route, place, message)
 
 
 def _finding(route: Route, place: Place, message: str) -> Finding:

@@ -190,7 +190,7 @@ SWITCHES = choice_of(
     "chunked_transfer_encoding off", "if_modified_since off",
     "if_modified_since before", "max_ranges 0", "satisfy any", "satisfy all", "log_subrequest on",
     "default_type text/x", "server_tokens off", "types { }",
-    "expires $arg_t", "gzip on", "disable_symlinks off", "error_page 401 @none",
+    "expires $arg_t", "gzip on", "gzip_vary on", "disable_symlinks off", "error_page 401 @none",
     "client_body_in_single_buffer on", "charset utf-8",
     "keepalive_timeout 0", "proxy_intercept_errors on", "open_file_cache off", "fastcgi_intercept_errors on",
     "auth_basic_user_file users/plain", "auth_delay 0",

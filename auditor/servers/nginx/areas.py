@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.server import Area, Suspect, UserFile
-from auditor.servers.nginx.config import PASSES, Level, Location, Server
+from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place
@@ -120,14 +120,34 @@ def make_suspects(site: NginxSite) -> Iterator[Suspect]:
             seen.add(line.place)
             server = _server_of(level)
             alike = likeness(level, server) if server is not None else None
+            exchanges = tuple(_exchanges(level, line.name))
+            if not exchanges and any(inner.name in PASSES for child in level.block for inner in child.walk()):
+                why = f"each block below that sends requests on has {line.name} lines of its own, which displace it"
             yield Suspect(
                 line.place,
                 line.name,
                 line.args[0],
                 why,
-                exchanges=level.memo("exchanges", _exchanges),  # type: ignore[arg-type]
+                exchanges=exchanges,
                 likeness=None if alike is None else (alike, line.name, *line.args),
             )
+
+
+def _exchanges(level: Level, name: str) -> Iterator[Place]:
+    """The lines that send requests on to which lines of that name at this level apply."""
+    for child in level.block:
+        if child.name in PASSES:
+            yield child.place
+        elif child.name in ("if", "limit_except"):
+            yield from (line.place for line in child.walk() if line.name in PASSES)
+    below: list[Level] = []
+    if isinstance(level, Http):
+        below += level.servers
+    elif isinstance(level, Server | Location):
+        below += level.children
+    for inner in below:
+        if name not in inner.own:
+            yield from _exchanges(inner, name)
 
 
 def _server_of(level: Level) -> Server | None:
@@ -135,12 +155,6 @@ def _server_of(level: Level) -> Server | None:
     while above is not None and not isinstance(above, Server):
         above = above.outer
     return above
-
-
-def _exchanges(level: object) -> tuple[Place, ...]:
-    """The lines that send requests on from this level or one below it."""
-    assert isinstance(level, Level)
-    return tuple(line.place for child in level.block for line in child.walk() if line.name in PASSES)
 
 
 def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:

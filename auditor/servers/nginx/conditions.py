@@ -106,6 +106,9 @@ def parse_time(text: str) -> int | None:
 def range_of(run: Run, entity: Entity) -> int:
     """200, 206 or 416 for a GET of something whose size is known (RFC 9110, 14.2)."""
     header = run.header("range")
+    most = run.level.line("max_ranges")
+    if most is not None and most.args[:1] == ["0"]:
+        return 200
     if header is None or entity.size is None or run.shared.request.http_version == "0.9":
         return 200
     condition = run.header("if-range")

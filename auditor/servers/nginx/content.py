@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from auditor.servers.nginx import paths, response
-from auditor.servers.nginx.conditions import of_file, range_of
+from auditor.servers.nginx import gzip, paths, response
+from auditor.servers.nginx.conditions import Entity, of_file, range_of
 from auditor.servers.nginx.config import PASSES
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, decides
 from auditor.servers.nginx.script import file_answer, file_state, program
@@ -196,7 +196,7 @@ def _autoindex(run: Run) -> int:
     state = file_state(run, paths.filename(run, evaluate).rstrip("/") or "/", line)
     if state == "directory":
         run.step(line, "the folder is listed")
-        response.send(run, 200, "static")
+        response.send(run, 200, "static", Entity())
         return 0
     return 403 if state == "unreadable" else 404
 
@@ -223,7 +223,8 @@ def _static(run: Run) -> int:
         return 405
     run.step(line, f"{path} is sent", "static file")
     entity = of_file(state.value)
-    response.send(run, 200, "static", entity)
+    size = gzip.Body(gzip.type_of(run), entity.size) if entity.size is not None else None
+    response.send(run, 200, "static", entity, size)
     if run.final_status == 200 and run.is_main:
         run.final_status = range_of(run, entity)
         if run.final_status == 416:

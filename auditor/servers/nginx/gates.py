@@ -330,22 +330,33 @@ def _scheme(run: Run) -> str | None:
 # --- gates of modules
 
 
+# Directives that only the third-party auth_jwt module has (kjdev/nginx-auth-jwt).
+_THIRD_PARTY = frozenset(
+    ("auth_jwt_phase", "auth_jwt_validate_exp", "auth_jwt_validate_sig", "auth_jwt_require_claim", "auth_jwt_require_header")
+)
+
+
 def _auth_jwt(run: Run) -> Verdict:
-    """auth_jwt, of NGINX Plus or of a third party: whether a token is good is never known here."""
+    """auth_jwt, of NGINX Plus or of a third party: whether a token is good is never known here.
+
+    The third party's module tells the scheme's case apart, sends no challenge to a client without a token, and sends
+    one beside every token that came in Authorization (measured with its version 0.14.2).
+    """
     line = run.level.line("auth_jwt")
     if line is None or not line.args or line.args[0] == "off":
         return None
     realm = evaluate(run, line.args[0])
     if realm.text == "off":
         return None
-    token = None
-    for word in line.args[1:]:
-        if word.startswith("token="):
-            token = evaluate(run, word[6:])
-    if token is None:
+    plus = not run.shared.http.memo("third-party auth_jwt", _has_third_party)
+    named = next((word[6:] for word in line.args[1:] if word.startswith("token=")), None)
+    if named is not None:
+        token = evaluate(run, named)
+    else:
         header = run.header("authorization") or ""
-        token = literal(header[7:]) if header[:7].lower() == "bearer " else EMPTY
-    verdict = "refused"
+        scheme = header[:7].lower() if plus else header[:7]
+        token = literal(header[7:]) if scheme == ("bearer " if plus else "Bearer ") else EMPTY
+    verdict = "none"
     if token.present != "no":
         answer = run.ask(
             Question("credentials", "auth_jwt", token.text or ""),
@@ -353,15 +364,26 @@ def _auth_jwt(run: Run) -> Verdict:
             line.place,
         )
         verdict = answer.name
+    challenges = (plus and verdict != "accepted") or (not plus and named is None and verdict != "none")
+    if challenges:
+        tail = '", error="invalid_token"' if verdict == "refused" else '"'
+        challenge(run, Value((Segment("server", 'Bearer realm="'), *realm.segments, Segment("server", tail))), line)
     if verdict == "accepted":
         run.gated.add("auth_jwt")
         run.step(line, "the token is accepted")
         _tell(run, Gate("auth_jwt", "Bearer", realm.text, "passed", decides(line)))
         return OK
     run.step(line, "no valid token: 401")
-    challenge(run, Value((Segment("server", 'Bearer realm="'), *realm.segments, Segment("server", '"'))), line)
     _tell(run, Gate("auth_jwt", "Bearer", realm.text, "refused", decides(line)))
     return 401
+
+
+def _has_third_party(http: object) -> bool:
+    for top in http.block:  # type: ignore[attr-defined]
+        for line in top.walk():
+            if line.name in _THIRD_PARTY or (line.name == "auth_jwt_key_file" and line.args[1:2] in (["jwks"], ["keyval"])):
+                return True
+    return False
 
 
 def _code(run: Run) -> Verdict:

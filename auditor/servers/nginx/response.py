@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from auditor.servers.nginx import gzip
 from auditor.servers.nginx.conditions import Entity, status_of
 from auditor.servers.nginx.config import Level
 from auditor.servers.nginx.headers_more import change_output_headers
@@ -58,7 +59,9 @@ def special(run: Run, status: int) -> None:
             return
     if status in _SHOWN_AS_400:
         run.err_status = 400
-    send(run, run.err_status)
+    if run.body.chunked and not run.body.read:
+        run.body = run.body._replace(length=0)  # it is thrown away
+    send(run, run.err_status, body=gzip.BUILT_IN)
 
 
 def find_error_page(lines: list[Directive], status: int) -> tuple[Directive, int, str] | None:
@@ -98,10 +101,16 @@ def _send_error_page(run: Run, line: Directive, overwrite: int, target: str, pha
         send(run, run.err_status)
 
 
-def send(run: Run, status: int | None, action: str = "answered", entity: Entity | None = None) -> None:
+def send(
+    run: Run,
+    status: int | None,
+    action: str = "answered",
+    entity: Entity | None = None,
+    body: gzip.Body | None = None,
+) -> None:
     """Send the header: the status and header lines are settled now, by the settings that count at this moment.
 
-    `entity` is there for an answer that conditions of the request apply to.
+    `entity` is there for an answer that conditions of the request apply to, `body` where its type and length are known.
     """
     if run.final_level is not None:
         return
@@ -118,6 +127,9 @@ def send(run: Run, status: int | None, action: str = "answered", entity: Entity 
     if run.is_main:
         run.shared.action = action
         run.final_headers = _filter(run, status)
+        vary = gzip.vary(run, status, body)
+        if vary is not None:
+            run.final_headers.append(vary)
 
 
 # --- header filters

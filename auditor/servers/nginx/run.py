@@ -68,7 +68,7 @@ class Answered(NamedTuple):
 class Options(NamedTuple):
     """What the command line says of the server: its version, and the folder of its main configuration file."""
 
-    version: tuple[int, int, int]
+    version: tuple[int, ...]
     conf_dir: str = "/etc/nginx"
     prefix: str = "/etc/nginx"
 

@@ -338,8 +338,10 @@ def _return(run: Run, line: Directive) -> Result:
         set_location(run, value, line)
         return status
     from auditor.servers.nginx.conditions import Entity
+    from auditor.servers.nginx.gzip import Body, type_of
     from auditor.servers.nginx.response import send
 
-    send(run, status, entity=Entity())
+    known = value.text
+    send(run, status, entity=Entity(), body=None if known is None else Body(type_of(run), len(known)))
     return 0
 

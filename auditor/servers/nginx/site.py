@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request
-from auditor.server import Area, Comment, Note, Route, Suspect, UserFile
+from auditor.server import Area, Comment, Note, Route, Suspect, UserFile, Version
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
 from auditor.servers.nginx.run import Closed, Options, Run, Shared, Unpredictable
 from auditor.servers.nginx.syntax import Directive, Tree, read
 from auditor.servers.nginx.upstream import added_names, watched
+from auditor.servers.nginx.versions import NEWEST, all_versions
 from auditor.source import InputError, Place, SourceFile, read_source
 from auditor.trace import Outcome, Outcomes, ResponseHeader, Step
 from auditor.world import Path, Unknowns, World, Worlds, walk
@@ -21,19 +22,14 @@ from auditor.world import Path, Unknowns, World, Worlds, walk
 if TYPE_CHECKING:
     from auditor.discover import Entry
 
-NEWEST = (1, 31, 3)
-OLDEST = (1, 22, 1)
-
-
-def parse_version(text: str | None) -> tuple[int, int, int]:
+def parse_version(text: str | None) -> Version:
     """`1.25.3` or `1.25`; the newest known for None. Raises ValueError for what is no version."""
     if text is None:
         return NEWEST
     parts = text.removeprefix("nginx/").split(".")
     if not 1 <= len(parts) <= 3 or not all(part.isdigit() for part in parts):
         raise ValueError(f"not a version of nginx: {text}")
-    numbers = [int(part) for part in parts] + [99] * (3 - len(parts))
-    return numbers[0], numbers[1], numbers[2]
+    return tuple(int(part) for part in parts) + (99,) * (3 - len(parts))
 
 
 class NginxSite:
@@ -42,12 +38,17 @@ class NginxSite:
     kind = "nginx"
 
     def __init__(
-        self, tree: Tree, files: Files | None, version: tuple[int, int, int], removed: frozenset[Place] = frozenset()
+        self,
+        tree: Tree,
+        files: Files | None,
+        version: Version | None = None,
+        removed: frozenset[Place] = frozenset(),
     ) -> None:
         self._tree = tree
         self._files = files
         self._removed = removed
-        self.version = version
+        self._settled = version is not None
+        self.version = version = version or NEWEST
         directives = tree.directives if not removed else _without(tree.directives, removed)
         self.http = Http(directives, tree.files)
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
@@ -150,9 +151,18 @@ class NginxSite:
     def comments(self) -> Sequence[Comment]:
         return self._tree.comments
 
-    def at_version(self, version: tuple[int, int, int]) -> NginxSite:
-        """The same configuration under another version of nginx."""
+    def versions(self) -> Sequence[Version]:
+        return (self.version,) if self._settled else all_versions(self.http)
+
+    def at_version(self, version: Version) -> NginxSite:
         return NginxSite(self._tree, self._files, version, self._removed)
+
+    @property
+    def position(self) -> tuple[str, Place | None]:
+        from auditor.servers.nginx.position import find_position
+
+        place = find_position(self.http)
+        return ("edge" if place is None else "inner"), place
 
 
 def _outcome(run: Run, action: str) -> Outcome:
@@ -206,14 +216,17 @@ def _without(directives: list[Directive], removed: frozenset[Place]) -> list[Dir
 
 
 def load(entry: Entry, options: Any) -> NginxSite:
-    """The site of an entry that auditor.discover found. Raises InputError where it cannot be parsed."""
+    """The site of an entry that auditor.discover found; what is wrong with its files stands in `errors`.
+
+    Raises InputError for what is no version of nginx.
+    """
     try:
-        version = parse_version(options.version)
+        version = parse_version(options.version) if options.version is not None else None
     except ValueError as error:
         raise InputError(entry.source.name, 0, str(error)) from error
     tree = read(entry.source, entry.files)
-    if tree.errors:
-        raise tree.errors[0]
+    if not tree.whole:  # half a file says things that the whole does not
+        tree.directives = []
     return NginxSite(_in_context(tree, entry.context), entry.files, version)
 
 
@@ -240,4 +253,4 @@ def load_file(path: str, roots: tuple[tuple[str, str], ...] = (), version: str |
     tree = read(source, files)
     if tree.errors:
         raise tree.errors[0]
-    return NginxSite(tree, files, parse_version(version))
+    return NginxSite(tree, files, parse_version(version) if version is not None else None)

@@ -11,7 +11,7 @@ from auditor.server import Comment, Note
 from auditor.servers.nginx import stock
 from auditor.servers.nginx.arguments import ARGUMENTS, BLOCKS, TABLES, check_form
 from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, tokens
-from auditor.source import InputError, Place, SourceFile
+from auditor.source import InputError, InputErrors, Place, SourceFile
 from auditor.templates import has_template_name, looks_like_template, placeholders
 
 MAX_DEPTH = 100  # of blocks in blocks, and of files in files; nginx has no limit but its stack and its open files
@@ -77,13 +77,15 @@ class Tree:
 
     `directives` is the top level, include lines replaced by what they include. `includes`, `files` (each once, the main
     file first) and `comments` (those that begin with `# audit:`) tell of the reading, `notes` of what was assumed or
-    left out, `errors` of what nginx would refuse or what could not be read. `conf_dir` is the main file's folder on the
+    left out, `errors` of what nginx would refuse or what could not be read; `whole` is False where the main file itself
+    holds some of them. `conf_dir` is the main file's folder on the
     deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf prefix).
     """
 
-    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes")
+    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes", "whole")
 
     def __init__(self, conf_dir: str) -> None:
+        self.whole = True
         self.directives: list[Directive] = []
         self.includes: list[Include] = []
         self.files: list[SourceFile] = []
@@ -137,10 +139,16 @@ class _Reader:
         self._chain.append(source)
         # A file that is read once more gives the same comments again.
         comments: list[Comment] = []
+        start = len(into)
         try:
             self._read_text(source, via, into, comments)
         except InputError as error:
-            tree.errors.append(error)
+            errors = error.errors if isinstance(error, InputErrors) else [error]
+            tree.errors.extend(errors)
+            if via is None:
+                tree.whole = False
+            else:  # half a file says things that the whole does not: it counts for nothing
+                del into[start:]
         finally:
             self._chain.pop()
         if first_time:
@@ -183,6 +191,24 @@ class _Reader:
         comments: list[Comment],
         strict: bool = True,
     ) -> None:
+        problems: list[InputError] = []
+        try:
+            self._parse_blocks(source, text, via, top, comments, problems if strict else None)
+        except InputError as error:
+            problems.append(error)
+        if problems:
+            raise InputErrors(problems)
+
+    def _parse_blocks(
+        self,
+        source: SourceFile,
+        text: str,
+        via: Directive | None,
+        top: list[Directive],
+        comments: list[Comment],
+        problems: list[InputError] | None,
+    ) -> None:
+        """Adds to `problems` (None: not asked for) what does not keep the rest from being read."""
         name = source.name
         block = top
         opened: list[tuple[Directive, list[Directive]]] = []  # open blocks: the directive, and the list it stands in
@@ -215,10 +241,12 @@ class _Reader:
                     nth = seen.get(head, 0)
                     seen[head] = nth + 1
                 directive = Directive(head, words[1:], source, begin[0], nth, None, via, begin[1])
-                if strict and (head in ARGUMENTS or head in BLOCKS):
-                    check_form(
-                        head, len(directive.args), kind == OPEN, opened[-1][0].name if opened else "", begin[0], name
-                    )
+                if problems is not None and (head in ARGUMENTS or head in BLOCKS):
+                    outer = opened[-1][0].name if opened else ""
+                    try:
+                        check_form(head, len(directive.args), kind == OPEN, outer, begin[0], name)
+                    except InputError as error:
+                        problems.append(error)
                 words = []
                 ended = (line, begin[0])
                 if kind == OPEN:

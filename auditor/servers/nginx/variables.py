@@ -134,6 +134,11 @@ def _work_out(run: Run, name: str) -> Value:
         return _sent(run, name[10:])
     if name.startswith("jwt_"):
         return unknown(USER)
+    if name.startswith("ssl_client_"):
+        # Filled where a client certificate is asked for: what the certificate says has been checked, or is empty.
+        asked = run.server.line("ssl_verify_client")
+        verified = asked is not None and asked.args[:1] != ["off"] and run.shared.request.tls
+        return unknown(USER) if verified else EMPTY
     if name.startswith("ssl_"):
         return EMPTY if not run.shared.request.tls else unknown(SERVER)
     return unknown(UNKNOWN)
@@ -305,6 +310,8 @@ def _content_length(run: Run) -> Value:
     text = run.header("content-length")
     if text is not None:
         return literal(text, client_header("Content-Length"))
+    if run.body.chunked and run.body.length >= 0:
+        return literal(str(run.body.length), SERVER)
     if run.body.chunked and run.body.read:
         return unknown(CLIENT)
     return EMPTY
