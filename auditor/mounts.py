@@ -46,6 +46,31 @@ def find_mounts(folder: str, top: str) -> list[Pairs]:
         folder = parent
 
 
+_IMAGE = r"""(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*|(?:-\s+)?image:\s*["']?)(?:[\w.:-]+/)*(?:nginx[\w-]*|openresty):v?(\d+\.\d+(?:\.\d+)?)"""
+
+
+def find_image_versions(folder: str, top: str) -> list[str]:
+    """The versions that the tags of nginx images name in the Dockerfiles and Compose files of the folders from `folder`
+    up to `top`, each once, the nearest first."""
+    found: dict[str, None] = {}
+    while True:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            names = []
+        for name in names:
+            if re.match(_COMPOSE, name) or re.match(_DOCKER, name):
+                try:
+                    text = read_source(posixpath.join(folder, name)).text
+                except InputError:
+                    continue
+                found.update(dict.fromkeys(re.findall(_IMAGE, text)))
+        parent = posixpath.dirname(folder)
+        if folder == top or parent == folder:
+            return list(found)
+        folder = parent
+
+
 def _of_compose(text: str, folder: str) -> list[Pairs]:
     """One group for each service: bind mounts in the short and the long form (Compose specification, volumes)."""
     groups: list[Pairs] = [[]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,11 @@ from typing import NamedTuple
 
 
 class Run(NamedTuple):
-    """One process: wall time in seconds, peak resident memory in MiB."""
+    """One process: wall time in seconds, peak resident memory in MiB.
+
+    The kernel counts what the starting process held as the started one's, too, so a smaller peak cannot be seen: the
+    benchmark imports little, and keeps no configuration in memory.
+    """
 
     seconds: float
     mebibytes: float
@@ -30,8 +35,9 @@ class Runs(NamedTuple):
         return statistics.median(run.seconds for run in self.all)
 
     def peak(self) -> float:
-        """The median of the peaks of memory, in MiB."""
-        return statistics.median(run.mebibytes for run in self.all)
+        """The median of the peaks of memory, in MiB; 0 where it is below what can be seen."""
+        peak = statistics.median(run.mebibytes for run in self.all)
+        return peak if peak > 1.02 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 else 0.0
 
 
 class Failed(Exception):
@@ -46,8 +52,6 @@ def run(command: list[str], succeeds: Sequence[int] = (0,)) -> Run:
     nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     begin = time.perf_counter()
     pid = os.posix_spawn(command[0], command, os.environ, file_actions=nowhere)
-    # The kernel counts what this process held when it started the other one as the other's, too: the benchmark imports
-    # little and keeps no configuration in memory, so that any Python program's peak is above its own.
     _, status, usage = os.wait4(pid, 0)
     seconds = time.perf_counter() - begin
     if os.waitstatus_to_exitcode(status) not in succeeds:
@@ -56,13 +60,12 @@ def run(command: list[str], succeeds: Sequence[int] = (0,)) -> Run:
 
 
 def interleaved(commands: Mapping[str, list[str]], times: int) -> dict[str, Runs]:
-    """Runs each command that often, in turn, so that whatever slows the machine down for a while hits all of them. A
-    first round is not counted: it fills the caches of the disk. Exit status 1 is a tool's way to say that it found
-    something. Raises Failed."""
+    """Runs each command that often, in turn, so that whatever slows the machine down for a while hits all of them.
+
+    Exit status 1 is a tool's way to say that it found something. Raises Failed for any other but 0.
+    """
     found: dict[str, list[Run]] = {name: [] for name in commands}
-    for number in range(times + 1):
+    for _ in range(times):
         for name, command in commands.items():
-            one = run(command, (0, 1))
-            if number:
-                found[name].append(one)
+            found[name].append(run(command, (0, 1)))
     return {name: Runs(tuple(runs)) for name, runs in found.items()}

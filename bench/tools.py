@@ -32,8 +32,8 @@ def _installed(name: str, again: list[str] | None, first: list[str]) -> str:
         return programs
     if not made:
         venv.create(folder, with_pip=True, clear=True)
-    # What an earlier build left behind would be packed again, modules that are gone included.
-    shutil.rmtree("build", ignore_errors=True)
     install = [os.path.join(programs, "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*install, *(again if made and again else first)], check=True, stdout=sys.stderr)
+    # The build of this checkout leaves its modules here, and the next build would pack those that are gone by then.
+    shutil.rmtree("build", ignore_errors=True)
     return programs

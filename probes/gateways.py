@@ -24,8 +24,6 @@ def cgi_bytes(answer: Answer) -> bytes:
         f"Status: {answer.status} {reason(answer.status)}",
         *(f"{name}: {value}" for name, value in answer.headers),
     ]
-    if not any(name.lower() == "content-type" for name, _ in answer.headers):
-        lines.append("Content-Type: text/plain")
     text = "\r\n".join(lines) + "\r\n\r\n"
     bodiless = answer.status in (204, 304)
     return text.encode("latin-1") + (b"" if bodiless else answer.body)

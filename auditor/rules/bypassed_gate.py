@@ -131,6 +131,28 @@ class _Host:
                 severity, how = self._judge_way(area, route, outcome)
                 if severity is not None:
                     yield _finding(area, route, outcome, severity, how)
+        for areas in self.areas.values():
+            for area in areas:
+                if area.prefix != "/":
+                    yield from self._judge_scripts(area)
+
+    def _judge_scripts(self, area: Area) -> Iterator[Finding]:
+        """A front controller that is asked with the area's path behind its own name (PATH_INFO; RFC 3875, 4.1.5):
+        applications take off the script's name, and see the guarded path."""
+        for route in self.below.get(area.prefix.rstrip("/"), ()):
+            if not _inside(area, route.request.path) or route.request.method != "GET":
+                continue
+            for passed in self.site.trace(with_header(route.request, BASIC), ADMITTED):
+                script = passed.main.header("SCRIPT_NAME") if passed.main is not None else None
+                name = script.value.text if script is not None else None
+                if passed.handler == area.block or not name or not _has_passed(passed, area.kind):
+                    continue
+                request = route.request._replace(target=name + area.prefix.rstrip("/"))
+                for outcome in self.site.trace(request, STRANGER):
+                    if outcome.handler == passed.handler and _goes_round(area, outcome):
+                        how = f"{request.path} asks the same script for it without the gate"
+                        yield _finding(area, route._replace(request=request), outcome, ERROR, how, area.prefix)
+                        return
 
     def _is_guarded(self, area: Area, route: Route) -> bool:
         """Whether no outcome goes round the gate; worked out once for all routes that are treated alike."""
@@ -312,11 +334,13 @@ def _has_passed(outcome: Outcome, kind: str) -> bool:
     return any(gate.kind == kind and gate.result == "passed" for gate in outcome.gates)
 
 
-def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str) -> Finding:
+def _finding(
+    area: Area, route: Route, outcome: Outcome, severity: str, how: str, path: str | None = None
+) -> Finding:
     return Finding(
         NAME,
         severity,
-        f"{route.request.path} lies in the area that this configuration guards{_named(area)}, and {how}.",
+        f"{path or route.request.path} lies in the area that this configuration guards{_named(area)}, and {how}.",
         _line(area, outcome),
         confidence=HIGH if severity == ERROR else MEDIUM,
         related=(Related(area.gate, "this gate is not asked"),),

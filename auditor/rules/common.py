@@ -121,12 +121,8 @@ def host_of(server: str) -> str | None:
 
 
 def same_upstream(exchange: Exchange) -> tuple[str, ...]:
-    """What two exchanges have in common that go to the same origin: its servers, else its name without the scheme.
-
-    A server in 0.0.0.0/8 is none (RFC 1122, 3.2.1.3): it holds a place for one that code chooses, so that only the same
-    line is sure to lead to the same origin.
-    """
-    if any(server.startswith("0.") for server in exchange.servers):
-        place = exchange.place
-        return () if place is None else (place.file, str(place.line))
-    return tuple(sorted(exchange.servers)) or (exchange.upstream.rpartition("://")[2],)
+    """What two exchanges have in common that go to the same origin: its servers. Where a program chooses the server,
+    only the same line is sure to lead to the same origin."""
+    if exchange.servers or exchange.place is None:
+        return tuple(sorted(exchange.servers)) or (exchange.upstream.rpartition("://")[2],)
+    return exchange.place.file, str(exchange.place.line)

@@ -75,7 +75,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 "without ~ it is no regular expression.",
                 f"location ~ {area.prefix}",
             )
-        elif area.exact and _names_tree(area.prefix):
+        elif area.exact:
             below = _open_below(site, area)
             if below is not None:
                 yield _finding(
@@ -106,13 +106,20 @@ def _names_tree(path: str) -> bool:
 
 
 def _open_below(site: Site, area: Area) -> Request | None:
-    """A request below the path that is served without any gate."""
-    home: Route | None = next((route for route in site.routes() if route.server == area.server), None)
-    if home is None:
-        return None
-    request = home.request._replace(method="GET", target=area.prefix.rstrip("/") + "/audit-probe")
-    outcomes = site.trace(request, STRANGER)
-    return request if any(_is_open(outcome) for outcome in outcomes) else None
+    """A request below the path that is served without any gate: one that a block of its own answers, or any, where the
+    path is called like a tree."""
+    home = [route for route in site.routes() if route.server == area.server]
+    requests = [
+        route.request
+        for route in home
+        if route.request.path.startswith(area.prefix.rstrip("/") + "/") and area.prefix != "/"
+    ]
+    if _names_tree(area.prefix) and home:
+        requests.append(home[0].request._replace(method="GET", target=area.prefix.rstrip("/") + "/audit-probe"))
+    for request in requests:
+        if request.path != area.prefix and any(_is_open(outcome) for outcome in site.trace(request, STRANGER)):
+            return request
+    return None
 
 
 def _is_open(outcome: Outcome) -> bool:

@@ -50,7 +50,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, serves, traced
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, serves
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -65,9 +65,14 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for route, _, outcome in traced(site, routes, None, STRANGER):
-        if serves(outcome):
-            yield from _judge_outcome(site, route, outcome)
+    for route in routes:
+        outcomes = site.trace(route.request, STRANGER)
+        if any(gate.needs == "address" and gate.result == "refused" for outcome in outcomes for gate in outcome.gates):
+            # A gate that asks nobody is wrong for those, too, whom an address list lets in.
+            outcomes = site.trace(route.request, STRANGER._replace(address=None))
+        for outcome in outcomes:
+            if serves(outcome):
+                yield from _judge_outcome(site, route, outcome)
 
 
 def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Finding]:

@@ -48,8 +48,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, same_upstream, traced
-from auditor.server import GATE, Route, Site
+from auditor.http import Request
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, same_upstream, traced, with_header
+from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange
@@ -67,23 +68,30 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
         if finding.severity == WARNING:
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:
-                questions = _kept_by_gates(site, routes)
+                questions = _kept_by_gates(site)
             if finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]:
                 continue
         yield finding
 
 
-def _kept_by_gates(site: Site, routes: Sequence[Route]) -> dict[str, set[object]]:
-    """The lines that keep used-up credentials from an origin, and those origins."""
-    kept: dict[str, set[object]] = {"lines": set(), "upstreams": set()}
+def _kept_by_gates(site: Site) -> dict[str, set[object]]:
+    """The lines that keep used-up credentials from an origin, and the origins that get credentials on no route."""
+    lines: set[object] = set()
+    kept: set[object] = set()
+    given: set[object] = set()
+    proxied = [route for route in site.routes() if UPSTREAM in route.traits]
     for header in (BASIC, BEARER):
-        for _, _, outcome in traced(site, (route for route in routes if GATE in route.traits), header, ADMITTED):
+        for _, _, outcome in traced(site, proxied, header, ADMITTED):
             exchange = outcome.main
-            loss = exchange.loss("Authorization") if exchange is not None else None
-            if exchange is not None and loss is not None and guards(outcome):
-                kept["lines"].add(deciding(loss.because))
-                kept["upstreams"].add(same_upstream(exchange))
-    return kept
+            if exchange is None:
+                continue
+            loss = exchange.loss("Authorization")
+            if loss is None:
+                given.add(same_upstream(exchange))
+            elif guards(outcome):
+                lines.add(deciding(loss.because))
+                kept.add(same_upstream(exchange))
+    return {"lines": lines, "upstreams": kept - given}
 
 
 def _upstream_of(site: Site, finding: Finding) -> object:
@@ -109,6 +117,8 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if line is None or outcome.handler in gated or _is_bucket(exchange):
             continue
         plain = _is_plain_clear(line)
+        if plain and _loses_cookies(site, request):
+            continue  # whoever clears both knows what the other side must not have
         yield Finding(
             NAME,
             WARNING if plain else ERROR,
@@ -122,6 +132,13 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             server=route.server,
             pattern=route.pattern,
         )
+
+
+def _loses_cookies(site: Site, request: Request) -> bool:
+    for outcome in site.trace(with_header(request, ("Cookie", "audit=probe")), ADMITTED):
+        if outcome.main is not None and outcome.main.loss("Cookie") is None:
+            return False
+    return True
 
 
 def _message(exchange: Exchange, plain: bool) -> str:

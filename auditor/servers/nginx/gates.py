@@ -343,10 +343,11 @@ def _auth_jwt(run: Run) -> Verdict:
     one beside every token that came in Authorization (measured with its version 0.14.2).
     """
     line = run.level.line("auth_jwt")
-    if line is None or not line.args or line.args[0] == "off":
+    if line is None or not line.args:
         return None
     realm = evaluate(run, line.args[0])
     if realm.text == "off":
+        _tell(run, Gate("auth_jwt", "Bearer", None, "off", decides(line)))
         return None
     plus = not run.shared.http.memo("third-party auth_jwt", _has_third_party)
     named = next((word[6:] for word in line.args[1:] if word.startswith("token=")), None)

@@ -1,12 +1,14 @@
 """gzip_vary: the Vary line that goes with answers that would be compressed for a client that takes that
-(src/http/modules/ngx_http_gzip_filter_module.c). Answers of upstreams are left out: their length is not known."""
+(src/http/modules/ngx_http_gzip_filter_module.c)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from auditor.http import Pairs
 from auditor.servers.nginx.run import OutHeader, Run, decides
 from auditor.values import SERVER, literal
+from auditor.world import Answer, Question
 
 
 class Body(NamedTuple):
@@ -17,6 +19,7 @@ class Body(NamedTuple):
 
 
 BUILT_IN = Body("text/html", 140)  # nginx's own pages
+LONG = 1 << 30
 
 _BY_SUFFIX = {
     "html": "text/html",
@@ -39,6 +42,22 @@ def type_of(run: Run, knows_types: bool = True) -> str:
         return _BY_SUFFIX[suffix]
     line = run.level.line("default_type")
     return line.args[0] if line is not None and line.args else "text/plain"
+
+
+def of_answer(run: Run, status: int | None, headers: Pairs) -> Body | None:
+    """An upstream's answer: where its length is not told, and decides, both ways are followed."""
+    fields = {name.lower(): value for name, value in headers}
+    media = fields.get("content-type", "").partition(";")[0].strip().lower()
+    if not media or "content-encoding" in fields or vary(run, status, Body(media, LONG)) is None:
+        return None
+    length = fields.get("content-length", "")
+    if length.isdigit():
+        return Body(media, int(length))
+    answer = run.ask(
+        Question("variable", "the length of the answer"),
+        [Answer("long", "the answer is long enough to be compressed", LONG), Answer("short", "the answer is short", 0)],
+    )
+    return Body(media, int(answer.value))
 
 
 def vary(run: Run, status: int | None, body: Body | None) -> OutHeader | None:

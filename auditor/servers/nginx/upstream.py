@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.http import Response
-from auditor.servers.nginx import cache, content, gateway, grpc, proxy, response
+from auditor.servers.nginx import cache, content, gateway, grpc, gzip, proxy, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, Unpredictable
@@ -161,7 +161,7 @@ def _take(run: Run, line: Directive, family: str, answer: Response, entity: Enti
     if redirect is not None and "x-accel-redirect" not in ignored and family != "memcached":
         return _accelerate(run, line, family, redirect, known)
     _pass_headers(run, line, family, known)
-    response.send(run, status, "proxied", entity)
+    response.send(run, status, "proxied", entity, gzip.of_answer(run, status, known))
     return 0
 
 
