@@ -17,13 +17,15 @@ LOADERS = {"nginx": "auditor.servers.nginx.site"}
 
 class Options(NamedTuple):
     """How to read. `roots` are pairs of a path on the deployed machine and the folder here; `version` is the server's,
-    None for the newest known; `kind` is None where name and content tell it; `stdin_name` is what reports call
-    standard input."""
+    None for the known ones, "auto" for that of the tree's own image; `kind` is None where name and content tell it;
+    `stdin_name` is what reports call standard input; `known_only` passes over named files that do not look like a
+    configuration, as a commit hook needs it."""
 
     kind: str | None = None
     roots: tuple[tuple[str, str], ...] = ()
     version: str | None = None
     stdin_name: str = "-"
+    known_only: bool = False
 
 
 class Report(NamedTuple):

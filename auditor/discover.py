@@ -26,6 +26,8 @@ class Reading(Protocol):
     def roots(self) -> tuple[tuple[str, str], ...]: ...
     @property
     def stdin_name(self) -> str: ...
+    @property
+    def known_only(self) -> bool: ...
 
 
 class Entry(NamedTuple):
@@ -73,6 +75,9 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 candidates.extend(inside)
             else:
                 source = read_source(path)
+                if options.known_only and not options.kind and not _is_known(source):
+                    notes.append(Note("unread", f"{path} does not look like a configuration that is known here"))
+                    continue
                 candidates.extend(_including(source, options) or [_Candidate(source, None)])
         except InputError as error:
             errors.append(error)
@@ -131,6 +136,11 @@ def repository(folder: str) -> str | None:
 _NGINX_NAME = r"(?i)(nginx|tengine|openresty)[\w.-]*$|.*\.(nginx|vhost|nginxconf)$"
 _CONF_NAME = r"(?i).*\.(conf|inc|dump|j2|jinja2?|erb|tmpl|tpl|template|ctmpl|gotmpl)$"
 _PART_FOLDER = r"(sites-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$"
+# What stands beside configurations in such folders and is none, even where it quotes one.
+_OTHER_NAME = (
+    r"(?i).*\.(py[ciw]?|[mc]?[jt]s|[jt]sx|go|rb|java|kts?|php|cc?|hh?|cpp|rs|sh|bash|zsh|ps1|bat|pl|lua|sql|ya?ml|json5?"
+    r"|toml|ini|env|xml|html?|s?css|md|rst|adoc|txt|lock|pem|crt|key|csr|log|gz|zip|tar)$"
+)
 _APACHE_NAME = r"(\.htaccess|httpd|apache2?)[\w.-]*$"
 _APACHE = (
     r"(?m)^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
@@ -177,6 +187,10 @@ def context_of(text: str) -> str:
     return "location"
 
 
+def _is_known(source: SourceFile) -> bool:
+    return kind_of(source, named=False) is not None or split_dump(source) is not None
+
+
 def _in_folder(folder: str) -> Iterator[_Candidate]:
     for count, path in enumerate(walk_tree(folder)):
         if count >= MAX_TREE:
@@ -184,7 +198,8 @@ def _in_folder(folder: str) -> Iterator[_Candidate]:
         name = os.path.basename(path)
         parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
         names = (_CONF_NAME, _NGINX_NAME, _APACHE_NAME)
-        if not re.match(_PART_FOLDER, parent) and not any(re.match(pattern, name) for pattern in names):
+        part = re.match(_PART_FOLDER, parent) and not re.match(_OTHER_NAME, name)
+        if not part and not any(re.match(pattern, name) for pattern in names):
             continue
         try:
             if os.path.getsize(path) > MAX_CANDIDATE:

@@ -46,7 +46,10 @@ def find_mounts(folder: str, top: str) -> list[Pairs]:
         folder = parent
 
 
-_IMAGE = r"""(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*|(?:-\s+)?image:\s*["']?)(?:[\w.:-]+/)*(?:nginx[\w-]*|openresty):v?(\d+\.\d+(?:\.\d+)?)"""
+_IMAGE = (
+    r"""(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*|(?:-\s+)?image:\s*["']?)"""
+    r"""(?:[\w.:-]+/)*(?:nginx[\w-]*|openresty):v?(\d+\.\d+(?:\.\d+)?)"""
+)
 
 
 def find_image_versions(folder: str, top: str) -> list[str]:

@@ -60,9 +60,9 @@ WATCHED_HEADERS = ("Authorization", "Host", "Cookie", "X-Forwarded-For", "X-Forw
 
 
 class Settings(NamedTuple):
-    """`watched` headers make the table of `audit routes`; `identity` are lower-case names; `position` is edge,
-    inner or auto: an inner proxy stands behind another one that has already checked what clients send; `severities` replace a rule's
-    default severity ("off" silences it)."""
+    """`watched` headers make the table of `audit routes`; `identity` are lower-case names; `position` is edge, inner or
+    auto: an inner proxy stands behind another one that has already checked what clients send; `severities` replace a
+    rule's default severity ("off" silences it)."""
 
     watched: tuple[str, ...] = WATCHED_HEADERS
     identity: frozenset[str] = IDENTITY_HEADERS

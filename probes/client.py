@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -61,20 +62,49 @@ def address_of(line: Mapping[str, Any]) -> tuple[str, int]:
     return literal, request.port
 
 
-def send(address: tuple[str, int], data: bytes, source: str = "", timeout: float = 5.0) -> Reply:
-    """Sends the bytes and reads one response; `source` is the client's own address on loopback.
+def tls_name(line: Mapping[str, Any]) -> str | None:
+    """The server name that a TLS client indicates for that request: "" for none (IP literals, RFC 6066, 3), None where
+    the URL is not https."""
+    request = make_request(line["url"])
+    if not request.tls:
+        return None
+    return "" if request.host.startswith("[") or request.host.replace(".", "").isdigit() else request.host
+
+
+def send(
+    address: tuple[str, int], data: bytes, source: str = "", timeout: float = 5.0, tls: str | None = None
+) -> Reply:
+    """Sends the bytes and reads one response; `source` is the client's own address on loopback, `tls` the name that is
+    indicated to a TLS server ("" for none).
 
     The connection stays open until the response is read: a client that goes away early changes what the server does.
-    Raises OSError where no connection can be made, TimeoutError where the response does not come in `timeout` seconds.
+    A TLS server that breaks off the handshake gives no response. Raises OSError where no connection can be made,
+    TimeoutError where the response does not come in `timeout` seconds.
     """
-    with socket.create_connection(address, timeout, (source, 0) if source else None) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(
+            socket.create_connection(address, timeout, (source, 0) if source else None)
+        )
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            try:
+                connection = stack.enter_context(_trusting().wrap_socket(connection, server_hostname=tls or None))
+            except (ssl.SSLError, ConnectionError):
+                return Reply(None)
         with contextlib.suppress(ConnectionError):  # the server may answer and close before it has read everything
             connection.sendall(data)
         with connection.makefile("rb") as reader:
             return read_reply(
                 reader, head=data.startswith(b"HEAD "), on_body=lambda: connection.settimeout(BODY_PATIENCE)
             )
+
+
+def _trusting() -> ssl.SSLContext:
+    """A client's side of TLS that takes any certificate: what is asked here is the server's configuration."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def read_reply(reader: BinaryIO, head: bool = False, on_body: Callable[[], None] = lambda: None) -> Reply:
@@ -95,7 +125,7 @@ def read_reply(reader: BinaryIO, head: bool = False, on_body: Callable[[], None]
 def _read_head(reader: BinaryIO) -> tuple[int | None, Pairs]:
     try:
         first = reader.readline()
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         return None, ()
     words = first.split(None, 2)
     if len(words) < 2 or not words[1].isdigit():

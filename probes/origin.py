@@ -7,7 +7,10 @@ to bottom. All origins of a set share one log, so the order of exchanges over se
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -77,18 +80,31 @@ class Log:
 
 
 class Origin:
-    """One listening socket. Subclasses speak a protocol in `converse`."""
+    """One listening socket. Subclasses speak a protocol in `converse`. With `tls` it speaks that inside TLS; with
+    `local` it listens on a Unix socket."""
 
     protocol = "HTTP/1.1"
 
-    def __init__(self, name: str, log: Log | None = None) -> None:
+    def __init__(
+        self, name: str, log: Log | None = None, tls: ssl.SSLContext | None = None, local: bool = False
+    ) -> None:
         self.name = name
         self.log = log or Log()
         self.answer: Answering = lambda _: Answer()
         self._open: set[socket.socket] = set()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._socket.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self._tls = tls
+        self._folder = tempfile.TemporaryDirectory(prefix="audit-") if local else None
+        if self._folder is not None:
+            path = os.path.join(self._folder.name, "origin.sock")
+            self._socket = socket.create_server(path, family=socket.AF_UNIX, backlog=128)
+            self.port = 0
+            self.address = f"unix:{path}"
+            os.chmod(self._folder.name, 0o755)
+            os.chmod(path, 0o777)
+        else:
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self.port = int(self._socket.getsockname()[1])
+            self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._serve, name=f"origin {name}", daemon=True).start()
 
     def respond(self, status: int = 200, headers: Iterable[tuple[str, str]] = (), body: bytes = b"origin\n") -> None:
@@ -102,6 +118,8 @@ class Origin:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Origin:
         return self
@@ -127,9 +145,12 @@ class Origin:
     def _run(self, connection: socket.socket) -> None:
         self._open.add(connection)
         connection.settimeout(IDLE)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError, ValueError, EOFError), connection, connection.makefile("rb") as reader:
-            self.converse(connection, reader)
+        if connection.family == socket.AF_INET:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError, ValueError, EOFError), connection:
+            stream = self._tls.wrap_socket(connection, server_side=True) if self._tls is not None else connection
+            with stream, stream.makefile("rb") as reader:
+                self.converse(stream, reader)
         self._open.discard(connection)
 
     def converse(self, connection: socket.socket, reader: BinaryIO) -> None:

@@ -14,7 +14,7 @@ KINDS = ("nginx",)
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """--kind, --root, --nginx-version, --stdin-filename."""
+    """--kind, --root, --nginx-version, --known-only, --stdin-filename."""
     group = parser.add_argument_group("input")
     group.add_argument("--kind", choices=KINDS, help="the kind of server, where name and content do not tell it")
     group.add_argument(
@@ -24,14 +24,22 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=FOLDER",
         help="a path of the deployed machine lies in this folder here (repeatable), as in /etc/nginx=./conf",
     )
-    group.add_argument("--nginx-version", metavar="VERSION", help="the version of nginx; the newest known if not given")
+    group.add_argument(
+        "--nginx-version",
+        metavar="VERSION",
+        help="the version of nginx, as in 1.25.3, or auto: the tag of the image in the tree's Dockerfile or Compose "
+        "file; if not given, what holds in the oldest or the newest known one is reported",
+    )
+    group.add_argument(
+        "--known-only", action="store_true", help="pass over named files that do not look like a configuration"
+    )
     group.add_argument("--stdin-filename", default="-", metavar="NAME", help="what reports call standard input")
 
 
 def options(args: argparse.Namespace) -> Options:
     """How to read, from the command line. Raises UsageError where an option cannot be understood."""
     version = args.nginx_version
-    if version is not None and not all(part.isascii() and part.isdigit() for part in version.split(".")):
+    if version not in (None, "auto") and not all(part.isascii() and part.isdigit() for part in version.split(".")):
         raise UsageError(f"--nginx-version {version}: write it as 1.25.3")
     roots = []
     for text in args.root:
@@ -39,7 +47,7 @@ def options(args: argparse.Namespace) -> Options:
         if not equals or not deployed.startswith("/") or not folder:
             raise UsageError(f"--root {text}: write it as /path/on/the/server=folder/here")
         roots.append((deployed, folder))
-    return Options(args.kind, tuple(roots), version, args.stdin_filename)
+    return Options(args.kind, tuple(roots), version, args.stdin_filename, args.known_only)
 
 
 def open_site(args: argparse.Namespace, path: str) -> Site:

@@ -45,16 +45,22 @@ def _row(site: Site, route: Route, headers: Sequence[str]) -> Row:
     if not any(outcome.main for outcome in outcomes):
         # A Basic gate takes no other scheme.
         outcomes = site.trace(with_header(request, BASIC), ADMITTED)
-    targets = dict.fromkeys(_target(outcome) for outcome in outcomes)
     proxied = [outcome for outcome in outcomes if outcome.main is not None]
-    return Row(route, " or ".join(targets), tuple(_fate(proxied, name) for name in headers))
+    return Row(route, _targets(outcomes), tuple(_fate(proxied, name) for name in headers))
 
 
-def _target(outcome: Outcome) -> str:
-    main = outcome.main
-    if main is not None:
-        return main.upstream
-    return f"{outcome.status}" if outcome.status is not None else outcome.action
+def _targets(outcomes: Sequence[Outcome]) -> str:
+    """Where requests end: upstreams first, then files, then what the server answers itself, unless that only says that
+    there is no such file."""
+    upstreams = dict.fromkeys(outcome.main.upstream for outcome in outcomes if outcome.main is not None)
+    files = any(outcome.action == "static" for outcome in outcomes)
+    own = {
+        str(outcome.status) if outcome.status is not None else outcome.action
+        for outcome in outcomes
+        if outcome.main is None and outcome.action != "static"
+    }
+    rest = [] if files and not upstreams else sorted(own)
+    return " or ".join([*upstreams, *(["files"] if files else []), *rest])
 
 
 def _fate(outcomes: Sequence[Outcome], name: str) -> str:

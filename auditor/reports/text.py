@@ -88,7 +88,7 @@ def tally(report: Report, show: str) -> str:
         parts.append(_number(infos, "info"))
     head = f"{', '.join(parts)} in {files}" if parts else f"no findings in {files}"
     if report.errors:
-        unread = _number(len(report.errors), "input")
+        unread = _number(len({error.file for error in report.errors}), "input")
         head = f"{', '.join(parts) or 'nothing'} found in {files}; {unread} could not be read"
     tail = []
     if show != INFO and infos:

@@ -34,7 +34,8 @@ def trace_text(request: Request, outcomes: Outcomes, notes: Sequence[Note], term
 
 
 def _outcome(request: Request, outcome: Outcome, terminal: Terminal) -> list[str]:
-    lines = [terminal.paint("way", "bold")]
+    lines = _credentials(request, outcome, terminal)
+    lines.append(terminal.paint("way", "bold"))
     lines += _columns([(_where(step.place), mask(readable(step_text(step))), step.effect) for step in outcome.steps])
     if outcome.gates:
         lines.append(terminal.paint("gates", "bold"))
@@ -63,6 +64,22 @@ def _outcome(request: Request, outcome: Outcome, terminal: Terminal) -> list[str
         key = _shown(outcome.cache.key)
         lines.append(f"  cache {outcome.cache.zone}: stored: {outcome.cache.store}; key {printable(key)}")
     return lines
+
+
+def _credentials(request: Request, outcome: Outcome, terminal: Terminal) -> list[str]:
+    """One line on what most people ask: whether the credentials that were sent arrive, and which line decides that."""
+    main = outcome.main
+    if main is None or not any(name.lower() == "authorization" for name, _ in request.headers):
+        return []
+    sent, loss = main.header("Authorization"), main.loss("Authorization")
+    because = sent.because if sent is not None else loss.because if loss is not None else ()
+    if sent is None:
+        words, style = f"Authorization does not reach {main.upstream}", "bad"
+    elif sent.fate == FORWARDED:
+        words, style = f"Authorization reaches {main.upstream} as it was sent", "good"
+    else:
+        words, style = f"{main.upstream} gets another Authorization ({sent.fate})", "bad"
+    return [terminal.paint(printable(words + (f": {_blame(because)}" if because else "")), style)]
 
 
 def _result(result: str, reason: str) -> str:
@@ -113,14 +130,15 @@ def _shown(value: Value) -> str:
 
 
 def _blame(because: tuple[Because, ...]) -> str:
-    return "; ".join(_reason(item) for item in because)
+    """The line that decides, and in parentheses the blocks or lines that it has come through."""
+    if not because:
+        return ""
+    further = ", ".join(_reason(item) for item in because[1:])
+    return _reason(because[0]) + (f" (inherited: {further})" if further else "")
 
 
 def _reason(item: Because) -> str:
-    if item.place is None:
-        return f"default: {item.default}"
-    role = "" if item.role == "decides" else f"{item.role} "
-    return f"{role}{_where(item.place)} {item.place.text}"
+    return f"default: {item.default}" if item.place is None else f"{_where(item.place)} {item.place.text.rstrip(';')}"
 
 
 def _first(because: tuple[Because, ...]) -> Place | None:

@@ -6,6 +6,7 @@ A rule module has `NAME`, `SEVERITY`, `judge(site, routes, settings)` and a docs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -71,10 +72,10 @@ def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens:
     versions = site.versions()
     others: dict[Version, Site] = {}
 
-    def at(version: Version) -> Site:
+    def ask(name: str, version: Version) -> Iterator[Finding]:
         if version not in others:
             others[version] = site.at_version(version)
-        return others[version]
+        return _ask(others[version], settings, name, screens)
 
     for name in names:
         if SCREENS[name] is None:
@@ -83,10 +84,8 @@ def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens:
         if len(versions) > 1:
             from auditor.rules.versions import only_in
 
-            older = list(_ask(at(versions[0]), settings, name, screens))
-            found = only_in(
-                found, older, versions, lambda version, name=name: _ask(at(version), settings, name, screens)
-            )
+            older = list(ask(name, versions[0]))
+            found = only_in(found, older, versions, partial(ask, name))
         for finding in found:
             yield finding._replace(kind=site.kind)
 

@@ -5,11 +5,14 @@
 For each path that a gate is written for, asks the routes that lead into it without credentials.
 Reports a block that answers there and does not have the gate: a pattern such as `\\.php$` that wins
 over the guarded prefix, a `return` or `rewrite` that comes before the gate's turn, an error page
-that serves what the gate refused.
+that serves what the gate refused, a front controller that takes the guarded path behind its own
+name (`/index.php/admin`).
 
 It is a warning where a longer path of its own lies inside the area, and an info where the gate
-stands at `/`. An explicit `auth_basic off` is taken at its word. Redirects, refusals and empty
-answers give nothing away and are not reported.
+stands at `/`, or where that block is meant for everybody: its path says so, or it passes no
+credentials on. An explicit `auth_basic off` is taken at its word. Redirects, refusals and empty
+answers give nothing away and are not reported, nor are the sign-in pages that the gate itself
+leads to, nor `/.well-known/acme-challenge/`.
 
 ## Why it is bad
 
@@ -69,8 +72,9 @@ NAME = "bypassed-gate"
 SEVERITY = ERROR
 
 # What pages are made of and everybody may see; a pattern for these beside a gate is usual.
-_ASSETS = frozenset(
-    ".css .js .mjs .map .png .jpg .jpeg .gif .svg .ico .webp .avif .woff .woff2 .ttf .otf .eot .mp4 .webm .txt".split()
+_ASSETS = (
+    *(".css", ".js", ".mjs", ".map", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".ico", ".webp", ".avif", ".txt"),
+    *(".woff", ".woff2", ".ttf", ".otf", ".eot", ".mp4", ".webm"),
 )
 # What parts of a site for everybody, and for its watchers, are called.
 _OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping"))
@@ -202,7 +206,9 @@ class _Host:
         if shape == "pattern":
             if outcome.action == "static" and _is_asset(route.request.path):
                 return INFO, "this pattern answers it without the gate"
-            return (ERROR if self._shares_origin(area, outcome) else WARNING), "this pattern answers it without the gate"
+            return (
+                ERROR if self._shares_origin(area, outcome) else WARNING
+            ), "this pattern answers it without the gate"
         if shape == "exact" or self._is_for_anybody(route):
             return INFO, "this block answers it without the gate"
         if shape == "named":
@@ -334,9 +340,7 @@ def _has_passed(outcome: Outcome, kind: str) -> bool:
     return any(gate.kind == kind and gate.result == "passed" for gate in outcome.gates)
 
 
-def _finding(
-    area: Area, route: Route, outcome: Outcome, severity: str, how: str, path: str | None = None
-) -> Finding:
+def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str, path: str | None = None) -> Finding:
     return Finding(
         NAME,
         severity,

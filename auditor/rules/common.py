@@ -59,9 +59,7 @@ def traced(
             yield route, request, outcome
 
 
-def by_block(
-    routes: Iterable[Route], judge: Callable[[Sequence[Route]], Iterator[Finding]]
-) -> Iterator[Finding]:
+def by_block(routes: Iterable[Route], judge: Callable[[Sequence[Route]], Iterator[Finding]]) -> Iterator[Finding]:
     """Lets `judge` see the routes of one block after another, and passes over blocks like one that was in order."""
     blocks: dict[tuple[str, Place | None], list[Route]] = {}
     for route in routes:

@@ -101,7 +101,8 @@ _RESPONSE = frozenset(
 
 # What a browser reads of the answer to a preflight (Fetch, CORS-preflight fetch).
 _PREFLIGHT = frozenset(
-    f"access-control-{name}" for name in ("allow-origin", "allow-credentials", "allow-methods", "allow-headers", "max-age")
+    f"access-control-{name}"
+    for name in ("allow-origin", "allow-credentials", "allow-methods", "allow-headers", "max-age")
 )
 
 

@@ -2,9 +2,9 @@
 
 ## What it does
 
-Looks whether the files that the gates name as their user files exist. A path of the deployed
-machine is only judged where this tree says what lies there (`--root`, a compose file's volumes, a
-Dockerfile's COPY), or on that machine itself.
+Looks whether the files that the gates name as their user files exist. A path is only judged below a
+folder that `--root` names, and on the deployed machine itself: a repository seldom holds the secrets
+that are put beside it when it is deployed.
 
 ## Why it is bad
 

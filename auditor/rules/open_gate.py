@@ -3,9 +3,9 @@
 ## What it does
 
 Asks every gated route without credentials, from an address that no list names. Reports a gate that
-is not asked because it has no user file, one that another condition makes needless for everybody
+is not asked because it has no user file (behind an address list, too), one that another condition makes needless for everybody
 (`satisfy any` with `allow all`), and one that a header or an argument of the client's choosing
-switches off.
+switches off, and an auth_request whose subrequest this server answers itself, the same for everybody.
 
 An address list beside `satisfy any` is a real choice and is not reported, nor is a gate that is
 switched off by method, path or host.
@@ -36,7 +36,7 @@ location /admin/ {
 
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (fact NGX-201)
+nginx 1.22.1, 1.31.3 (facts NGX-201, NGX-312)
 
 ## References
 
@@ -87,6 +87,14 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Findi
                 "This gate is open: no user file is named, so nobody is asked for a password.",
                 help="auth_basic_user_file /etc/nginx/NAME.htpasswd;",
             )
+        elif gate.kind == "auth_request" and gate.result == "passed" and not _is_judged(outcome):
+            yield _finding(
+                route,
+                line,
+                "This gate is open: its subrequest is answered by this server itself, and lets everybody in.",
+                help="Pass the subrequest on to a service that judges the credentials: auth_basic, allow and deny do "
+                "not count in subrequests.",
+            )
         elif gate.reason == "satisfied":
             other = _admits_anybody(site, route.request, gate)
             if other is not None:
@@ -108,6 +116,11 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Findi
                     help="Let the gate depend on nothing that clients choose.",
                     severity=ERROR if strong else WARNING,
                 )
+
+
+def _is_judged(outcome: Outcome) -> bool:
+    """Whether somebody else had a say in the auth subrequest, or something that is not known."""
+    return bool(outcome.when) or any(exchange.role == "auth" for exchange in outcome.exchanges)
 
 
 def _finding(

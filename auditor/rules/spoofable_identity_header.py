@@ -150,9 +150,16 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
     for upstream, name in checked:
         if not name.startswith("parameter "):
             wanted.setdefault(upstream, []).append(name)
+    everything = sorted({name for names in wanted.values() for name in names})
+    closed: dict[object, bool] = {}  # the likenesses of routes, and whether none of the names comes through there
     for route in site.routes():
         if UPSTREAM not in route.traits or route.request.method == "OPTIONS":
             continue
+        if route.likeness is not None:
+            if route.likeness not in closed:
+                closed[route.likeness] = not _lets_through(site, route.request, everything)
+            if closed[route.likeness]:
+                continue
         names: dict[str, None] = {}
         for outcome in site.trace(with_header(route.request, BASIC), ADMITTED):
             if outcome.main is not None:
@@ -173,6 +180,19 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
                     yield _other_route(route, exchange.place, request, settings, spelled, list(lines))
 
 
+def _lets_through(site: Site, request: Request, names: list[str]) -> bool:
+    """Whether one of the names reaches any upstream from the client, in either spelling."""
+    for separator in "-_":
+        asked = with_header(request, BASIC)
+        for name in names:
+            asked = with_header(asked, (_title(name).replace("-", separator), "audit-probe"))
+        for outcome in site.trace(asked, ADMITTED):
+            main = outcome.main
+            if main is not None and any(_comes_through(main, name) for name in names):
+                return True
+    return False
+
+
 def _other_route(
     route: Route, place: Place, request: Request, settings: Settings, spelled: list[str], lines: list[Place]
 ) -> Finding:
@@ -181,7 +201,7 @@ def _other_route(
     return Finding(
         NAME,
         INFO if settings.position == INNER else ERROR,
-        f"A client can send {' and '.join(spelled)} itself on this route; another route {which} for the same "
+        f"A client can send {_listed(spelled)} itself on this route; another route {which} for the same "
         "upstream from a checked identity, so the application believes it.",
         place,
         related=tuple(Related(line, "the application believes it because of this") for line in lines),
@@ -195,6 +215,10 @@ def _other_route(
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _comes_through(exchange: Exchange, name: str) -> bool:

@@ -49,7 +49,18 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, host_of, same_upstream, traced, with_header
+from auditor.rules.common import (
+    ADMITTED,
+    BASIC,
+    BEARER,
+    by_block,
+    deciding,
+    guards,
+    host_of,
+    same_upstream,
+    traced,
+    with_header,
+)
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place

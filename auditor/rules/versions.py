@@ -32,11 +32,11 @@ def only_in(
     found = []
     for finding in newest:
         key = _key(finding)
-        found.append(finding if key in old else _weaker(finding, f"from version {first(key, True)} on"))
+        found.append(finding if key in old else _weaker(finding, f"from version {first(key, True)} of the server on"))
     for finding in oldest:
         key = _key(finding)
         if key not in new:
-            found.append(_weaker(finding, f"before version {first(key, False)}"))
+            found.append(_weaker(finding, f"before version {first(key, False)} of the server"))
     return found
 
 
@@ -46,7 +46,7 @@ def _key(finding: Finding) -> Key:
 
 def _weaker(finding: Finding, when: str) -> Finding:
     return finding._replace(
-        severity=lower(finding.severity), message=f"{finding.message} This is so only {when} of the server."
+        severity=lower(finding.severity), message=f"{finding.message} This is so only {when}."
     )
 
 

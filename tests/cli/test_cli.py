@@ -34,6 +34,45 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_all_errors_are_told_and_the_rest_is_audited(folder: Path, capsys: Captured) -> None:
+    (folder / "nginx.conf").write_text("events {}\nhttp { include a.inc; include b.inc; include c.inc; }\n")
+    (folder / "a.inc").write_text("server { auth_basic; location / { proxy_pass; } }\n")
+    (folder / "b.inc").write_text("server { listen 81 }\n")
+    (folder / "c.inc").write_text("server { listen 82; location / { return 401; } }\n")
+    assert main(["nginx.conf"]) == 3
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["a.inc:1", "a.inc:1", "b.inc:1"]
+    assert "warning[missing-challenge]" in out
+    assert "2 inputs could not be read" in out  # files, however much is wrong in them
+
+
+def test_the_version_of_the_image(folder: Path, capsys: Captured) -> None:
+    (folder / "nginx.conf").write_text(GOOD)
+    (folder / "Dockerfile").write_text("FROM docker.io/library/nginx:1.24.0-alpine AS web\n")
+    assert main(["nginx.conf", "--nginx-version", "auto", "--show", "info"]) == 0
+    assert "nginx 1.24.0, as the tag of an image in this tree says" in capsys.readouterr().out
+    (folder / "compose.yaml").write_text("services:\n  web:\n    image: nginx:1.27\n")
+    assert main(["nginx.conf", "--nginx-version", "auto", "--show", "info"]) == 0
+    assert "several (1.24.0, 1.27)" in capsys.readouterr().out
+
+
+def test_files_of_other_programs_are_passed_over(folder: Path, capsys: Captured) -> None:
+    (folder / "redis.conf").write_text("bind 127.0.0.1\nport 6379\n")
+    assert main(["redis.conf"]) == 3
+    capsys.readouterr()
+    assert main(["redis.conf", "bad.conf", "--known-only", "--show", "info"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "redis.conf does not look like a configuration" in out
+
+
+def test_position(folder: Path, capsys: Captured) -> None:
+    text = SERVER % "      proxy_set_header X-Remote-User $http_x_remote_user;\n"
+    (folder / "inner.conf").write_text(text.replace("listen 80;", "listen 80 proxy_protocol;"))
+    assert main(["inner.conf"]) == 0
+    assert main(["inner.conf", "--position", "edge"]) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [

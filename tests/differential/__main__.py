@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from probes.runners import local
 from tests.differential.configs import Config
 from tests.differential.play import HUNG, Case, Line, Origins, contradictions, crash, play, predictor
+from tests.differential.recipes import RecipeRequests, Recipes
 from tests.differential.requests import Requests
 from tests.differential.shrink import Shrinker, kind
 from tests.differential.tree import Node, whole
@@ -51,14 +52,25 @@ class Options(NamedTuple):
     requests: int
     shrink: bool
     predict: bool
+    style: str = "words"
 
 
-def make(seed: str, number: int, program: local.Binary, count: int) -> tuple[list[Node], dict[str, str], list[Line]]:
+STYLES = ("words", "recipes")
+
+
+def make(options: Options, number: int) -> tuple[list[Node], dict[str, str], list[Line]]:
     """The nodes, the files and the requests of one random configuration."""
-    random = Random(f"{seed}/{number}")
+    program, style = options.program, options.style
+    if style == "both":
+        style = STYLES[number % 2]
+    random = Random(f"{options.seed}/{number}")
+    if style == "recipes":
+        recipes = Recipes(random, program.version, program.build)
+        requests: Requests = RecipeRequests(random, recipes)
+        return recipes.nodes, dict(recipes.files), [requests.line() for _ in range(options.requests)]
     config = Config(random, program.version, "headers-more" in program.build)
     requests = Requests(random, config)
-    return config.nodes, dict(config.files), [requests.line() for _ in range(count)]
+    return config.nodes, dict(config.files), [requests.line() for _ in range(options.requests)]
 
 
 def check(case: Case, options: Options, origins: Origins) -> list[str]:
@@ -74,7 +86,7 @@ def check(case: Case, options: Options, origins: Origins) -> list[str]:
 
 
 def run_one(options: Options, number: int, origins: Origins) -> Result:
-    nodes, files, lines = make(options.seed, number, options.program, options.requests)
+    nodes, files, lines = make(options, number)
     case = Case(whole(nodes, files), files, lines)
     tally: Counter[str] = Counter()
     first: dict[str, tuple[Line, list[str]]] = {}
@@ -149,6 +161,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=35, help="for each configuration")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--only", type=int, help="only the configuration of this number")
+    parser.add_argument("--style", choices=(*STYLES, "both"), default="both", help="of the configurations")
     parser.add_argument("--nginx", default="system", help="wheel, system, or a path")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", metavar="DIR", help="writes failing cases there")
@@ -161,12 +174,12 @@ def main() -> int:
     program = local.select(args.nginx)
     if program is None:
         parser.error(f"no nginx found as {args.nginx!r}")
-    options = Options(program, args.seed, args.requests, not args.no_shrink, not args.no_predict)
+    options = Options(program, args.seed, args.requests, not args.no_shrink, not args.no_predict, args.style)
     if args.replay:
         return _replay(args.replay, options)
     numbers = range(args.configs) if args.only is None else [args.only]
     if args.print:
-        nodes, files, lines = make(args.seed, numbers[0], program, args.requests)
+        nodes, files, lines = make(options, numbers[0])
         print(whole(nodes, files), *lines, sep="\n")
     return _all(numbers, options, args)
 

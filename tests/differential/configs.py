@@ -7,7 +7,7 @@ from random import Random
 from tests.differential.directives import handler, some
 from tests.differential.leaves import Leaves, Scope
 from tests.differential.tree import Node
-from tests.differential.words import HOSTS, NESTED, PAGES, PREFIXES, REGEXES, SERVER_NAMES, STOCK, USERS
+from tests.differential.words import COMMON, HOSTS, NESTED, PREFIXES, REGEXES, SERVER_NAMES
 
 
 class Config:
@@ -19,7 +19,7 @@ class Config:
         self.listeners: list[tuple[str, str]] = []  # (address or "", name of the port)
         self.paths: list[str] = []
         self.hosts = list(HOSTS)
-        self.files: dict[str, str] = {**PAGES, **STOCK, **USERS}
+        self.files: dict[str, str] = dict(COMMON)
         self._includes = 0
         self.nodes = self._http()
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from probes.client import Reply, address_of, request_bytes, send
+from probes.client import Reply, address_of, request_bytes, send, tls_name
 from probes.compare import Observation, differences
 from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.http2 import Http2
 from probes.origin import BODY_PATIENCE, Answer, Log, Origin
 from probes.runners.local import Binary, Server, fill, free_ports
-from tests.differential.words import PAGES, STOCK, USERS
+from tests.differential.words import CERTIFICATE, COMMON
 
-COMMON = {**PAGES, **STOCK, **USERS}
 PATIENCE = 2.0  # seconds; a server that waits for bytes which never come has no answer to compare
 HUNG = Reply(None, complete=False)
 
@@ -63,6 +63,10 @@ class Origins:
         kinds: dict[str, type[Origin]] = {"FCGI": FastCGI, "UWSGI": Uwsgi, "SCGI": Scgi, "H2": Http2}
         names = ("A", "B", "AUTH", "FCGI", "UWSGI", "SCGI", "H2")
         self.all = {name: kinds.get(name, Origin)(name, self.log) for name in names}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        self.all["TLS"] = Origin("TLS", self.log, tls=context)
+        self.all["SOCK"] = Origin("SOCK", self.log, local=True)
 
     def values(self) -> dict[str, object]:
         return {name: origin.address for name, origin in self.all.items()}
@@ -151,7 +155,7 @@ def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
     origins.log.take()
     try:
         data = line["raw"].encode("latin-1") if "raw" in line else request_bytes(line)
-        reply = send(address_of(line), data, line.get("client_ip", ""), PATIENCE)
+        reply = send(address_of(line), data, line.get("client_ip", ""), PATIENCE, tls_name(line))
     except TimeoutError:
         reply = HUNG
     if mirrors or reply is HUNG:

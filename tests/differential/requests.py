@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
-from tests.differential.configs import Config
 from tests.differential.words import ANSWER_STATUS, METHODS, PAGES, basic
 
 HEADERS: list[tuple[str, list[str]]] = [
@@ -90,10 +89,18 @@ ANSWER_HEADERS: list[tuple[str, list[str]]] = [
 ]  # fmt: skip
 
 
+class Plan(Protocol):
+    """What requests are made of."""
+
+    listeners: list[tuple[str, str]]
+    paths: list[str]
+    hosts: list[str]
+
+
 class Requests:
     """Makes requests for one configuration."""
 
-    def __init__(self, random: Random, config: Config) -> None:
+    def __init__(self, random: Random, config: Plan) -> None:
         self.random = random
         self.config = config
         self.paths = [path.strip('"').replace(" ", "%20") for path in config.paths] or ["/"]

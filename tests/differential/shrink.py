@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.differential.play import Case, Line
 from tests.differential.tree import Node, lists, whole
-from tests.differential.words import PAGES, STOCK, USERS
+from tests.differential.words import COMMON
 
 Failing = Callable[[Case], list[str]]
 
@@ -36,7 +36,7 @@ class Shrinker:
         self._kind = kind(self.found)
 
     def case(self) -> Case:
-        files = {**PAGES, **STOCK, **USERS}
+        files = dict(COMMON)
         text = whole(self.nodes, files)
         return Case(text, files, [self.line])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 
 HOSTS = ["a.example", "b.example", "www.a.example", "mail.c.example", "x.d.example", "e1.example"]
 SERVER_NAMES = [
@@ -72,6 +73,11 @@ STOCK = {
     "scgi_params": FASTCGI_PARAMS.replace("fastcgi_param", "scgi_param"),
     "mime.types": "types {\n    text/html html;\n    text/plain txt;\n    image/png png;\n}\n",
 }
+CERTIFICATE = os.path.join(os.path.dirname(__file__), "tls", "audit.test.pem")
+with open(CERTIFICATE, encoding="ascii") as _file:
+    TLS = {"tls.pem": _file.read()}
+# The files that every case has beside it.
+COMMON = {**PAGES, **STOCK, **USERS, **TLS}
 METHODS = [*["GET"] * 36, *["POST"] * 9, *["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH"] * 3, "FOO", "PROPFIND", "get",
            "TRACE"]
 REQUEST_NAMES = ["X-A", "X-B", "X-User", "X-Forwarded-For", "Authorization", "Cookie", "X-Token", "Origin", "Accept"]

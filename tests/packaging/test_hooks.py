@@ -97,3 +97,21 @@ def test_a_changed_snippet_is_judged_where_it_is_included(hook: str, tmp_path: P
 
     (tmp_path / "snippets" / "app.conf").write_text(SNIPPET.splitlines()[0] + "\n")
     assert run(hook, tmp_path, "snippets/app.conf").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bind 127.0.0.1\nport 6379\n", "[www]\nuser = www-data\npm = dynamic\n", "/var/log/x {\n  weekly\n}\n"],
+    ids=["redis", "php-fpm", "logrotate"],
+)
+def test_the_configuration_of_another_program_blocks_no_commit(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.conf").write_text(text)
+    (tmp_path / "nginx.conf").write_text(MAIN.replace("include snippets/app.conf", "proxy_pass http://127.0.0.1:9000"))
+    done = run("audit", tmp_path, "other.conf", "nginx.conf")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "in 1 file" in done.stdout
+
+
+def test_a_broken_configuration_of_nginx_blocks_it(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(MAIN[:-2])
+    assert run("audit", tmp_path, "nginx.conf").returncode == 3

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from auditor.check import judge
-from auditor.settings import DEFAULT, INNER, Settings
+from auditor.settings import DEFAULT, EDGE, INNER, Settings
 from tests.toy import ToySite
 
 
@@ -79,6 +79,26 @@ def test_severities_can_be_set() -> None:
     settings = Settings(severities=(("stripped-authorization", "info"),))
     assert found(text, settings) == [("info", "stripped-authorization", 2)]
     assert found(text, Settings(severities=(("stripped-authorization", "off"),))) == []
+
+
+def test_position_is_told_from_the_configuration() -> None:
+    text = "inner\n" + IDENTITY.format("user", "", "app")
+    assert {severity for severity, _, _ in found(text)} == {"info"}
+    assert "error" in {severity for severity, _, _ in found(text, Settings(position=EDGE))}
+    (note,) = judge([ToySite(text)]).notes
+    assert note.place is not None and note.place.line == 1
+    assert judge([ToySite(text)], Settings(position=EDGE)).notes == ()
+
+
+def test_what_holds_in_one_version_only_counts_for_less() -> None:
+    (older,) = judge([ToySite("route /\n  add WWW-Authenticate Bearer since 2\n  answer 401\n")]).findings
+    assert (older.severity, older.place.line) == ("info", 3)
+    assert older.message.endswith("This is so only before version 2.0 of the server.")
+    (newer,) = judge([ToySite("route /\n  set Authorization - since 2\n  to app\n")]).findings
+    assert (newer.rule, newer.severity) == ("stripped-authorization", "warning")
+    assert newer.message.endswith("This is so only from version 2.0 of the server on.")
+    (both,) = judge([ToySite("route /\n  answer 401\n  add X y since 2\n")]).findings
+    assert (both.severity, "version" in both.message) == ("warning", False)
 
 
 def test_rules_import_no_server_kind() -> None:

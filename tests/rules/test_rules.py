@@ -9,6 +9,7 @@ import pytest
 from auditor import rules
 from auditor.check import load_sites
 from auditor.findings import INFO, merge
+from auditor.servers.nginx.versions import CHANGES, OLDEST
 from auditor.settings import DEFAULT
 from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, proof
 
@@ -55,6 +56,18 @@ def test_documentation(name: str) -> None:
 def test_no_folder_without_a_rule() -> None:
     folders = {path.name for path in HERE.iterdir() if path.is_dir() and not path.name.startswith("_")} - {"files"}
     assert folders == set(rules.NAMES)
+
+
+@pytest.mark.parametrize("case", cases(good=False) + cases(good=True), ids=str)
+def test_a_configuration_without_versions_is_the_same_in_all(case: Case) -> None:
+    """What nginx's own screen (auditor.servers.nginx.versions) leaves out makes no difference to rules."""
+    sites, _, _ = load_sites([str(case.path)], OPTIONS)
+    for site in sites:
+        if len(site.versions()) == 1 and "add_header_inherit" not in case.path.read_text():
+            newest = merge(rules.judge(site, DEFAULT))
+            for version in CHANGES:
+                assert merge(rules.judge(site.at_version(version), DEFAULT)) == newest
+            assert merge(rules.judge(site.at_version(OLDEST), DEFAULT)) == newest
 
 
 @pytest.mark.parametrize("case", cases(good=False) + cases(good=True), ids=str)

@@ -6,7 +6,7 @@ none takes the outer level's, and a level that has one has only its own (ngx_con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from auditor.regex import Regex, compile_regex
@@ -296,7 +296,7 @@ class Port:
 class Http(Level):
     """The http block, with all that hangs on it: ports, upstream groups, maps."""
 
-    __slots__ = ("maps", "ports", "servers", "sources", "upstreams")
+    __slots__ = ("judges", "maps", "ports", "servers", "sources", "upstreams")
 
     def __init__(self, directives: list[Directive], sources: Sequence[SourceFile] = ()) -> None:
         blocks = [line for line in directives if line.name == "http"]
@@ -306,6 +306,7 @@ class Http(Level):
         for child in self.block:
             self.own.setdefault(child.name, []).append(child)
         self.sources = sources
+        self.judges: Callable[[str], bool] = lambda path: False  # whether a folder of the deployed machine is at hand
         self.servers = [Server(line, self) for line in self.own.get("server", ())]
         self.upstreams = {line.args[0]: line for line in self.own.get("upstream", ()) if line.args}
         self.maps: dict[str, Directive] = {}

@@ -1,119 +1,270 @@
-"""Which blocks are alike: large configurations say the same thing hundreds of times, and asking once is enough."""
+"""Which routes are alike: large configurations say the same thing hundreds of times, and asking once is enough.
+
+The likeness of a route is a canonical form of the blocks that it goes through: their lines without what only names
+something (the location's own path, hosts, realms, files), with variables that the block itself sets in the order in which
+it sets them, together with what conditions on the path make of the witness. Where that cannot be told, there is none.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from auditor.http import Request
-from auditor.servers.nginx.config import PASSES, Http, Level, Server
+from auditor.regex import RegexError, compile_regex
+from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.maps import is_path_map, marks
+from auditor.servers.nginx.paths import root_level
+from auditor.servers.nginx.phases import find_location
+from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.syntax import Directive
 
-# What leads to another block of the same server, by the path or by what lies on the disk.
-_ELSEWHERE = frozenset(["try_files", "rewrite", "index", "break"])
-# What leads to another block of the same server that the line names.
-_NAMED = frozenset(["error_page", "mirror", "auth_request", "post_action"])
-# What says nothing of how a request is treated, only of names and numbers.
+# What says nothing of how a request is treated, only of names and numbers. root and alias: see _files.
 _NAMES = frozenset(
-    ["location", "server_name", "access_log", "error_log", "ssl_certificate", "ssl_certificate_key", "expires", "proxy_read_timeout", "proxy_send_timeout", "proxy_connect_timeout", "client_max_body_size"]
+    "location server_name access_log error_log ssl_certificate ssl_certificate_key ssl_trusted_certificate expires root alias "
+    "proxy_read_timeout proxy_send_timeout proxy_connect_timeout client_max_body_size fastcgi_read_timeout".split()
 )
+# Lines whose first arguments name other blocks of the same server.
+_LEADING = frozenset("error_page mirror auth_request post_action try_files".split())
 # Lines in which a variable stands for its text only.
-_TEXTS = re.compile(r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|root$|alias$|proxy_redirect$")
+_TEXTS = re.compile(r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|proxy_redirect$|rewrite$")
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 # Variables by which routes that are written alike cannot be told apart.
 _OF_THE_CLIENT = re.compile(
-    r"(http_(?!host$)|cookie_|arg_|upstream_|sent_http_|ssl_)\w+$"
+    r"(http_(?!host$)|cookie_|arg_|upstream_|sent_http_|ssl_)\w+$|\d$"
     r"|(request_method|scheme|remote_addr|remote_user|binary_remote_addr|realip_remote_addr|content_type|content_length"
     r"|server_protocol|request_completion|http2|https|limit_rate|status|time_\w+|msec|request_id|pid|connection)$"
 )
 _ADDRESS = re.compile(r"[\d.:\[\]]+$")
 
+Mark = Callable[[str], object]
+
+
+class _Unlike(Exception):
+    """Something that cannot be compared."""
+
+
+class Form:
+    """The canonical form of a level with all around it: a number that equal forms share, and what looks at the path;
+    `marks` counts for the levels inside, too, `files` for a level that answers with files."""
+
+    __slots__ = ("files", "marks", "number")
+
+    def __init__(self, number: int, path_marks: tuple[Mark, ...], files: Mark | None) -> None:
+        self.number = number
+        self.marks = path_marks
+        self.files = files
+
+    def seen(self, path: str) -> tuple[object, ...]:
+        """What the marks make of a path. Raises _Unlike."""
+        found = [mark(path) for mark in self.marks]
+        if self.files is not None:
+            found.append(self.files(path))
+        return (self.number, *found)
+
 
 def likeness(level: Level, server: Server, request: Request | None = None) -> object:
     """The same for all blocks (and witnesses) that are treated alike, None where that cannot be told from the text."""
-    text = level.memo("likeness", lambda _: _chain(level, server))
-    if text is None or request is None:
-        return text
+    form = _form(level, server)
+    if form is None or request is None:
+        return form.number if form is not None else None
     headers = tuple(pair for pair in request.headers if pair[0] != "Host")
-    outer = server.outer
-    assert isinstance(outer, Http)
-    return (text, marks(outer, request.path), request.method, request.tls, request.target.partition("?")[2], headers)
+    path = request.path
+    try:
+        seen = form.seen(path)
+    except (_Unlike, Unpredictable, RecursionError):
+        return None
+    query = request.target.partition("?")[2]
+    return (seen, marks(_http(server), path), request.method, request.tls, query, headers)
 
 
 def alike_at_the_server(server: Server) -> bool:
     """Whether the server's own rewrite directives treat all paths with the same marks alike."""
-    http = server.outer
-    assert isinstance(http, Http)
-    lines = [line for name in ("set", "if", "return", "break") for line in server.own.get(name, ())]
-    return "rewrite" not in server.own and all(
-        line.name == "break" or _shape(line, http) is not None for line in lines
-    )
+    if "rewrite" in server.own:
+        return False
+    try:
+        for name in ("set", "if", "return", "break"):
+            for line in server.own.get(name, ()):
+                _shape(line, server, server, {}, [])
+    except _Unlike:
+        return False
+    return True
 
 
-def _chain(level: Level, server: Server) -> int | None:
-    outer = level.outer
-    if not isinstance(outer, Http | Level):
-        return None
-    above: object = "" if isinstance(outer, Http) else outer.memo("likeness", lambda _: _chain(outer, server))
-    http = server.outer
-    assert isinstance(http, Http)
-    if above is None or (isinstance(outer, Http) and not _ELSEWHERE.isdisjoint(http.own)):
-        return None
-    lines: list[object] = [above, level.kind, getattr(level, "modifier", "")]
-    if not _NAMED.isdisjoint(level.own) or (isinstance(outer, Http) and not _NAMED.isdisjoint(http.own)):
-        lines.append(id(server))
-    for name, group in level.own.items():
-        if name in _NAMES:
-            continue
-        for line in group:
-            shape = _shape(line, http)
-            if shape is None:
-                return None
-            lines.append(shape)
+def _http(server: Server) -> Http:
+    assert isinstance(server.outer, Http)
+    return server.outer
+
+
+def _form(level: Level, server: Server) -> Form | None:
+    if "likeness" not in level._memo:
+        level._memo["likeness"] = None  # a block that leads to itself
+        try:
+            level._memo["likeness"] = _make_form(level, server)
+        except (_Unlike, Unpredictable):
+            pass
+    form = level._memo["likeness"]
+    assert form is None or isinstance(form, Form)
+    return form
+
+
+def _make_form(level: Level, server: Server) -> Form:
+    http = _http(server)
+    parts: list[object] = [level.kind, getattr(level, "modifier", ""), level.name.endswith("/")]
+    path_marks: list[Mark] = []
+    if isinstance(level.outer, Http):
+        _lines(http, server, parts, path_marks)
+    elif level.outer is not None:
+        above = _form(level.outer, server)
+        if above is None:
+            raise _Unlike
+        parts.append(above.number)
+        path_marks.extend(above.marks)
+    _lines(level, server, parts, path_marks)
     if isinstance(level, Server):
-        lines.append(tuple(listen.tls for listen in level.listens))
-    elif not any(name in level.own for name in (*PASSES, "return")):
-        return None  # files: an index file may lead anywhere
+        parts.append(tuple(listen.tls for listen in level.listens))
+    files = None
+    if "return" not in level.own and not any(name in level.own for name in PASSES):
+        files = _files(level, server)
     known: dict[object, int] = http.memo("likenesses", lambda _: {})  # type: ignore[assignment]
-    return known.setdefault(tuple(lines), len(known))
+    return Form(known.setdefault(tuple(parts), len(known)), tuple(path_marks), files)
 
 
-def _shape(line: Directive, http: Http) -> object:
-    """What the line says, without the names that differ from route to route; None where the path may decide."""
-    name = line.name
-    if name in _ELSEWHERE or name.endswith(("_by_lua_file", "_by_lua_block")):
-        return None
+_IN_HTTP = frozenset(("server", "upstream", "map", "geo", "split_clients", "types", "log_format", "include"))
+
+
+def _lines(level: Level, server: Server, parts: list[object], path_marks: list[Mark]) -> None:
+    """The shapes of a level's lines, in the order of the text."""
+    renamed: dict[str, str] = {}
+    for line in level.block:
+        if line.name not in _NAMES and not (level.kind == "http" and line.name in _IN_HTTP):
+            parts.append(_shape(line, level, server, renamed, path_marks))
+
+
+def _shape(line: Directive, level: Level, server: Server, renamed: dict[str, str], path_marks: list[Mark]) -> object:
+    """What the line says, without the names that differ from route to route. Raises _Unlike."""
+    name, args = line.name, line.args
+    http = _http(server)
+    if "_by_lua" in name or name in ("index", "break") and level.kind != "location":
+        raise _Unlike
     if name == "listen":
         return name
-    args: list[object] = list(line.args)
+    if name == "auth_basic" and args != ["off"] and not any("$" in arg for arg in args):
+        return name  # the realm is a name
+    if name == "auth_basic_user_file" and not any("$" in arg for arg in args):
+        return name
     if name in PASSES and args:
-        if "$" in line.args[0]:
-            return None
-        args = [_target(line.args[0], http)]
-    else:
-        for arg in line.args:
-            if "$" in arg and not all(_is_the_same(word, name, http) for word in _VARIABLE.findall(arg)):
-                return None
-    if name == "auth_basic" and args != ["off"]:
-        args = []  # the realm is a name
-    block: list[object] = []
-    for inner in line.block or ():
-        shape = _shape(inner, http)
-        if shape is None:
-            return None
-        block.append(shape)
-    return (name, *args, *(("{", *block) if line.block is not None else ()))
+        return (name, _target(args[0], http))
+    if name in ("set", "auth_request_set") and args:
+        renamed.setdefault(args[0].lstrip("$"), f"\0{len(renamed)}")
+    if name == "rewrite" and len(args) >= 2:
+        _rewrite(line, path_marks)
+        args = ["", *args[2:]]
+    if name in _LEADING:
+        args = [*_leads(line, server)]
+    if name == "try_files":
+        return (name, *args)
+    shown = [_canonical(arg, name, level, http, renamed) if isinstance(arg, str) else arg for arg in args]
+    block = [_shape(inner, level, server, renamed, path_marks) for inner in line.block or ()]
+    return (name, *shown, *(("{", *block) if line.block is not None else ()))
+
+
+def _canonical(arg: str, directive: str, level: Level, http: Http, renamed: dict[str, str]) -> str:
+    own = level.name.strip("/") if isinstance(level, Location) and level.modifier in ("", "=", "^~") else ""
+    if len(own) > 1 and own in arg:
+        arg = arg.replace(own, "\0self")
+    if "$" not in arg:
+        return arg
+    for variable in _VARIABLE.findall(arg):
+        if variable not in renamed and not _is_the_same(variable, directive, http):
+            raise _Unlike
+    return _VARIABLE.sub(lambda match: "$" + renamed.get(match.group(1), match.group(1)), arg)
+
+
+def _rewrite(line: Directive, path_marks: list[Mark]) -> None:
+    """A rewrite that stays in its block: all that matters is whether it takes place."""
+    pattern, replacement, flag = line.args[0], line.args[1], line.args[2] if len(line.args) > 2 else ""
+    if flag != "break" or replacement.startswith(("http://", "https://", "$scheme")):
+        raise _Unlike
+
+    def mark(path: str) -> object:
+        try:
+            return compile_regex(pattern).search(path) is not None
+        except RegexError as error:
+            raise _Unlike from error
+
+    path_marks.append(mark)
+
+
+def _leads(line: Directive, server: Server) -> list[object]:
+    """The arguments, with the form of the block that each target leads to."""
+    found: list[object] = []
+    for at, arg in enumerate(line.args):
+        last = at == len(line.args) - 1
+        target = arg if line.name != "try_files" or last else ""
+        if target.startswith("@"):
+            found.append(_number(server.named.get(target), server, ""))
+        elif target.startswith("/"):
+            path = target.partition("?")[0]
+            if "$" in path:
+                raise _Unlike
+            place = find_location(None, server, path)
+            found.append((_number(place.location, server, path), place.how) if place is not None else "server")
+        elif line.name == "try_files" and not last and "$" in arg:
+            found.append(arg if all(name in ("uri", "document_uri") for name in _VARIABLE.findall(arg)) else _raise())
+        else:
+            found.append(arg)
+    return found
+
+
+def _raise() -> object:
+    raise _Unlike
+
+
+def _number(location: Location | None, server: Server, path: str) -> object:
+    """The form of a location that is asked for a path by another block."""
+    if location is None:
+        return "none"
+    form = _form(location, server)
+    if form is None:
+        raise _Unlike
+    return form.seen(path)
+
+
+def _files(level: Level, server: Server) -> Mark:
+    """Files answer: alike where nothing is known of any, and where an index file is answered by the same block."""
+    http = _http(server)
+    root = root_level(level)
+    if root is not None and ("$" in root[1] or http.judges(root[1])):
+        raise _Unlike
+    names = [name for line in level.lines("index") for name in line.args] or ["index.html"]
+
+    def mark(path: str) -> object:
+        found: list[object] = [path.endswith("/")]
+        for name in names:
+            target = name if name.startswith("/") else path.rpartition("/")[0] + "/" + name
+            place = find_location(None, server, target)
+            if place is None or place.location is level:
+                found.append("here")
+            else:
+                found.append(_number(place.location, server, target))
+        return tuple(found)
+
+    return mark
 
 
 def _target(url: str, http: Http) -> object:
     """What matters of the address that requests are passed on to: the scheme, the host by name, and whether there is a
     path."""
     scheme, _, rest = url.rpartition("://")
-    authority, slash, _ = rest.partition("/")
+    authority, slash, tail = rest.partition("/")
+    if "$" in authority or any(not name.isdigit() for name in _VARIABLE.findall(tail)):
+        raise _Unlike
     group = http.upstreams.get(authority)
     if group is not None:
-        return scheme, "", slash, *(_host(line.args[0]) for line in group.block or () if line.name == "server" and line.args)
-    return scheme, _host(authority), slash
+        block = group.block or ()
+        return scheme, "", slash, *(_host(line.args[0]) for line in block if line.name == "server" and line.args)
+    return scheme, _host(authority), slash, "$" in tail
 
 
 def _host(authority: str) -> str:

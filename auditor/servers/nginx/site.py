@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class NginxSite:
         self.version = version = version or NEWEST
         directives = tree.directives if not removed else _without(tree.directives, removed)
         self.http = Http(directives, tree.files)
+        self.http.judges = lambda path: self.state(path if path.startswith("/") else f"{tree.conf_dir}/{path}") is not None
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
         self._world: World = FileWorld(files) if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
@@ -220,14 +222,34 @@ def load(entry: Entry, options: Any) -> NginxSite:
 
     Raises InputError for what is no version of nginx.
     """
+    notes: list[Note] = []
+    text = options.version if options.version != "auto" else _version_of_image(entry.source, notes)
     try:
-        version = parse_version(options.version) if options.version is not None else None
+        version = parse_version(text) if text is not None else None
     except ValueError as error:
         raise InputError(entry.source.name, 0, str(error)) from error
     tree = read(entry.source, entry.files)
+    tree.notes.extend(notes)
     if not tree.whole:  # half a file says things that the whole does not
         tree.directives = []
     return NginxSite(_in_context(tree, entry.context), entry.files, version)
+
+
+def _version_of_image(source: SourceFile, notes: list[Note]) -> str | None:
+    """The version of the image that the tree runs this configuration in; None where its files name none, or several."""
+    from auditor.discover import repository
+    from auditor.mounts import find_image_versions
+
+    found = []
+    if source.path is not None:
+        folder = os.path.dirname(os.path.abspath(source.path))
+        found = find_image_versions(folder, repository(folder) or folder)
+    if len(found) == 1:
+        notes.append(Note("assumed", f"{source.name}: nginx {found[0]}, as the tag of an image in this tree says"))
+        return found[0]
+    why = f"several ({', '.join(found)})" if found else "none"
+    notes.append(Note("assumed", f"{source.name}: the images of this tree name {why} of nginx's versions"))
+    return None
 
 
 def _in_context(tree: Tree, context: str) -> Tree:

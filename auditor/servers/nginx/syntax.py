@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from auditor.files import Files
@@ -10,11 +10,12 @@ from auditor.globs import has_magic
 from auditor.server import Comment, Note
 from auditor.servers.nginx import stock
 from auditor.servers.nginx.arguments import ARGUMENTS, BLOCKS, TABLES, check_form
-from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, tokens
+from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, Token, tokens
 from auditor.source import InputError, InputErrors, Place, SourceFile
 from auditor.templates import has_template_name, looks_like_template, placeholders
 
 MAX_DEPTH = 100  # of blocks in blocks, and of files in files; nginx has no limit but its stack and its open files
+MAX_KEPT = 64 * 1024  # characters of an included file whose tokens are kept
 MAX_TEXT = 64 * 1024 * 1024  # characters read in all, a file counted each time that it is included
 
 
@@ -119,6 +120,7 @@ class _Reader:
         self._fresh: set[SourceFile] = set()
         self._stock: dict[str, SourceFile] = {}
         self._total = 0
+        self._kept: dict[SourceFile, tuple[str, list[Token]]] = {}
 
     def note(self, note: Note) -> None:
         """Records a note, each once."""
@@ -199,6 +201,15 @@ class _Reader:
         if problems:
             raise InputErrors(problems)
 
+    def _tokens_of(self, source: SourceFile, text: str, included: bool) -> Iterable[Token]:
+        """The tokens of a text; those of an included file are kept, since snippets are often included many times."""
+        if not included or len(text) > MAX_KEPT:
+            return tokens(source.name, text)
+        known = self._kept.get(source)
+        if known is None or known[0] is not text:
+            known = self._kept[source] = (text, list(tokens(source.name, text)))
+        return known[1]
+
     def _parse_blocks(
         self,
         source: SourceFile,
@@ -219,7 +230,7 @@ class _Reader:
         ended = (0, 0)  # the line where the latest directive ended, and the line where it began
         waiting: list[tuple[int, str]] = []  # comments on lines of their own, until the next line that says something
         covering: list[tuple[int, int, str]] = []  # comments on a block's opening line: depth, line, text
-        for kind, token, line, offset in tokens(name, text):
+        for kind, token, line, offset in self._tokens_of(source, text, via is not None):
             if kind == WORD:
                 if not words:
                     begin = (line, offset)

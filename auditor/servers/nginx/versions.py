@@ -19,19 +19,22 @@ _LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param",
 
 def all_versions(http: Http) -> tuple[Version, ...]:
     """The versions to ask about, oldest first; the newest alone where nothing in the configuration makes rules say
-    anything else of another one. Requests that rules send have no header twice, so what became of those is left out."""
+    anything else of another one. Requests that rules send have no header twice, so what became of those is left out,
+    and versions that refuse a directive of the configuration are."""
+    differs = False
     for level in _levels(http):
-        if "add_header_inherit" in level.own or any(
-            line.name == "add_header_inherit" for block in level.own.get("if", ()) for line in block.block or ()
+        own = level.own
+        if "add_header_inherit" in own or any(
+            line.name == "add_header_inherit" for block in own.get("if", ()) for line in block.block or ()
         ):
-            return OLDEST, *CHANGES, NEWEST
-        if "satisfy" in level.own and any("auth_request" in each.own for each in _levels(http)):
-            return OLDEST, *CHANGES, NEWEST
-        if any(line.args and line.args[0].lower() in _DEFAULTS for name in _LINES for line in level.own.get(name, ())) and (
-            level.kind != "location" or "location" in level.own
-        ):
-            return OLDEST, *CHANGES, NEWEST
-    return (NEWEST,)
+            return (NEWEST,)  # known since 1.29.3; what changed in 1.29.7 is not worth another round
+        if "satisfy" in own and any("auth_request" in each.own for each in _levels(http)):
+            differs = True
+        if level.kind != "location" or "location" in own:
+            differs = differs or any(
+                line.args and line.args[0].lower() in _DEFAULTS for name in _LINES for line in own.get(name, ())
+            )
+    return (OLDEST, *CHANGES, NEWEST) if differs else (NEWEST,)
 
 
 def _levels(http: Http) -> Iterator[Level]:
