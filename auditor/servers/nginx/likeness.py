@@ -35,6 +35,7 @@ _OF_THE_CLIENT = re.compile(
     r"|(request_method|scheme|remote_addr|remote_user|binary_remote_addr|realip_remote_addr|content_type|content_length"
     r"|server_protocol|request_completion|http2|https|limit_rate|status|time_\w+|msec|request_id|pid|connection)$"
 )
+_REDIRECTS = ("301", "302", "303", "307", "308")
 _ADDRESS = re.compile(r"[\d.:\[\]]+$")
 
 Mark = Callable[[str], object]
@@ -78,17 +79,17 @@ def likeness(level: Level, server: Server, request: Request | None = None) -> ob
     return (seen, marks(_http(server), path), request.method, request.tls, query, headers)
 
 
-def alike_at_the_server(server: Server) -> bool:
-    """Whether the server's own rewrite directives treat all paths with the same marks alike."""
+def rewrites(server: Server) -> object:
+    """The canonical form of the server's own rewrite directives, if they treat all paths with the same marks alike;
+    else None."""
     if "rewrite" in server.own:
-        return False
+        return None
+    renamed: dict[str, str] = {}
     try:
-        for name in ("set", "if", "return", "break"):
-            for line in server.own.get(name, ()):
-                _shape(line, server, server, {}, [])
+        lines = [line for line in server.block if line.name in ("set", "if", "return", "break")]
+        return tuple("break" if line.name == "break" else _shape(line, server, server, renamed, []) for line in lines)
     except _Unlike:
-        return False
-    return True
+        return None
 
 
 def _http(server: Server) -> Http:
@@ -164,6 +165,8 @@ def _shape(line: Directive, level: Level, server: Server, renamed: dict[str, str
         args = [*_leads(line, server)]
     if name == "try_files":
         return (name, *args)
+    if name == "return" and args[0] in _REDIRECTS:
+        return (name, args[0])  # where to is a name
     shown = [_canonical(arg, name, level, http, renamed) if isinstance(arg, str) else arg for arg in args]
     block = [_shape(inner, level, server, renamed, path_marks) for inner in line.block or ()]
     return (name, *shown, *(("{", *block) if line.block is not None else ()))

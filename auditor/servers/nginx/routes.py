@@ -9,7 +9,7 @@ from auditor.http import Request
 from auditor.server import Note, Route
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
 from auditor.servers.nginx.intake import find_server
-from auditor.servers.nginx.likeness import alike_at_the_server, likeness
+from auditor.servers.nginx.likeness import likeness, rewrites
 from auditor.servers.nginx.maps import marks
 from auditor.servers.nginx.phases import find_location
 from auditor.servers.nginx.run import Unpredictable
@@ -94,8 +94,8 @@ class _Maker:
         self.name = server.names[0] or "_"
         # Without rewrite directives at the server, the location search alone tells where a request goes.
         self.direct = not has_statements(server)
-        self.alike = alike_at_the_server(server)
-        self.passed: dict[object, bool] = {}
+        self.rewrites = rewrites(server)
+        self.passed: dict[object, bool] = site.http.memo("passed", lambda _: {})  # type: ignore[assignment]
 
     def routes(self) -> Iterator[Route]:
         seen: set[Request] = set()
@@ -169,9 +169,10 @@ class _Maker:
         """Whether the server's own rewrite directives surely let the request through to its locations."""
         if self.direct:
             return True
-        if not self.alike:
+        if self.rewrites is None:
             return False
-        key = (request._replace(target=""), marks(self.site.http, request.path))
+        headers = tuple(pair for pair in request.headers if pair[0] != "Host")
+        key = (self.rewrites, request.method, request.tls, headers, marks(self.site.http, request.path))
         known = self.passed.get(key)
         if known is None:
             outcomes = self.site.trace(request)
@@ -186,7 +187,7 @@ class _Maker:
             from auditor.servers.nginx.samples import samples
 
             caseless = location.modifier == "~*"
-            found = samples(location.name, caseless, "/x") + samples(location.name, caseless)
+            found = [*samples(location.name, caseless, "/x"), *samples(location.name, caseless)]
             outer = location.outer
             if isinstance(outer, Location) and outer.modifier in ("", "^~"):
                 found = [outer.name.rstrip("/") + path for path in found] + found

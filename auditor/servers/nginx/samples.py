@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from auditor.regex import RegexError, compile_regex
@@ -12,7 +13,8 @@ import re._parser as _parser  # type: ignore[import-not-found]  # isort: skip
 import re._constants as _c  # type: ignore[import-not-found]  # isort: skip
 
 
-def samples(pattern: str, caseless: bool, lead: str = "") -> list[str]:
+@lru_cache(maxsize=4096)
+def samples(pattern: str, caseless: bool, lead: str = "") -> tuple[str, ...]:
     """Up to two texts that the pattern matches, the first as short as it comes; empty where none can be made.
 
     `lead` is put in front where the pattern is not anchored, so that a path begins with a slash.
@@ -21,11 +23,11 @@ def samples(pattern: str, caseless: bool, lead: str = "") -> list[str]:
     try:
         tree = _parser.parse(_plain(pattern))
     except (re.error, RecursionError, OverflowError):
-        return found
+        return ()
     try:
         regex = compile_regex(pattern, caseless)
     except RegexError:
-        return found
+        return ()
     for much in (False, True):
         text = _text(tree, much)
         if text is None:
@@ -36,8 +38,8 @@ def samples(pattern: str, caseless: bool, lead: str = "") -> list[str]:
                     found.append(candidate)
                     break
             except RegexError:
-                return found
-    return found
+                return tuple(found)
+    return tuple(found)
 
 
 def _candidates(text: str, pattern: str, lead: str) -> list[str]:
