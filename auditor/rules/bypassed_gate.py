@@ -84,9 +84,10 @@ _ACME = "/.well-known/acme-challenge/"
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     hosts: dict[str, _Host] = {}
+    alike = _Alike()
     for area in site.areas():
         if area.server not in hosts:
-            hosts[area.server] = _Host(site)
+            hosts[area.server] = _Host(site, alike)
         hosts[area.server].add_area(area)
     if not hosts:
         return
@@ -97,15 +98,24 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
         yield from host.judge()
 
 
+class _Alike:
+    """What holds for all routes of one likeness, in whatever virtual host: which gates none of them goes round, and
+    that no front controller answers behind the gate."""
+
+    def __init__(self) -> None:
+        self.guarded: dict[tuple[object, str], bool] = {}
+        self.scriptless: set[tuple[object, str]] = set()
+
+
 class _Host:
     """The areas and routes of one virtual host."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, alike: _Alike) -> None:
         self.site = site
+        self.alike = alike
         self.routes: list[Route] = []
         self.areas: dict[str, list[Area]] = {}  # by prefix, without the final slash
         self.below: dict[str, list[Route]] = {}  # the routes at or below a path without its final slash
-        self.guarded: dict[tuple[object, str], bool] = {}
         self.origins: dict[Area, set[tuple[str, ...] | None]] = {}
         self.needed: tuple[set[Place | None], set[str]] | None = None
         self.passed: set[tuple[Place | None, str]] | None = None
@@ -146,25 +156,32 @@ class _Host:
         for route in self.below.get(area.prefix.rstrip("/"), ()):
             if not _inside(area, route.request.path) or route.request.method != "GET":
                 continue
+            key = (route.likeness, area.kind)
+            if key in self.alike.scriptless:
+                continue
+            scripts = False
             for passed in self.site.trace(with_header(route.request, BASIC), ADMITTED):
                 script = passed.main.header("SCRIPT_NAME") if passed.main is not None else None
                 name = script.value.text if script is not None else None
                 if passed.handler == area.block or not name or not _has_passed(passed, area.kind):
                     continue
+                scripts = True
                 request = route.request._replace(target=name + area.prefix.rstrip("/"))
                 for outcome in self.site.trace(request, STRANGER):
                     if outcome.handler == passed.handler and _goes_round(area, outcome):
                         how = f"{request.path} asks the same script for it without the gate"
                         yield _finding(area, route._replace(request=request), outcome, ERROR, how, area.prefix)
                         return
+            if not scripts and route.likeness is not None:
+                self.alike.scriptless.add(key)
 
     def _is_guarded(self, area: Area, route: Route) -> bool:
         """Whether no outcome goes round the gate; worked out once for all routes that are treated alike."""
         key = (route.likeness, area.kind)
-        known = self.guarded.get(key) if route.likeness is not None else None
+        known = self.alike.guarded.get(key) if route.likeness is not None else None
         if known is None:
             known = not any(_goes_round(area, outcome) for outcome in self.site.trace(route.request, STRANGER))
-            self.guarded[key] = known
+            self.alike.guarded[key] = known
         return known
 
     def _is_cut_out(self, area: Area, route: Route) -> bool:
