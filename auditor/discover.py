@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from auditor.files import MAX_TREE, Files, is_main
-from auditor.globs import has_magic, walk_tree
+from auditor.globs import has_magic, repository, walk_tree
 from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
@@ -117,17 +117,6 @@ def _top(source: SourceFile, folder: str | None) -> str | None:
         return None
     start = os.path.dirname(os.path.abspath(source.path))
     return repository(start) or (os.path.abspath(folder) if folder else start)
-
-
-def repository(folder: str) -> str | None:
-    """The nearest folder upwards that is the top of a working copy, or None."""
-    while True:
-        if os.path.exists(os.path.join(folder, ".git")):
-            return folder
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
 
 
 # What names and lines tell. In a folder, only what no other program's files hold makes a file a configuration of nginx;

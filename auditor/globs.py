@@ -13,6 +13,17 @@ from collections.abc import Iterator, Sequence
 SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
 
 
+def repository(folder: str) -> str | None:
+    """The nearest folder upwards that is the top of a working copy, or None."""
+    while True:
+        if os.path.exists(os.path.join(folder, ".git")):
+            return folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+
+
 def has_magic(path: str) -> bool:
     """Whether nginx takes the path of an include for a pattern."""
     return any(char in path for char in "*?[")

@@ -135,7 +135,7 @@ def make_request(
 
 
 def split_port(authority: str) -> tuple[str, str | None]:
-    """`host:port` in two; the port is None where none is written. Brackets of an IPv6 literal stay (RFC 3986, 3.2.2)."""
+    """`host:port` in two; the port is None where there is none. Brackets of an IPv6 literal stay (RFC 3986, 3.2.2)."""
     if authority.startswith("["):
         literal, close, tail = authority.partition("]")
         if close:

@@ -105,7 +105,7 @@ class Note(NamedTuple):
 
 class Comment(NamedTuple):
     """A comment that speaks to this product: `text` begins behind the `#`. It is about the directives that begin on the
-    lines `first` to `last`: the line it ends, the block that this line opens, or, where it stands alone, the next line."""
+    lines `first` to `last`: the line it ends, the block that this line opens, or, where it stands alone, the next."""
 
     source: SourceFile
     line: int
@@ -168,5 +168,5 @@ class Site(Protocol):
 
     @property
     def position(self) -> tuple[str, Place | None]:
-        """"inner" with the line that shows that another proxy stands in front, else "edge"."""
+        """ "inner" with the line that shows that another proxy stands in front, else "edge"."""
         ...

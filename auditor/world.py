@@ -22,7 +22,7 @@ class Question(NamedTuple):
 
     - "credentials": are these good for that gate? `subject` is the user file or the key, `detail` the header's value
     - "file": what is at that path of the deployed machine? `subject` is the path
-    - "exchange": what does an upstream answer? `subject` is the upstream, `detail` the role and the number of the exchange
+    - "exchange": what does an upstream answer? `subject` is the upstream, `detail` the exchange's role and number
     - "client-address": which address does the client have? `subject` is empty
     - "listener": at which address of the server does the request arrive? `subject` is the port
     - "module": is that module loaded? `subject` is its name

@@ -82,9 +82,7 @@ def send(
     TimeoutError where the response does not come in `timeout` seconds.
     """
     with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(
-            socket.create_connection(address, timeout, (source, 0) if source else None)
-        )
+        connection = stack.enter_context(socket.create_connection(address, timeout, (source, 0) if source else None))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             try:

@@ -3,9 +3,10 @@
 ## What it does
 
 Asks every gated route without credentials, from an address that no list names. Reports a gate that
-is not asked because it has no user file (behind an address list, too), one that another condition makes needless for everybody
-(`satisfy any` with `allow all`), and one that a header or an argument of the client's choosing
-switches off, and an auth_request whose subrequest this server answers itself, the same for everybody.
+is not asked because it has no user file (behind an address list, too), one that another condition
+makes needless for everybody (`satisfy any` with `allow all`), one that a header or an argument of
+the client's choosing switches off, and an auth_request whose subrequest this server answers itself,
+the same for everybody.
 
 An address list beside `satisfy any` is a real choice and is not reported, nor is a gate that is
 switched off by method, path or host.

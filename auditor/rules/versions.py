@@ -45,9 +45,7 @@ def _key(finding: Finding) -> Key:
 
 
 def _weaker(finding: Finding, when: str) -> Finding:
-    return finding._replace(
-        severity=lower(finding.severity), message=f"{finding.message} This is so only {when}."
-    )
+    return finding._replace(severity=lower(finding.severity), message=f"{finding.message} This is so only {when}.")
 
 
 def _written(version: Version) -> str:

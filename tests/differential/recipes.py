@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from tests.differential.configs import unique
 from tests.differential.requests import HEADERS, Requests
-from tests.differential.tree import Node
+from tests.differential.tree import Node, render
 from tests.differential.words import COMMON, HOSTS
 
 FOLDER = os.path.join(os.path.dirname(__file__), "recipes")
@@ -73,6 +73,8 @@ class Recipes:
         self.asks = [ask for recipe in self.recipes for ask in recipe.asks]
         self.paths = ["/"]
         self.nodes = self._http()
+        text = render(self.nodes, {})
+        self.ports = {port for _, port in SCHEMES.values() if f"@{port}@" in text}
 
     def _http(self) -> list[Node]:
         top: list[Node] = []
@@ -162,6 +164,7 @@ class RecipeRequests(Requests):
 
     def __init__(self, random: Random, config: Recipes) -> None:
         super().__init__(random, config)
+        self.config: Recipes = config
         self.asks = config.asks
         self.paths += [_target(ask)[2] for ask in config.asks]
 
@@ -179,7 +182,7 @@ class RecipeRequests(Requests):
             name, values = self.random.choice(HEADERS)
             headers.append([name, self.random.choice(values)])
         address, port = "127.0.0.1", "P1"
-        if scheme:
+        if scheme and SCHEMES[scheme][1] in self.config.ports:
             scheme, port = SCHEMES[scheme]
         else:
             scheme, host = "http", self.random.choice(self.config.hosts)

@@ -55,7 +55,9 @@ def make_areas(site: NginxSite) -> list[Area]:
             if isinstance(level, Location):
                 if level.modifier in ("~", "~*", "@"):
                     continue
-                areas.append(Area(name, name, level.name, level.modifier == "=", level.directive.place, line.place, line.name))
+                areas.append(
+                    Area(name, name, level.name, level.modifier == "=", level.directive.place, line.place, line.name)
+                )
             else:
                 areas.append(Area(name, name, "/", False, level.directive.place, line.place, line.name))
     return areas
@@ -101,7 +103,18 @@ def _locations(children: list[Location]) -> Iterator[Location]:
 
 # What only requests carry: to hide or pass it in answers does nothing.
 _REQUEST_HEADERS = frozenset(
-    ("authorization", "cookie", "host", "user-agent", "accept", "x-forwarded-for", "x-real-ip", "x-api-key", "origin", "referer")
+    (
+        "authorization",
+        "cookie",
+        "host",
+        "user-agent",
+        "accept",
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-api-key",
+        "origin",
+        "referer",
+    )
 )
 _FAMILIES = {
     "proxy_set_header": "proxy",
@@ -162,7 +175,11 @@ def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
         for verb in ("pass", "hide"):
             for line, level in _each(site, f"{family}_{verb}_header"):
                 if line.args and line.args[0].lower() in _REQUEST_HEADERS:
-                    yield line, level, f"{line.name} is about headers of the answer, and {line.args[0]} is one of requests"
+                    yield (
+                        line,
+                        level,
+                        f"{line.name} is about headers of the answer, and {line.args[0]} is one of requests",
+                    )
     for line, level in _each(site, "proxy_set_header"):
         if len(line.args) == 2 and _copies(line.args[0], line.args[1]):
             yield line, level, f"the client's {line.args[0]} goes on as it is without it"

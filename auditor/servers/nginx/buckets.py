@@ -1,7 +1,7 @@
 """nginx's hash tables, as far as their layout shows outside (src/core/ngx_hash.c).
 
-With `ignore_invalid_headers off` a header with an odd name is looked up among the names of proxy_set_header by a hash of
-its valid characters only. Whether it is found depends on whether that hash happens to lead to the same bucket.
+With `ignore_invalid_headers off` a header with an odd name is looked up among the names of proxy_set_header by a hash
+of its valid characters only. Whether it is found depends on whether that hash happens to lead to the same bucket.
 """
 
 from __future__ import annotations

@@ -326,4 +326,6 @@ class Http(Level):
     def upstream_servers(self, name: str) -> tuple[str, ...]:
         """The addresses of an upstream group, as written."""
         group = self.upstreams.get(name)
-        return tuple(line.args[0] for line in (group.block if group else None) or () if line.name == "server" and line.args)
+        return tuple(
+            line.args[0] for line in (group.block if group else None) or () if line.name == "server" and line.args
+        )

@@ -313,7 +313,9 @@ def _copy_challenges(run: Run, sub: Run, because: tuple[Because, ...]) -> None:
             values = [unknown(answer_header("auth", "WWW-Authenticate"))]
         else:
             source = answer_header("auth", "WWW-Authenticate")
-            values = [Value((Segment(source, text),)) for name, text in answer.headers if name.lower() == "www-authenticate"]
+            values = [
+                Value((Segment(source, text),)) for name, text in answer.headers if name.lower() == "www-authenticate"
+            ]
     if not run.newer(1, 23):
         values = values[:1]
     for value in values:
@@ -332,7 +334,13 @@ def _scheme(run: Run) -> str | None:
 
 # Directives that only the third-party auth_jwt module has (kjdev/nginx-auth-jwt).
 _THIRD_PARTY = frozenset(
-    ("auth_jwt_phase", "auth_jwt_validate_exp", "auth_jwt_validate_sig", "auth_jwt_require_claim", "auth_jwt_require_header")
+    (
+        "auth_jwt_phase",
+        "auth_jwt_validate_exp",
+        "auth_jwt_validate_sig",
+        "auth_jwt_require_claim",
+        "auth_jwt_require_header",
+    )
 )
 
 
@@ -382,7 +390,9 @@ def _auth_jwt(run: Run) -> Verdict:
 def _has_third_party(http: object) -> bool:
     for top in http.block:  # type: ignore[attr-defined]
         for line in top.walk():
-            if line.name in _THIRD_PARTY or (line.name == "auth_jwt_key_file" and line.args[1:2] in (["jwks"], ["keyval"])):
+            if line.name in _THIRD_PARTY or (
+                line.name == "auth_jwt_key_file" and line.args[1:2] in (["jwks"], ["keyval"])
+            ):
                 return True
     return False
 

@@ -38,7 +38,7 @@ def type_of(run: Run, knows_types: bool = True) -> str:
     """The media type of an answer under the current URI: by its suffix, else default_type."""
     name = run.uri.rpartition("/")[2]
     suffix = name.rpartition(".")[2].lower() if "." in name else ""
-    if knows_types and suffix in _BY_SUFFIX and run.level.line("types") is not None or suffix in ("html",):
+    if (knows_types and suffix in _BY_SUFFIX and run.level.line("types") is not None) or suffix in ("html",):
         return _BY_SUFFIX[suffix]
     line = run.level.line("default_type")
     return line.args[0] if line is not None and line.args else "text/plain"

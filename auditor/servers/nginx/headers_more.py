@@ -43,7 +43,6 @@ def change_input_headers(run: Run) -> None:
                 run.step(line, f"the request's {name} is removed")
 
 
-
 def change_output_headers(run: Run, status: int | None) -> None:
     """more_set_headers and more_clear_headers: every level's lines count, the outer ones first."""
     for line in more_lines(run.level, ("more_set_headers", "more_clear_headers")):
@@ -97,5 +96,3 @@ def _options(args: list[str]) -> tuple[list[str], set[str]]:
             words.append(args[at])
         at += 1
     return words, statuses
-
-

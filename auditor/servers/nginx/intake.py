@@ -249,8 +249,12 @@ def _valid(run: Run, name: str, value: str) -> bool:
         run.odd.add(name)
         return True
     line = run.server.line("underscores_in_headers" if "_" in name else "ignore_invalid_headers")
-    because = decides(line) if line is not None else by_default(
-        "underscores_in_headers off" if _PLAIN_NAME.match(name.replace("_", "-")) else "ignore_invalid_headers on"
+    because = (
+        decides(line)
+        if line is not None
+        else by_default(
+            "underscores_in_headers off" if _PLAIN_NAME.match(name.replace("_", "-")) else "ignore_invalid_headers on"
+        )
     )
     run.shared.lost.append(LostHeader(name, because))
     return False

@@ -1,12 +1,13 @@
 """Which routes are alike: large configurations say the same thing hundreds of times, and asking once is enough.
 
 The likeness of a route is a canonical form of the blocks that it goes through: their lines without what only names
-something (the location's own path, hosts, realms, files), with variables that the block itself sets in the order in which
-it sets them, together with what conditions on the path make of the witness. Where that cannot be told, there is none.
+something (the location's own path, hosts, realms, files), with variables that the block itself sets in the order in
+which it sets them, together with what conditions on the path make of the witness. Where that cannot be told, there is none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -21,13 +22,30 @@ from auditor.servers.nginx.syntax import Directive
 
 # What says nothing of how a request is treated, only of names and numbers. root and alias: see _files.
 _NAMES = frozenset(
-    "location server_name access_log error_log ssl_certificate ssl_certificate_key ssl_trusted_certificate expires root alias "
-    "proxy_read_timeout proxy_send_timeout proxy_connect_timeout client_max_body_size fastcgi_read_timeout".split()
+    (
+        "location",
+        "server_name",
+        "root",
+        "alias",
+        "expires",
+        "access_log",
+        "error_log",
+        "ssl_certificate",
+        "ssl_certificate_key",
+        "ssl_trusted_certificate",
+        "proxy_read_timeout",
+        "proxy_send_timeout",
+        "proxy_connect_timeout",
+        "fastcgi_read_timeout",
+        "client_max_body_size",
+    )
 )
 # Lines whose first arguments name other blocks of the same server.
-_LEADING = frozenset("error_page mirror auth_request post_action try_files".split())
+_LEADING = frozenset(["error_page", "mirror", "auth_request", "post_action", "try_files"])
 # Lines in which a variable stands for its text only.
-_TEXTS = re.compile(r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|proxy_redirect$|rewrite$")
+_TEXTS = re.compile(
+    r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|proxy_redirect$|rewrite$"
+)
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 # Variables by which routes that are written alike cannot be told apart.
 _OF_THE_CLIENT = re.compile(
@@ -100,10 +118,8 @@ def _http(server: Server) -> Http:
 def _form(level: Level, server: Server) -> Form | None:
     if "likeness" not in level._memo:
         level._memo["likeness"] = None  # a block that leads to itself
-        try:
+        with contextlib.suppress(_Unlike, Unpredictable):
             level._memo["likeness"] = _make_form(level, server)
-        except (_Unlike, Unpredictable):
-            pass
     form = level._memo["likeness"]
     assert form is None or isinstance(form, Form)
     return form
@@ -146,7 +162,7 @@ def _shape(line: Directive, level: Level, server: Server, renamed: dict[str, str
     """What the line says, without the names that differ from route to route. Raises _Unlike."""
     name, args = line.name, line.args
     http = _http(server)
-    if "_by_lua" in name or name in ("index", "break") and level.kind != "location":
+    if "_by_lua" in name or (name in ("index", "break") and level.kind != "location"):
         raise _Unlike
     if name == "listen":
         return name

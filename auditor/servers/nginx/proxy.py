@@ -88,7 +88,9 @@ def build(run: Run, line: Directive, cached: bool) -> Sending | int:
     if "$" in template and not _resolvable(run, url):
         run.step(line, f"no resolver for {url.host}: 502")
         return 502
-    sending = Sending(line, f"{url.scheme}://{url.host_header}", group_servers(run.shared.http, url), "", url.scheme == "https")
+    sending = Sending(
+        line, f"{url.scheme}://{url.host_header}", group_servers(run.shared.http, url), "", url.scheme == "https"
+    )
     if url.host.startswith("unix:"):
         sending.upstream = f"{url.scheme}://{url.host}"
     run.proxy_host = (url.host_header, url.port)
@@ -223,7 +225,9 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
         covered.setdefault(name.lower(), because)
         sending.add(name, value, fate_of(run, name, value), because)
     check_captures(run, captures, lines)
-    streams = not level.flag("proxy_request_buffering", True) and number == "1.1" and run.body.chunked and set_body is None
+    streams = (
+        not level.flag("proxy_request_buffering", True) and number == "1.1" and run.body.chunked and set_body is None
+    )
     for name in (*_DEFAULTS, *(_CONDITIONAL if cached else ())):
         if name.lower() in covered:
             continue
@@ -235,7 +239,9 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
             sending.headers[-1] = sending.headers[-1]._replace(present="maybe")
     if newest and "proxy-connection" not in covered:
         covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', _MODULE)
-    forward(run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers"))
+    forward(
+        run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers")
+    )
 
 
 def check_captures(run: Run, before: tuple[Value, ...], lines: list[Directive]) -> None:
@@ -356,7 +362,14 @@ def redirects(level: Level | None, run: Run) -> list[Redirect]:
             elif len(line.args) == 2:
                 pattern, replacement = line.args
                 caseless = None if not pattern.startswith("~") else pattern.startswith("~*")
-                found.append(Redirect(pattern.lstrip("~").removeprefix("*") if caseless is not None else pattern, replacement, caseless, decides(line)))
+                found.append(
+                    Redirect(
+                        pattern.lstrip("~").removeprefix("*") if caseless is not None else pattern,
+                        replacement,
+                        caseless,
+                        decides(line),
+                    )
+                )
         return found
     off = level.line("proxy_redirect")
     if off is not None and off.args[:1] == ["off"]:

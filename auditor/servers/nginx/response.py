@@ -184,7 +184,9 @@ def _add_header_lines(level: Level, merges: bool) -> tuple[list[Directive], list
 def shadowed_headers(run: Run, level: Level) -> tuple[Shadowed, ...]:
     """The add_header lines further out that do not count at a level, with what they would have set."""
     return tuple(
-        Shadowed("response", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by.place)
+        Shadowed(
+            "response", line.args[0], evaluate(run, line.args[1]) if len(line.args) > 1 else EMPTY, line.place, by.place
+        )
         for line, by in add_header_lines(run, level)[1]
     )
 

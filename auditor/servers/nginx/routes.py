@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from auditor.http import Request
@@ -127,11 +128,7 @@ class _Maker:
         handler = level.directive.place if level.directive is not None else None
         traits = traits_of(level, self.server)
         yield Route(request, self.name, pattern, handler, traits, likeness(level, self.server, request))
-        count = 0
-        for variant in self._variants(level, request):
-            if count == MAX_VARIANTS:
-                break
-            count += 1
+        for variant in islice(self._variants(level, request), MAX_VARIANTS):
             yield Route(variant, self.name, pattern, handler, traits, likeness(level, self.server, variant))
 
     def _witness(self, level: Level, paths: list[str]) -> Request | None:
@@ -232,7 +229,15 @@ class _Maker:
         if not self.site.http.maps:
             return []
         names: dict[str, None] = {}
-        for directive in ("auth_basic", "proxy_set_header", "fastcgi_param", "proxy_pass", "add_header", "grpc_set_header", "if"):
+        for directive in (
+            "auth_basic",
+            "proxy_set_header",
+            "fastcgi_param",
+            "proxy_pass",
+            "add_header",
+            "grpc_set_header",
+            "if",
+        ):
             for line in level.lines(directive) if directive != "if" else level.own.get("if", ()):
                 for arg in line.args:
                     if "$" in arg:
@@ -301,7 +306,9 @@ class _Maker:
                             return
                         handler = location.directive.place if location.directive is not None else None
                         alike = likeness(location, self.server, request)
-                        yield Route(request, self.name, location.title, handler, traits_of(location, self.server), alike)
+                        yield Route(
+                            request, self.name, location.title, handler, traits_of(location, self.server), alike
+                        )
                         break
 
     def _patterns(self) -> list[tuple[Location, list[str]]]:
@@ -311,7 +318,9 @@ class _Maker:
         found = []
         for location in self.server.children:
             if location.modifier in ("~", "~*") and not location.internal:
-                tails = [text for text in samples(location.name, location.modifier == "~*", "/x") if text.startswith("/")]
+                tails = [
+                    text for text in samples(location.name, location.modifier == "~*", "/x") if text.startswith("/")
+                ]
                 if tails:
                     found.append((location, tails))
         return found

@@ -16,7 +16,14 @@ from auditor.values import CLIENT, UNKNOWN, Value, literal, unknown
 from auditor.world import Answer, Question
 
 STATEMENTS = frozenset(("set", "if", "rewrite", "return", "break"))
-_CODE = ("set_by_lua_block", "set_by_lua", "set_by_lua_file", "rewrite_by_lua_block", "rewrite_by_lua", "rewrite_by_lua_file")
+_CODE = (
+    "set_by_lua_block",
+    "set_by_lua",
+    "set_by_lua_file",
+    "rewrite_by_lua_block",
+    "rewrite_by_lua",
+    "rewrite_by_lua_file",
+)
 REDIRECTS = (301, 302, 303, 307, 308)
 
 Result = int | None
@@ -172,7 +179,10 @@ def _ask(run: Run, line: Directive) -> bool:
     words = " ".join(line.args)
     answer = run.ask(
         Question("variable", words, f"{line.source.name}:{line.line}"),
-        [Answer("no", f"the condition ({words}) does not hold", False), Answer("yes", f"the condition ({words}) holds", True)],
+        [
+            Answer("no", f"the condition ({words}) does not hold", False),
+            Answer("yes", f"the condition ({words}) holds", True),
+        ],
         line.place,
     )
     return bool(answer.value)
@@ -344,4 +354,3 @@ def _return(run: Run, line: Directive) -> Result:
     known = value.text
     send(run, status, entity=Entity(), body=None if known is None else Body(type_of(run), len(known)))
     return 0
-

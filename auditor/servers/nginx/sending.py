@@ -27,7 +27,9 @@ class Sending:
         "uri",
     )
 
-    def __init__(self, line: Directive, upstream: str, servers: tuple[str, ...], protocol: str, tls: bool = False) -> None:
+    def __init__(
+        self, line: Directive, upstream: str, servers: tuple[str, ...], protocol: str, tls: bool = False
+    ) -> None:
         self.line = line
         self.upstream = upstream
         self.servers = servers

@@ -23,6 +23,7 @@ from auditor.world import Path, Unknowns, World, Worlds, walk
 if TYPE_CHECKING:
     from auditor.discover import Entry
 
+
 def parse_version(text: str | None) -> Version:
     """`1.25.3` or `1.25`; the newest known for None. Raises ValueError for what is no version."""
     if text is None:
@@ -52,7 +53,9 @@ class NginxSite:
         self.version = version = version or NEWEST
         directives = tree.directives if not removed else _without(tree.directives, removed)
         self.http = Http(directives, tree.files)
-        self.http.judges = lambda path: self.state(path if path.startswith("/") else f"{tree.conf_dir}/{path}") is not None
+        self.http.judges = lambda path: (
+            self.state(path if path.startswith("/") else f"{tree.conf_dir}/{path}") is not None
+        )
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
         self._world: World = FileWorld(files) if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
@@ -200,8 +203,6 @@ def _outcome(run: Run, action: str) -> Outcome:
     )
 
 
-
-
 def _without(directives: list[Directive], removed: frozenset[Place]) -> list[Directive]:
     """The tree without some lines."""
     names = {place.name for place in removed}
@@ -237,7 +238,7 @@ def load(entry: Entry, options: Any) -> NginxSite:
 
 def _version_of_image(source: SourceFile, notes: list[Note]) -> str | None:
     """The version of the image that the tree runs this configuration in; None where its files name none, or several."""
-    from auditor.discover import repository
+    from auditor.globs import repository
     from auditor.mounts import find_image_versions
 
     found = []

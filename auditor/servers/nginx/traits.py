@@ -6,7 +6,15 @@ from auditor import server as words
 from auditor.servers.nginx.config import PASSES, Http, Level, Server
 from auditor.servers.nginx.variables import opaque_variables
 
-_GATES = ("auth_basic", "auth_request", "auth_jwt", "deny", "access_by_lua_block", "access_by_lua_file", "access_by_lua")
+_GATES = (
+    "auth_basic",
+    "auth_request",
+    "auth_jwt",
+    "deny",
+    "access_by_lua_block",
+    "access_by_lua_file",
+    "access_by_lua",
+)
 _ASKING = ("auth_basic", "auth_request", "auth_jwt", "limit_req_status", "limit_conn_status")
 _HEADER_LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param")
 _MORE_INPUT = ("more_set_input_headers", "more_clear_input_headers")
@@ -15,13 +23,98 @@ _SHADOWING = (*_HEADER_LINES, "add_header")
 
 # Header names that say nothing of who the client is; any other name may be an identity header to somebody.
 _PLAIN_NAMES = frozenset(
-    ["host", "connection", "upgrade", "accept", "accept-encoding", "content-length", "content-type", "transfer-encoding", "te", "range", "if-range", "keep-alive", "expect", "authorization", "cookie", "referer", "user-agent", "origin", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server", "x-forwarded-ssl", "x-forwarded-uri", "x-forwarded-method", "x-forwarded-scheme", "x-scheme", "x-original-uri", "x-original-url", "x-original-method", "x-request-id", "forwarded", "proxy", "script_filename", "query_string", "request_method", "content_type", "content_length", "script_name", "request_uri", "document_uri", "document_root", "server_protocol", "request_scheme", "https", "gateway_interface", "server_software", "remote_addr", "remote_port", "server_addr", "server_port", "server_name", "redirect_status", "path_info", "path_translated", "http_host", "http_proxy", "http_authorization"]
+    [
+        "host",
+        "connection",
+        "upgrade",
+        "accept",
+        "accept-encoding",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "te",
+        "range",
+        "if-range",
+        "keep-alive",
+        "expect",
+        "authorization",
+        "cookie",
+        "referer",
+        "user-agent",
+        "origin",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+        "x-forwarded-scheme",
+        "x-scheme",
+        "x-original-uri",
+        "x-original-url",
+        "x-original-method",
+        "x-request-id",
+        "forwarded",
+        "proxy",
+        "script_filename",
+        "query_string",
+        "request_method",
+        "content_type",
+        "content_length",
+        "script_name",
+        "request_uri",
+        "document_uri",
+        "document_root",
+        "server_protocol",
+        "request_scheme",
+        "https",
+        "gateway_interface",
+        "server_software",
+        "remote_addr",
+        "remote_port",
+        "server_addr",
+        "server_port",
+        "server_name",
+        "redirect_status",
+        "path_info",
+        "path_translated",
+        "http_host",
+        "http_proxy",
+        "http_authorization",
+    ]
 )
 
 
 # Directives of modules that may decide what becomes of a request, and that are not followed.
 _OPAQUE = frozenset(
-    ["perl", "echo", "dav_methods", "flv", "mp4", "random_index", "ssi", "add_before_body", "add_after_body", "secure_link", "auth_digest", "auth_ldap", "auth_pam", "auth_gssapi", "proxy_force_ranges", "uwsgi_force_ranges", "scgi_force_ranges", "fastcgi_force_ranges", "memcached_pass", "image_filter", "xslt_stylesheet", "pagespeed", "modsecurity"]
+    [
+        "perl",
+        "echo",
+        "dav_methods",
+        "flv",
+        "mp4",
+        "random_index",
+        "ssi",
+        "add_before_body",
+        "add_after_body",
+        "secure_link",
+        "auth_digest",
+        "auth_ldap",
+        "auth_pam",
+        "auth_gssapi",
+        "proxy_force_ranges",
+        "uwsgi_force_ranges",
+        "scgi_force_ranges",
+        "fastcgi_force_ranges",
+        "memcached_pass",
+        "image_filter",
+        "xslt_stylesheet",
+        "pagespeed",
+        "modsecurity",
+    ]
 )
 
 
@@ -129,5 +222,7 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
     elif name in ("add_header", "more_set_headers"):
         if any("access-control" in arg.lower() for arg in args):
             found.add(words.CORS)
-    elif name in ("try_files", "error_page", "mirror", "auth_request", "index") or (name == "rewrite" and "break" not in args):
+    elif name in ("try_files", "error_page", "mirror", "auth_request", "index") or (
+        name == "rewrite" and "break" not in args
+    ):
         found.add(words.REDIRECTS)

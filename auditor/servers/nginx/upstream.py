@@ -233,5 +233,3 @@ def _location(run: Run, line: Directive, name: str, value: Value) -> None:
     text = value.text or ""
     if rewritten is not None or not (text.startswith("/") or proxy.redirects(run.level, run)):
         run.location = header
-
-

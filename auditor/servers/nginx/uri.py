@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 HEX = "0123456789abcdefABCDEF"
 
-# Bytes that nginx escapes since 1.21.1: what RFC 3986 does not allow, and in each context what would change its meaning.
+# Bytes that nginx escapes since 1.21.1: what RFC 3986 does not allow, and what would change the meaning in a context.
 _ALWAYS = {chr(code) for code in (*range(0x20), *range(0x7F, 0x100))} | set(' "#<>\\^`{|}')
 ESCAPE_URI = frozenset(_ALWAYS | set("%?"))
 ESCAPE_ARGS = frozenset(_ALWAYS | set("%&+;?"))

@@ -185,7 +185,9 @@ def _opaque_variables(http: object) -> frozenset[str]:
         used.update(_USED.findall(source.text))
     known = assigned_names_of(http) | set(http.maps)  # type: ignore[attr-defined]
     return frozenset(
-        name for name in used if name not in known and name not in _LIVE and name not in _PLAIN and not name.startswith(_PREFIXES)
+        name
+        for name in used
+        if name not in known and name not in _LIVE and name not in _PLAIN and not name.startswith(_PREFIXES)
     )
 
 
