@@ -256,6 +256,17 @@ class Files:
             known = known or sure
         return sorted(names) if known or names else None
 
+    def gap(self, path: str) -> str | None:
+        """ "missing" for what is not in a folder of pages that is at hand: a document root beside the configuration is
+        taken to be whole, as no store of secrets is. None where no such folder is known."""
+        for here, _, _ in self._candidates(_clean(self.absolute(path))):
+            folder = os.path.dirname(here)
+            while folder not in self._bases and len(folder) > 1:
+                if os.path.isdir(folder):
+                    return "missing" if any(_below(folder, base) for base in self._bases) else None
+                folder = os.path.dirname(folder)
+        return None
+
     def facts(self, path: str) -> tuple[int, int] | None:
         """Time of the last change (seconds since 1970) and size (bytes) of the file there, if it can be looked at."""
         for here, _, _ in self._candidates(_clean(self.absolute(path))):
@@ -351,7 +362,7 @@ class FileWorld:
     def ask(self, question: Question) -> Answer | None:
         name = None
         if question.kind == "file":
-            name = self._files.state(question.subject)
+            name = self._files.state(question.subject) or self._files.gap(question.subject)
         elif question.kind == "credentials":
             name = self._credentials(question.subject, question.detail)
         value = self._files.facts(question.subject) if name == "file" else None
