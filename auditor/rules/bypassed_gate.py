@@ -63,6 +63,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, with_header
+from auditor.rules.shapes import folders, inside, is_asset, shape
 from auditor.server import GATE, Area, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -71,11 +72,6 @@ from auditor.trace import Exchange, Outcome
 NAME = "bypassed-gate"
 SEVERITY = ERROR
 
-# What pages are made of and everybody may see; a pattern for these beside a gate is usual.
-_ASSETS = (
-    *(".css", ".js", ".mjs", ".map", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".ico", ".webp", ".avif", ".txt"),
-    *(".woff", ".woff2", ".ttf", ".otf", ".eot", ".mp4", ".webm"),
-)
 # What parts of a site for everybody, and for its watchers, are called.
 _OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping"))
 # Certificate authorities ask for it without credentials (RFC 8555, 8.3).
@@ -125,7 +121,7 @@ class _Host:
 
     def add_route(self, route: Route) -> None:
         self.routes.append(route)
-        for folder in _folders(route.request.path):
+        for folder in folders(route.request.path):
             self.below.setdefault(folder, []).append(route)
 
     def judge(self) -> Iterator[Finding]:
@@ -133,10 +129,10 @@ class _Host:
             path = route.request.path
             if route.request.method not in ("GET", "HEAD", "POST") or path.startswith(_ACME):
                 continue
-            inside = [area for folder in _folders(path) for area in self.areas.get(folder, ()) if _inside(area, path)]
-            if not inside:
+            within = [area for folder in folders(path) for area in self.areas.get(folder, ()) if inside(area, path)]
+            if not within:
                 continue
-            area = max(inside, key=lambda item: (item.exact, len(item.prefix)))
+            area = max(within, key=lambda item: (item.exact, len(item.prefix)))
             if self._is_guarded(area, route):
                 continue
             for outcome in self.site.trace(route.request, STRANGER):
@@ -154,7 +150,7 @@ class _Host:
         """A front controller that is asked with the area's path behind its own name (PATH_INFO; RFC 3875, 4.1.5):
         applications take off the script's name, and see the guarded path."""
         for route in self.below.get(area.prefix.rstrip("/"), ()):
-            if not _inside(area, route.request.path) or route.request.method != "GET":
+            if not inside(area, route.request.path) or route.request.method != "GET":
                 continue
             key = (route.likeness, area.kind)
             if key in self.alike.scriptless:
@@ -188,12 +184,12 @@ class _Host:
         """Whether the path lies below another one in the area that the gate does not cover: a part that the
         configuration cuts out, and that is judged by itself."""
         path = route.request.path
-        for folder in _folders(path):
+        for folder in folders(path):
             for other in self.below.get(folder, ()):
                 above = other.request.path
                 if above.rstrip("/") != folder or above == path or not path.startswith(folder + "/"):
                     continue
-                if other.request.method != "GET" or folder == area.prefix.rstrip("/") or not _inside(area, above):
+                if other.request.method != "GET" or folder == area.prefix.rstrip("/") or not inside(area, above):
                     continue
                 outcomes = self.site.trace(other.request, STRANGER)
                 if not any(
@@ -211,24 +207,24 @@ class _Host:
             return None, ""
         if handler is None or handler == area.block:
             return ERROR, "is answered there before the gate has its turn"
-        shape = _shape(handler)
+        kind = shape(handler)
         if area.prefix == "/" and not area.exact:
-            if shape != "pattern":
+            if kind != "pattern":
                 return INFO, "this block answers it without the gate"
-            if _is_asset(route.request.path):
+            if is_asset(route.request.path):
                 return INFO, "this pattern answers it without the gate"
             if (handler, area.kind) in self._reached_through_gates():
                 return ERROR, "this pattern answers it without the gate when it is asked for directly"
             return (WARNING if outcome.action == "proxied" else INFO), "this pattern answers it without the gate"
-        if shape == "pattern":
-            if outcome.action == "static" and _is_asset(route.request.path):
+        if kind == "pattern":
+            if outcome.action == "static" and is_asset(route.request.path):
                 return INFO, "this pattern answers it without the gate"
             return (
                 ERROR if self._shares_origin(area, outcome) else WARNING
             ), "this pattern answers it without the gate"
-        if shape == "exact" or self._is_for_anybody(route):
+        if kind == "exact" or self._is_for_anybody(route):
             return INFO, "this block answers it without the gate"
-        if shape == "named":
+        if kind == "named":
             return ERROR, "it is answered here without the gate"
         return WARNING, "this block, with a path of its own, answers it without the gate"
 
@@ -268,7 +264,7 @@ class _Host:
             return False
         handlers, paths = self._needed()
         path = route.request.path
-        return (outcome.handler in handlers and _shape(outcome.handler) != "pattern") or any(
+        return (outcome.handler in handlers and shape(outcome.handler) != "pattern") or any(
             needed.startswith(path) for needed in paths if path != "/"
         )
 
@@ -299,7 +295,7 @@ class _Host:
             self.origins[area] = {
                 same_upstream(passed.main) if passed.main is not None else None
                 for route in self.below.get(area.prefix.rstrip("/"), ())
-                if _inside(area, route.request.path)
+                if inside(area, route.request.path)
                 for passed in self.site.trace(with_header(route.request, BASIC), ADMITTED)
                 if not any(gate.result == "refused" for gate in passed.gates)
                 if passed.handler == area.block or _has_passed(passed, area.kind)
@@ -319,23 +315,6 @@ class _Host:
                 if gate.result == "passed"
             }
         return self.passed
-
-
-def _folders(path: str) -> Iterator[str]:
-    """The path and all above it, without the final slash: "", "/a", "/a/b" for /a/b and for /a/b/."""
-    at = 0
-    while at != -1:
-        yield path[:at]
-        at = path.find("/", at + 1)
-    if not path.endswith("/"):
-        yield path
-
-
-def _inside(area: Area, path: str) -> bool:
-    """Whether the path lies in the area as its author means it: `/admin` is not about /administrator."""
-    if area.exact:
-        return path == area.prefix
-    return path == area.prefix or path.startswith(area.prefix.rstrip("/") + "/")
 
 
 def _goes_round(area: Area, outcome: Outcome) -> bool:
@@ -371,30 +350,6 @@ def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str
         server=route.server,
         pattern=route.pattern,
     )
-
-
-def _shape(handler: Place | None) -> str:
-    """How a block says which paths are its own: "exact", "prefix", "anchored" (a pattern that begins with a path),
-    "pattern", or "named" (reached only from inside)."""
-    words = handler.text.split()[1:] if handler is not None else []
-    if not words:
-        return "prefix"
-    mark, rest = words[0], words[-1].strip("\"'")
-    if mark.startswith("@"):
-        return "named"
-    if mark == "=":
-        return "exact"
-    if mark.startswith("~"):
-        pattern = rest.lstrip("~*").strip("\"'")
-        body = pattern.removeprefix("^").lstrip("(?:")
-        anchored = pattern[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
-        return "anchored" if anchored else "pattern"
-    return "prefix"
-
-
-def _is_asset(path: str) -> bool:
-    dot = path.rfind(".")
-    return dot > path.rfind("/") and path[dot:].lower() in _ASSETS
 
 
 def _line(area: Area, outcome: Outcome) -> Place:

@@ -104,8 +104,12 @@ def test_trace_text_shows_the_loss_and_masks_credentials() -> None:
     request = make_request("http://toy.example/api/x", headers=[("Authorization", "Bearer sesame")])
     shown = trace_text(request, SITE.trace(request), [], PLAIN)
     assert "  Authorization: -   stripped   toy.conf:2 set Authorization -\n" in shown
+    # What most people ask stands above the way.
+    assert shown.index("Authorization does not reach app: toy.conf:2 set Authorization -\n") < shown.index("way\n")
     assert "sesame" not in shown
     assert "Bearer ***" in shown
+    staff = make_request("http://toy.example/staff/", headers=[("Authorization", "Basic eDp5")])
+    assert "Authorization reaches app as it was sent\n" in trace_text(staff, SITE.trace(staff), [], PLAIN)
 
 
 def test_routes_table() -> None:
@@ -121,6 +125,12 @@ def test_routes_table() -> None:
         "stripped",
         "forwarded",
     ]
+
+
+def test_routes_that_may_end_in_several_places() -> None:
+    site = ToySite("route /a\n  gate door\n  to app\nroute /b\n  gate door\nroute /c\n  answer 403\n")
+    # A wrong password shows the gate, not where requests go; files alone say that there are files.
+    assert [row.target for row in table(site, ("Host",))] == ["app", "files", "403"]
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:

@@ -1,0 +1,55 @@
+"""What paths and blocks look like to the one who wrote them: folders, guarded areas, patterns, page assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.server import Area
+from auditor.source import Place
+
+# What pages are made of and everybody may see; a pattern for these beside a gate is usual.
+_ASSETS = (
+    *(".css", ".js", ".mjs", ".map", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".ico", ".webp", ".avif", ".txt"),
+    *(".woff", ".woff2", ".ttf", ".otf", ".eot", ".mp4", ".webm"),
+)
+
+
+def folders(path: str) -> Iterator[str]:
+    """The path and all above it, without the final slash: "", "/a", "/a/b" for /a/b and for /a/b/."""
+    at = 0
+    while at != -1:
+        yield path[:at]
+        at = path.find("/", at + 1)
+    if not path.endswith("/"):
+        yield path
+
+
+def inside(area: Area, path: str) -> bool:
+    """Whether the path lies in the area as its author means it: `/admin` is not about /administrator."""
+    if area.exact:
+        return path == area.prefix
+    return path == area.prefix or path.startswith(area.prefix.rstrip("/") + "/")
+
+
+def shape(handler: Place | None) -> str:
+    """How a block says which paths are its own: "exact", "prefix", "anchored" (a pattern that begins with a path),
+    "pattern", or "named" (reached only from inside)."""
+    words = handler.text.split()[1:] if handler is not None else []
+    if not words:
+        return "prefix"
+    mark, rest = words[0], words[-1].strip("\"'")
+    if mark.startswith("@"):
+        return "named"
+    if mark == "=":
+        return "exact"
+    if mark.startswith("~"):
+        pattern = rest.lstrip("~*").strip("\"'")
+        body = pattern.removeprefix("^").lstrip("(?:")
+        anchored = pattern[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
+        return "anchored" if anchored else "pattern"
+    return "prefix"
+
+
+def is_asset(path: str) -> bool:
+    dot = path.rfind(".")
+    return dot > path.rfind("/") and path[dot:].lower() in _ASSETS
