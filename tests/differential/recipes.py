@@ -1,7 +1,8 @@
 """Configurations as people write them: recipes from the folder `recipes`, a few of them put together.
 
 A recipe is text of nginx in which `[[a || b]]` is one of the alternatives, `? ` makes a directive or block optional and
-`since 1.29.3 ` asks for a version. `needs NAME` on a line of its own asks for a module of the build. A server block
+`since 1.29.3 ` asks for a version, `with NAME ` for a module of the build; `needs NAME` on a line of its own asks for
+one as a whole. A server block
 that listens stands for itself; the content of one that does not goes into a virtual host that recipes share. Requests
 stand behind `#:`, as METHOD target | Name: value ... > Name: value of the upstream's answer ...; a target may begin
 with one of SCHEMES and a host.
@@ -40,6 +41,13 @@ class Recipe(NamedTuple):
     needs: str
 
 
+class Build(NamedTuple):
+    """What the server can: its version, and what it was built with."""
+
+    version: tuple[int, ...]
+    options: str
+
+
 @lru_cache(maxsize=1)
 def cookbook() -> tuple[Recipe, ...]:
     """All recipes, by name."""
@@ -64,7 +72,7 @@ class Recipes:
 
     def __init__(self, random: Random, version: str, build: str) -> None:
         self.random = random
-        self.version = tuple(int(part) for part in version.split("."))
+        self.server = Build(tuple(int(part) for part in version.split(".")), build)
         self.files = dict(COMMON)
         self.hosts = list(HOSTS)
         self.listeners: list[tuple[str, str]] = []
@@ -81,7 +89,7 @@ class Recipes:
         servers: list[Node] = []
         shared: list[list[Node]] = [[] for _ in range(self.random.choice([1, 1, 2, 3]))]
         for recipe in self.recipes:
-            for node in parse(self.random, choose(self.random, recipe.text), self.version):
+            for node in parse(self.random, choose(self.random, recipe.text), self.server):
                 if node.name != "server":
                     top.append(node)
                 elif any(child.name == "listen" for child in node.block or ()):
@@ -125,31 +133,33 @@ def _merged(nodes: list[Node]) -> list[Node]:
     return unique(out)
 
 
-def parse(random: Random, text: str, version: tuple[int, ...]) -> list[Node]:
+def parse(random: Random, text: str, server: Build) -> list[Node]:
     """The text as nodes; what is optional is there or not, half and half."""
     words = text.split()
     words.reverse()
-    return _block(random, words, version)
+    return _block(random, words, server)
 
 
-def _block(random: Random, words: list[str], version: tuple[int, ...], keep: bool = True) -> list[Node]:
+def _block(random: Random, words: list[str], server: Build, keep: bool = True) -> list[Node]:
     nodes: list[Node] = []
-    wanted, statement = keep, [] if words else None
+    wanted = keep
+    statement: list[str] = []
     while words:
         word = words.pop()
         if not statement and word == "?":
             wanted = random.random() < 0.5 and wanted
         elif not statement and word == "since":
-            wanted = version >= tuple(int(part) for part in words.pop().split(".")) and wanted
+            wanted = server.version >= tuple(int(part) for part in words.pop().split(".")) and wanted
+        elif not statement and word == "with":
+            wanted = words.pop() in server.options and wanted
         elif word == "}" and not statement:
             break
         elif word == "{" or (word == "{}" and statement):
-            children = _block(random, words, version, wanted) if word == "{" else []
+            children = _block(random, words, server, wanted) if word == "{" else []
             if wanted and statement:
                 nodes.append(Node(" ".join(statement), unique(children)))
             wanted, statement = keep, []
         else:
-            assert statement is not None
             statement.append(word)
             line = " ".join(statement)
             if word.endswith(";") and line.count('"') % 2 == 0 and line.count("'") % 2 == 0:

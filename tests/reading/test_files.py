@@ -24,7 +24,7 @@ MAIN = "events {}\nhttp {}\n"
 
 def opened(files: Files, path: str) -> str | None:
     found = files.open(path)
-    return found and found.name
+    return None if found is None else found.name
 
 
 def test_roots_longest_first_and_nothing_else_below_them(write: Write) -> None:

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from auditor.check import Options, load_sites
-from tests.differential.play import COMMON, Case, Line
+from tests.differential.play import Case, Line
+from tests.differential.words import COMMON
 from tests.trees import stage
 
 _HEAD = """\

@@ -135,12 +135,12 @@ class _Buffers:
         return False
 
 
-def read(run: Run, choose: bool = True) -> None:
+def read(run: Run) -> None:
     """Read the request into `run`: server, target, headers. Raises Refused with the status nginx answers."""
     request = run.shared.request
     port = run.shared.listener
     assert port.default is not None
-    run.server = run.level = port.default  # type: ignore[assignment]
+    run.server = run.level = port.default
     if request.tls and request.host and not is_address(request.host):
         _switch(run, request.host.lower())  # SNI
     line = run.server.line("client_header_buffer_size")

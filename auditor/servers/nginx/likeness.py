@@ -2,7 +2,8 @@
 
 The likeness of a route is a canonical form of the blocks that it goes through: their lines without what only names
 something (the location's own path, hosts, realms, files), with variables that the block itself sets in the order in
-which it sets them, together with what conditions on the path make of the witness. Where that cannot be told, there is none.
+which it sets them, together with what conditions on the path make of the witness. Where that cannot be told, there is
+none.
 """
 
 from __future__ import annotations
@@ -177,13 +178,12 @@ def _shape(line: Directive, level: Level, server: Server, renamed: dict[str, str
     if name == "rewrite" and len(args) >= 2:
         _rewrite(line, path_marks)
         args = ["", *args[2:]]
-    if name in _LEADING:
-        args = [*_leads(line, server)]
+    said: list[object] = [*_leads(line, server)] if name in _LEADING else [*args]
     if name == "try_files":
-        return (name, *args)
+        return (name, *said)
     if name == "return" and args[0] in _REDIRECTS:
         return (name, args[0])  # where to is a name
-    shown = [_canonical(arg, name, level, http, renamed) if isinstance(arg, str) else arg for arg in args]
+    shown = [_canonical(arg, name, level, http, renamed) if isinstance(arg, str) else arg for arg in said]
     block = [_shape(inner, level, server, renamed, path_marks) for inner in line.block or ()]
     return (name, *shown, *(("{", *block) if line.block is not None else ()))
 
