@@ -58,6 +58,12 @@ class Log:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._received: list[Received] = []
+        self._coming = 0
+
+    def begin(self, change: int = 1) -> None:
+        """A request has begun to arrive (or, with -1, its end is known)."""
+        with self._lock:
+            self._coming += change
 
     def add(self, received: Received) -> Received:
         with self._lock:
@@ -74,7 +80,7 @@ class Log:
     def settle(self, quiet: float = 0.02) -> None:
         """Waits until nothing has arrived for `quiet` seconds: for requests that nobody waits for, as mirrors are."""
         count = -1
-        while count != len(self._received):
+        while count != len(self._received) or self._coming:
             count = len(self._received)
             time.sleep(quiet)
 
@@ -167,12 +173,16 @@ class Origin:
         target, _, version = rest.rpartition(" ")
         if not version.startswith("HTTP/"):
             return False  # the rest of a body that no header line announced
-        headers = []
-        while (line := reader.readline().decode("latin-1")).rstrip("\r\n"):
-            name, _, value = line.rstrip("\r\n").partition(":")
-            headers.append((name, value.removeprefix(" ")))
-        low = {name.lower(): value.lower() for name, value in headers}
-        body, missing = _read_body(connection, reader, low)
+        self.log.begin()
+        try:
+            headers = []
+            while (line := reader.readline().decode("latin-1")).rstrip("\r\n"):
+                name, _, value = line.rstrip("\r\n").partition(":")
+                headers.append((name, value.removeprefix(" ")))
+            low = {name.lower(): value.lower() for name, value in headers}
+            body, missing = _read_body(connection, reader, low)
+        finally:
+            self.log.begin(-1)
         answer = self.record(version, method, target, tuple(headers), body, missing)
         upgraded = answer.status == 101
         keep = version == "HTTP/1.1" and low.get("connection") != "close" and not missing and not upgraded

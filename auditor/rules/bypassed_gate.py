@@ -6,7 +6,7 @@ For each path that a gate is written for, asks the routes that lead into it with
 Reports a block that answers there and does not have the gate: a pattern such as `\\.php$` that wins
 over the guarded prefix, a `return` or `rewrite` that comes before the gate's turn, an error page
 that serves what the gate refused, a front controller that takes the guarded path behind its own
-name (`/index.php/admin`).
+name (`/index.php/admin`), the path with two slashes where `merge_slashes` is off.
 
 It is a warning where a longer path of its own lies inside the area, and an info where the gate
 stands at `/`, or where that block is meant for everybody: its path says so, or it passes no
@@ -49,7 +49,7 @@ location ~ \\.php$ {
 
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-222, NGX-308)
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-222, NGX-228, NGX-232, NGX-308)
 
 ## References
 
@@ -63,7 +63,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, with_header
-from auditor.rules.shapes import folders, inside, is_asset, shape
+from auditor.rules.shapes import folders, inside, is_asset, merged, shape
 from auditor.server import GATE, Area, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -121,12 +121,12 @@ class _Host:
 
     def add_route(self, route: Route) -> None:
         self.routes.append(route)
-        for folder in folders(route.request.path):
+        for folder in folders(merged(route.request.path)):
             self.below.setdefault(folder, []).append(route)
 
     def judge(self) -> Iterator[Finding]:
         for route in self.routes:
-            path = route.request.path
+            path = merged(route.request.path)
             if route.request.method not in ("GET", "HEAD", "POST") or path.startswith(_ACME):
                 continue
             within = [area for folder in folders(path) for area in self.areas.get(folder, ()) if inside(area, path)]
@@ -203,6 +203,9 @@ class _Host:
         if any(gate.result == "refused" for gate in outcome.gates):
             return self._judge_error_page(area, route, outcome)
         handler = outcome.handler
+        if "//" in route.request.path:
+            how = "two slashes lead to this block, past the gate, because merge_slashes is off"
+            return (ERROR if self._shares_origin(area, outcome) else None), how
         if self._is_needed(area, route, outcome):
             return None, ""
         if handler is None or handler == area.block:
@@ -346,7 +349,7 @@ def _finding(area: Area, route: Route, outcome: Outcome, severity: str, how: str
         related=(Related(area.gate, "this gate is not asked"),),
         routes=(route.label,),
         witness=route.request,
-        help=_help(area, outcome),
+        help=_help(area, route, outcome),
         server=route.server,
         pattern=route.pattern,
     )
@@ -366,7 +369,9 @@ def _named(area: Area) -> str:
     return f" ({area.kind} for {'exactly ' if area.exact else ''}{area.prefix})"
 
 
-def _help(area: Area, outcome: Outcome) -> str:
+def _help(area: Area, route: Route, outcome: Outcome) -> str:
+    if "//" in route.request.path:
+        return "Remove `merge_slashes off;`, so that both are one path."
     if outcome.handler == area.block:
         return "`return` and `rewrite` run before the gate: let a location inside, or an upstream, give the answer."
     return f"Repeat the gate here, or put this block inside the guarded one: {area.gate.text}"

@@ -24,6 +24,13 @@ def folders(path: str) -> Iterator[str]:
         yield path
 
 
+def merged(path: str) -> str:
+    """The path as applications read it: most take several slashes for one."""
+    while "//" in path:
+        path = path.replace("//", "/")
+    return path
+
+
 def inside(area: Area, path: str) -> bool:
     """Whether the path lies in the area as its author means it: `/admin` is not about /administrator."""
     if area.exact:

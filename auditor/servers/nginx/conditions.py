@@ -120,16 +120,24 @@ def range_of(run: Run, entity: Entity) -> int:
             return 200
     if header[:6].lower() != "bytes=" or len(header) < 7:
         return 200
+    left = int(most.args[0]) if most is not None and most.args and most.args[0].isdigit() else 1 << 30
     satisfiable = False
+    total = 0
     for part in header[6:].split(","):
         first, dash, last = part.strip(" ").partition("-")
         first, last = first.strip(" "), last.strip(" ")
         if not dash or not (first or last) or (first and not first.isdigit()) or (last and not last.isdigit()):
             return 416
         if first:
-            if last and int(last) < int(first):
-                continue
-            satisfiable = satisfiable or int(first) < entity.size
+            start, end = int(first), min(int(last) + 1 if last else entity.size, entity.size)
         else:
-            satisfiable = satisfiable or (int(last) > 0 and entity.size > 0)
+            start, end = max(entity.size - int(last), 0), entity.size
+        if start < end:
+            satisfiable = True
+            total += end - start
+            left -= 1
+            if left < 0:
+                return 200
+    if total > entity.size:
+        return 200
     return 206 if satisfiable else 416

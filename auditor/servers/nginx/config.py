@@ -216,6 +216,12 @@ class Server(Level):
         return self._lookup
 
     @property
+    def verifies_clients(self) -> bool:
+        """Whether TLS clients are asked for a certificate."""
+        line = self.line("ssl_verify_client")
+        return line is not None and line.args[:1] != ["off"]
+
+    @property
     def server_name(self) -> str:
         """$server_name: the first name, without the dot of `.example.com`."""
         return self.names[0].removeprefix(".")

@@ -7,7 +7,7 @@ from auditor.servers.nginx.run import OutHeader, Run, decides
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
 from auditor.trace import LostHeader
-from auditor.values import EMPTY
+from auditor.values import EMPTY, unknown
 
 
 def change_input_headers(run: Run) -> None:
@@ -43,11 +43,14 @@ def change_input_headers(run: Run) -> None:
                 run.step(line, f"the request's {name} is removed")
 
 
-def change_output_headers(run: Run, status: int | None) -> None:
-    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first."""
+def change_output_headers(run: Run, status: int | None, media_type: str | None) -> None:
+    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first. `media_type` is that
+    of the answer, None where it is not known."""
     for line in more_lines(run.level, ("more_set_headers", "more_clear_headers")):
-        words, statuses = _options(line.args)
+        words, statuses, types = _options(line.args)
         if statuses and (status is None or str(status) not in statuses):
+            continue
+        if types and media_type is not None and media_type.lower() not in types:
             continue
         for word in words:
             name, colon, text = word.partition(":")
@@ -55,6 +58,9 @@ def change_output_headers(run: Run, status: int | None) -> None:
             low = name.lower()
             if line.name == "more_clear_headers":
                 colon, text = ":", ""
+            if types and media_type is None:
+                run.out.append(OutHeader(name, unknown(), decides(line)))
+                continue
             kept = [h for h in run.out if not _named(h.name, low)]
             cleared = len(kept) != len(run.out)
             run.out = kept
@@ -81,18 +87,18 @@ def _more_lines(level: Level, names: tuple[str, ...]) -> list[Directive]:
     return outer + [line for line in level.block if line.name in names]
 
 
-def _options(args: list[str]) -> tuple[list[str], set[str]]:
-    """The header words and the statuses of -s; -t narrows by type and is taken to hold."""
+def _options(args: list[str]) -> tuple[list[str], set[str], set[str]]:
+    """The header words, the statuses of -s, and the media types of -t."""
     words: list[str] = []
     statuses: set[str] = set()
+    types: set[str] = set()
     at = 0
     while at < len(args):
         if args[at] in ("-s", "-t") and at + 1 < len(args):
-            if args[at] == "-s":
-                statuses.update(args[at + 1].split())
+            (statuses if args[at] == "-s" else types).update(args[at + 1].lower().split())
             at += 2
             continue
         if not args[at].startswith("-"):
             words.append(args[at])
         at += 1
-    return words, statuses
+    return words, statuses, types

@@ -14,7 +14,7 @@ from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.config import Http, Port, Server
 from auditor.servers.nginx.maps import find_wildcard
-from auditor.servers.nginx.run import Body, Run, Unpredictable, by_default, decides
+from auditor.servers.nginx.run import Body, Closed, Run, Unpredictable, by_default, decides
 from auditor.trace import LostHeader
 from auditor.values import CLIENT, literal
 from auditor.world import Answer, Path, Question
@@ -34,6 +34,8 @@ _UNIQUE = {
     "expect",
     "authorization",
 }
+
+NOT_KNOWN = Answer("unknown", "the client's address is not known")
 
 _PLAIN_NAME = re.compile(r"[0-9A-Za-z-]+\Z")
 _METHOD = re.compile(r"[A-Z_-]+\Z")
@@ -58,6 +60,15 @@ def find_port(http: Http, request: Request, path: Path) -> Port | None:
         return ports[0]
     if is_address(request.host):
         return next((port for port in ports if port.listen.address == "*"), None)
+    client = path.ask(Question("client-address"), [NOT_KNOWN]).value
+    if isinstance(client, str) and client.startswith("127."):
+        # Who comes from this machine itself has asked for its loopback address.
+        for port in ports:
+            if port.listen.address == "127.0.0.1":
+                return port
+        for port in ports:
+            if port.listen.address == "*":
+                return port
     known = path.ask(
         Question("listener", str(request.port)),
         [Answer(p.listen.address, f"the request arrives at {p.listen.address}", p.listen.address) for p in ports],
@@ -141,8 +152,7 @@ def read(run: Run) -> None:
     port = run.shared.listener
     assert port.default is not None
     run.server = run.level = port.default
-    if request.tls and request.host and not is_address(request.host):
-        _switch(run, request.host.lower())  # SNI
+    negotiated = _handshake(run, request) if request.tls else None
     line = run.server.line("client_header_buffer_size")
     buffers = _Buffers(size(line.args[0], 1024) if line is not None and line.args else 1024)
     _request_line(run, request, buffers)
@@ -155,6 +165,8 @@ def read(run: Run) -> None:
             raise Refused(400, "a header line is malformed")
         if not _valid(run, name, value):
             continue
+        if len(run.headers) >= _max_headers(run):
+            raise Refused(494, "more header lines than max_headers allows")
         low = name.lower()
         run.headers.append((name, value))
         if low in seen and (low in _UNIQUE or (low == "proxy-authorization" and run.newer(1, 29))):
@@ -170,11 +182,35 @@ def read(run: Run) -> None:
             run.host = host
             run.host_port = split_port(value)[1] or ""
             _switch(run, host)
+            if negotiated is not None and host != negotiated and run.server.verifies_clients:
+                raise Refused(421, "another host than the one that was negotiated, and it asks for certificates")
     if not buffers.take(2, run.server):
         raise Refused(494, "the header is longer than large_client_header_buffers allows")
     if not run.host:
         _switch(run, "")
     _checks(run, request, host_seen)
+
+
+def _handshake(run: Run, request: Request) -> str | None:
+    """The TLS handshake: the name that the client indicates chooses the server, whose settings then count. Gives that
+    name where a server has it (ngx_http_ssl_servername)."""
+    name = "" if is_address(request.host) else request.host.lower()
+    if name:
+        _switch(run, name)
+    line = run.server.line("ssl_reject_handshake")
+    if line is not None and line.args[:1] == ["on"]:
+        run.step(line, "the TLS handshake is rejected")
+        raise Closed
+    assert run.shared.listener.default is not None
+    found = name and find_server(run.shared.listener, name)[1] != "chosen: default server"
+    return name if found else None
+
+
+def _max_headers(run: Run) -> int:
+    line = run.server.line("max_headers")
+    if line is not None and line.args and line.args[0].isdigit():
+        return int(line.args[0])
+    return 1000 if run.newer(1, 31) else 1 << 20
 
 
 def _switch(run: Run, host: str) -> None:
@@ -286,3 +322,25 @@ def _checks(run: Run, request: Request, host_seen: bool) -> None:
     listener = run.shared.listener.listen
     if listener.tls and not request.tls:
         raise Refused(497, "a plain request at a TLS listener")
+    if request.tls and run.server.verifies_clients:
+        _certificate(run)
+
+
+def _certificate(run: Run) -> None:
+    """ssl_verify_client: whether the client has a certificate, and a good one, is not part of a request."""
+    line = run.server.line("ssl_verify_client")
+    assert line is not None
+    answer = run.ask(
+        Question("credentials", "client certificate"),
+        [
+            Answer("accepted", "the client's certificate is accepted"),
+            Answer("missing", "the client sends no certificate"),
+            Answer("refused", "the client's certificate is refused"),
+        ],
+        line.place,
+    )
+    mode = line.args[0]
+    if answer.name == "refused" and mode != "optional_no_ca":
+        raise Refused(495, "the client's certificate is not good")
+    if answer.name == "missing" and mode == "on":
+        raise Refused(496, "no client certificate")

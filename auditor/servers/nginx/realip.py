@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from auditor.servers.nginx.intake import NOT_KNOWN
 from auditor.servers.nginx.run import Run
 from auditor.servers.nginx.variables import client_address
-from auditor.world import Answer, Question
-
-_NOT_KNOWN = Answer("unknown", "the client's address is not known")
+from auditor.world import Question
 
 
 def connection_address(run: Run) -> None:
     """Settle the address that the connection comes from: what the world knows."""
-    known = run.shared.path.ask(Question("client-address"), [_NOT_KNOWN])
+    known = run.shared.path.ask(Question("client-address"), [NOT_KNOWN])
     run.shared.client_address = known.value if isinstance(known.value, str) else None
 
 

@@ -126,7 +126,7 @@ def send(
     run.final_status = status
     if run.is_main:
         run.shared.action = action
-        run.final_headers = _filter(run, status)
+        run.final_headers = _filter(run, status, body)
         vary = gzip.vary(run, status, body)
         if vary is not None:
             run.final_headers.append(vary)
@@ -135,8 +135,9 @@ def send(
 # --- header filters
 
 
-def _filter(run: Run, status: int | None) -> list[OutHeader]:
-    change_output_headers(run, status)
+def _filter(run: Run, status: int | None, body: gzip.Body | None) -> list[OutHeader]:
+    change_output_headers(run, status, body.type if body is not None else _answered_type(run))
+    _user_id(run)
     _expires(run, status)
     _add_headers(run, status)
     out = list(run.out)
@@ -147,6 +148,22 @@ def _filter(run: Run, status: int | None) -> list[OutHeader]:
             out.remove(location)
             out.insert(0, location._replace(value=Value((*_base(run), *location.value.segments))))
     return out
+
+
+def _answered_type(run: Run) -> str | None:
+    """The media type of an upstream's answer, without its parameters; None where it is not known."""
+    answer = run.answer
+    if answer is None or answer.headers is None or run.shared.action != "proxied":
+        return None
+    text = next((value for name, value in answer.headers if name.lower() == "content-type"), "")
+    return text.partition(";")[0].strip()
+
+
+def _user_id(run: Run) -> None:
+    """userid: a cookie for clients that have none yet; its value counts up."""
+    line = run.level.line("userid")
+    if line is not None and line.args[:1] in (["on"], ["v1"]):
+        run.out.append(OutHeader("Set-Cookie", unknown(SERVER), decides(line)))
 
 
 def _base(run: Run) -> tuple[Segment, ...]:

@@ -116,6 +116,7 @@ class _Maker:
                 continue
             yield from self._of(location, self._paths(location), location.title)
         yield from self._crossings()
+        yield from self._doubled()
 
     def _of(self, level: Level, paths: list[str], pattern: str) -> Iterator[Route]:
         request = self._witness(level, paths)
@@ -310,6 +311,29 @@ class _Maker:
                             request, self.name, location.title, handler, traits_of(location, self.server), alike
                         )
                         break
+
+    def _doubled(self) -> Iterator[Route]:
+        """Guarded prefixes asked for with two slashes, which is another path where merge_slashes is off. The setting
+        that counts is the default server's (the target is read before the Host line)."""
+        from auditor.servers.nginx.areas import guarded_levels
+
+        listen = next((listen for listen in self.server.listens if listen.port == self.bases[0].port), None)
+        port = self.site.http.ports.get((listen.address, listen.port)) if listen is not None else None
+        if port is None or port.default is None or port.default.flag("merge_slashes", True):
+            return
+        for level, _ in guarded_levels(self.server):
+            if not isinstance(level, Location) or level.modifier not in ("", "^~") or level.name == "/":
+                continue
+            target = "/" + level.name
+            try:
+                found = find_location(None, self.server, target)
+            except Unpredictable:
+                continue
+            answering: Level = found.location if found is not None else self.server
+            request = self._witness(answering, [target])
+            if request is not None and answering is not level and answering.directive is not None:
+                handler = answering.directive.place
+                yield Route(request, self.name, answering.title, handler, traits_of(answering, self.server))
 
     def _patterns(self) -> list[tuple[Location, list[str]]]:
         """The regular-expression locations outside of any other, with samples that can stand behind a prefix."""

@@ -136,9 +136,11 @@ def _work_out(run: Run, name: str) -> Value:
         return unknown(USER)
     if name.startswith("ssl_client_"):
         # Filled where a client certificate is asked for: what the certificate says has been checked, or is empty.
-        asked = run.server.line("ssl_verify_client")
-        verified = asked is not None and asked.args[:1] != ["off"] and run.shared.request.tls
-        return unknown(USER) if verified else EMPTY
+        if not run.shared.request.tls:
+            return EMPTY
+        if run.server.verifies_clients:
+            return unknown(USER)
+        return literal("NONE", SERVER) if name == "ssl_client_verify" else EMPTY
     if name.startswith("ssl_"):
         return EMPTY if not run.shared.request.tls else unknown(SERVER)
     return unknown(UNKNOWN)
