@@ -363,7 +363,7 @@ class FileWorld:
         name = None
         if question.kind == "file":
             name = self._files.state(question.subject) or self._files.gap(question.subject)
-        elif question.kind == "credentials":
+        elif question.kind == "credentials" and question.subject.startswith("/"):  # not a key or a certificate
             name = self._credentials(question.subject, question.detail)
         value = self._files.facts(question.subject) if name == "file" else None
         return Answer(name, _TEXTS[name], value) if name else None

@@ -1,6 +1,6 @@
 """What a rule found, and how findings are made one where they are the same."""
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple

@@ -39,7 +39,7 @@ def to_local(path: str) -> str:
     return path if path.isascii() else os.fsdecode(path.encode("latin-1", "replace"))
 
 
-_CLASS = re.compile(r"\[([!^]?+)(\]?+[^\]]*)\]")
+_CLASS = r"\[([!^]?+)(\]?+[^\]]*)\]"
 
 
 def glob_pattern(parts: Sequence[str]) -> re.Pattern[str]:
@@ -55,7 +55,7 @@ def _part_pattern(part: str) -> str:
     at = 0
     while at < len(part):
         char = part[at]
-        bracket = _CLASS.match(part, at) if char == "[" else None
+        bracket = re.compile(_CLASS).match(part, at) if char == "[" else None
         if char == "*":
             out.append("[^/]*")
         elif char == "?":

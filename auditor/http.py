@@ -3,7 +3,7 @@
 Every string is the latin-1 reading of the bytes, so that no byte is lost and `len` counts bytes (RFC 9110, 5.5).
 """
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -83,7 +83,7 @@ class Request(NamedTuple):
         """The target without its query."""
         return self.target.split("?", 1)[0]
 
-    def with_headers(self, *pairs: tuple[str, str]) -> Request:
+    def with_headers(self, *pairs: tuple[str, str]) -> "Request":
         """The same request with these lines after the others."""
         return self._replace(headers=self.headers + pairs)
 

@@ -6,16 +6,16 @@ Strings are latin-1 readings of bytes. The server is written in C: a NUL byte en
 from __future__ import annotations
 
 import binascii
-import hashlib
 import re
 from typing import Any
 
 # Hashes that the server's C library computes. The older ones are in every one of them; where it lacks the others
 # (musl has no yescrypt) the server refuses, and only that machine can tell.
-_LIBC = re.compile(r"\$(1|2a|2b|2y|5|6)\$")
-_LIBC_DEPENDS = re.compile(r"\$(y|gy|7|2x|md5|sha1|3)[$,]|_[./0-9A-Za-z]{19}$")
+# Strings, compiled where they are used: most runs check no password.
+_LIBC = r"\$(1|2a|2b|2y|5|6)\$"
+_LIBC_DEPENDS = r"\$(y|gy|7|2x|md5|sha1|3)[$,]|_[./0-9A-Za-z]{19}$"
 # A hash can ask for hours of work; beyond these costs it is not computed here.
-_COSTLY = re.compile(r"\$2.\$(1[5-9]|[2-9]\d)\$|\$[56]\$rounds=\d{7,}\$")
+_COSTLY = r"\$2.\$(1[5-9]|[2-9]\d)\$|\$[56]\$rounds=\d{7,}\$"
 _ITOA64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 _libcrypt: Any = None
@@ -97,10 +97,14 @@ def _ssha(key: bytes, stored: str) -> bool | None:
 
 
 def _sha1(data: bytes) -> bytes:
+    import hashlib  # here, as below: OpenSSL is slow to load, and most runs check no password
+
     return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
 def _md5(data: bytes) -> bytes:
+    import hashlib
+
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
@@ -138,10 +142,10 @@ def _crypt(key: bytes, stored: str) -> bool | None:
     """Through the C library's crypt(), where this machine has it (libcrypt of glibc or libxcrypt)."""
     if not stored or not stored.isascii():
         return False
-    if _LIBC_DEPENDS.match(stored) or _COSTLY.match(stored):
+    if re.match(_LIBC_DEPENDS, stored) or re.match(_COSTLY, stored):
         return None
     if stored[0] == "$":
-        if not _LIBC.match(stored):
+        if not re.match(_LIBC, stored):
             return False
     elif not re.fullmatch(r"[./0-9A-Za-z]{13}", stored):
         # The traditional DES hash is all that is left; plain text and {SHA256} are none.

@@ -1,6 +1,6 @@
 """The one interface that every server kind fulfils. Rules, reports and commands know nothing else of a server."""
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -152,7 +152,7 @@ class Site(Protocol):
         """Lines that are worth asking `without` about."""
         ...
 
-    def without(self, *lines: Place) -> Site:
+    def without(self, *lines: Place) -> "Site":
         """The same configuration without these lines: the counterfactual."""
         ...
 
@@ -162,7 +162,7 @@ class Site(Protocol):
         nothing that versions treat otherwise."""
         ...
 
-    def at_version(self, version: Version) -> Site:
+    def at_version(self, version: Version) -> "Site":
         """The same configuration under another version of the server."""
         ...
 

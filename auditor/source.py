@@ -241,13 +241,11 @@ def _span_in(source: SourceFile, line: int, name: str, nth: int, offset: int | N
     return start, _end_of_directive(text, start)
 
 
-_TOKENS = re.compile(
-    r"""\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{[^}\s]*\}|\{\{[^\n]*?\}\}|(?<=\s)\#[^\n]*|[;{}]""", re.DOTALL
-)
+_TOKENS = r"""(?s)\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{[^}\s]*\}|\{\{[^\n]*?\}\}|(?<=\s)\#[^\n]*|[;{}]"""
 
 
 def _end_of_directive(text: str, start: int) -> int:
-    for match in _TOKENS.finditer(text, start, min(len(text), start + 20000)):
+    for match in re.compile(_TOKENS).finditer(text, start, min(len(text), start + 20000)):
         token = match.group()
         if token in (";", "{"):
             return match.end()

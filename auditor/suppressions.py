@@ -10,7 +10,7 @@ from auditor.findings import WARNING, Finding
 from auditor.server import Comment
 from auditor.source import Place
 
-_COMMENT = re.compile(r"audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)", re.DOTALL)
+_COMMENT = r"(?s)audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)"
 
 
 def apply(findings: Sequence[Finding], comments: Iterable[Comment]) -> tuple[list[Finding], list[Finding], int]:
@@ -25,7 +25,7 @@ def apply(findings: Sequence[Finding], comments: Iterable[Comment]) -> tuple[lis
         if (comment.source.name, comment.line) in seen:  # the same file, read for several configurations
             continue
         seen.add((comment.source.name, comment.line))
-        match = _COMMENT.match(comment.text.strip())
+        match = re.match(_COMMENT, comment.text.strip())
         if match is None:
             about.append(_unused(comment, "This comment cannot be read, so it silences nothing.", _FORM))
             continue

@@ -1,6 +1,6 @@
 """The answer to the one question: who answers a request, what reaches the origin, what comes back, and why."""
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from typing import NamedTuple
 

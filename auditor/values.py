@@ -4,7 +4,7 @@ A header's value is a row of segments. Where the text is known it is kept beside
 spoofing, leaks and overwritten headers judge the source, not the text.
 """
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from collections.abc import Iterable
 from typing import NamedTuple

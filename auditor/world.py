@@ -4,7 +4,7 @@ A predictor is straight-line code that asks a `Path`. What the world knows is an
 path takes one of the answers that the predictor names, and `walk` runs the predictor again for each of the others.
 """
 
-from __future__ import annotations
+# Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
     question: Question
     answer: Answer
-    place: Place | None
+    place: "Place | None"
 
 
 class World(Protocol):
@@ -121,7 +121,7 @@ class Path:
         self.taken: list[tuple[int, int]] = []
         self.when: list[Asked] = []
 
-    def ask(self, question: Question, alternatives: Sequence[Answer], place: Place | None = None) -> Answer:
+    def ask(self, question: Question, alternatives: Sequence[Answer], place: "Place | None" = None) -> Answer:
         """The world's answer; else one of `alternatives` (at least one), which `when` records if there is a choice."""
         answer = self._memo.get(question)
         if answer is not None:

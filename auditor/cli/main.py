@@ -64,6 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERNAL
 
 
+class _Formatter(argparse.HelpFormatter):
+    """argparse would ask shutil for the terminal's width, and with it load every compression library."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+        except (OSError, ValueError):
+            width = 80
+        super().__init__(prog, width=max(width, 40) - 2)
+
+
 def _run(arguments: list[str]) -> int:
     if arguments[:1] in (["-h"], ["--help"]):
         print(_help())
@@ -76,7 +87,9 @@ def _run(arguments: list[str]) -> int:
     else:
         name, prog = "check", "audit"
     command = import_module(f"auditor.cli.{name}")
-    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=prog, description=command.__doc__, allow_abbrev=False, formatter_class=_Formatter
+    )
     parser.formatter_class = _Help
     command.add_arguments(parser)
     try:

@@ -61,14 +61,14 @@ NAME = "misplaced-gate"
 SEVERITY = WARNING
 
 # Characters that no path of a real site has in this order, and that regular expressions are made of.
-_REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\[[^\]]*\]|\([^)]*\)|\*")
+_REGEX = r"^\^|\$$|\.[*+]|\\|\[[^\]]*\]|\([^)]*\)|\*"
 # Paths without a final slash that still name a tree.
 _TREES = ("admin", "administrator", "phpmyadmin", "wp-admin", "private", "internal", "backend")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for area in site.areas():
-        if not area.exact and _REGEX.search(area.prefix):
+        if not area.exact and re.search(_REGEX, area.prefix):
             yield _finding(
                 area,
                 f"This gate guards only paths that begin with {area.prefix} as it stands: "

@@ -31,7 +31,10 @@ class Config:
         nodes = [*self.leaves.definitions()]
         nodes += self._several(scope, self.random.choice([0, 0, 1, 2, 3]))
         defaults: set[tuple[str, str]] = set()
+        self.tls = self.chance(0.2)
         servers = [self._server(defaults) for _ in range(self.random.choice([1, 1, 1, 2, 2, 3]))]
+        if self.tls:
+            nodes += [Node(f"ssl_certificate{part} @DIR@/tls.pem") for part in ("", "_key")]
         return unique(nodes + self.leaves.late_definitions()) + servers
 
     def _several(self, scope: Scope, count: int) -> list[Node]:
@@ -42,9 +45,10 @@ class Config:
 
     def _server(self, defaults: set[tuple[str, str]]) -> Node:
         nodes: list[Node] = []
-        for port in self.random.sample(["P1", "P2"], self.random.choice([1, 1, 1, 2])):
+        ports = self.random.sample(["P1", "P2"], self.random.choice([1, 1, 1, 2]))
+        for port in [*ports, *(["P3"] if self.tls and self.chance(0.7) else [])]:
             address = self.random.choice(["", "", "", "127.0.0.1:", "127.0.0.2:", "*:"])
-            text = f"listen {address}@{port}@"
+            text = f"listen {address}@{port}@" + (" ssl" if port == "P3" else "")
             if (address.strip("*:"), port) not in defaults and self.chance(0.15):
                 text += " default_server"
                 defaults.add((address.strip("*:"), port))

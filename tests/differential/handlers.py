@@ -10,6 +10,9 @@ from tests.differential.words import SET_NAMES
 def proxy_target(leaves: Leaves, scope: Scope) -> str:
     bases = ["http://@A@", "http://@A@", "http://@B@", "http://app", "http://@AUTH@"]
     base = leaves.random.choice(bases)
+    if leaves.chance(0.12):
+        local = "http://@SOCK@" + ("" if scope.no_uri else leaves.pick("", "", ":/", ":/x/", ":/x?y=1"))
+        return leaves.pick(local, "https://@TLS@", "https://@TLS@$request_uri")
     if leaves.chance(0.22):
         return leaves.pick("http://$backend", "http://$backend$request_uri", f"{base}$request_uri", f"{base}$uri",
                            f"{base}/p$is_args$args",

@@ -111,7 +111,7 @@ class Leaves:
     def _upstream_rest(self) -> list[Node]:
         rest = []
         if self.chance(0.2):
-            rest.append(Node("server @B@"))
+            rest.append(Node(f"server {self.pick('@B@', '@SOCK@')}"))
         if self.chance(0.3):
             rest.append(Node("keepalive 4"))
         return rest

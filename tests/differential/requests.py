@@ -124,7 +124,10 @@ class Requests:
                                     "b_d.example", "{h}:", "e2.example", "[::1]", "A.Example:80"])
             headers.insert(0 if self.chance(0.7) else self.random.randint(0, len(headers)),
                            ["Host", shape.format(h=host, u=host.upper())])
-        line: dict[str, Any] = {"url": f"http://{authority}{self._target()}"}
+        scheme = "https" if port == "P3" and self.chance(0.8) else "http"
+        if scheme == "https" and authority.startswith("127.0.0.1:") and self.chance(0.7):
+            authority = f"{host}:@{port}@"  # as a name, it is indicated in the handshake
+        line: dict[str, Any] = {"url": f"{scheme}://{authority}{self._target()}"}
         method = self.random.choice(METHODS)
         if method != "GET":
             line["method"] = method
@@ -172,6 +175,10 @@ class Requests:
             out.append((name, self.random.choice(values)))
         if self.chance(0.45):
             out.insert(self.random.randint(0, len(out)), ("Authorization", self.random.choice(AUTHORIZATIONS)))
+        if self.chance(0.03):
+            # A line as long as a buffer, give or take: the name, a colon, a space and the line end take 10 bytes.
+            size = self.random.choice([256, 512, 1024, 8192]) + self.random.choice([-60, -13, -12, -11, -10, -9, -8, 30])
+            out.append(("X-Long", "z" * size))
         if out and self.chance(0.06):
             out.append(self.random.choice(out))
         if self.chance(0.06):

@@ -120,7 +120,7 @@ def produce(run: Run) -> int:
         if run.method not in ("GET", "HEAD"):
             return 405
         run.step(line, "the status page answers")
-        response.send(run, 200)
+        response.send(run, 200, entity=Entity())
         return 0
     if name == "empty_gif":
         if run.method not in ("GET", "HEAD"):
@@ -197,7 +197,7 @@ def _autoindex(run: Run) -> int:
     state = file_state(run, paths.filename(run, evaluate).rstrip("/") or "/", line)
     if state == "directory":
         run.step(line, "the folder is listed")
-        response.send(run, 200, "static", Entity())
+        response.send(run, 200, "static", Entity(), gzip.Body("text/html", gzip.LONG))
         return 0
     return 403 if state == "unreadable" else 404
 
@@ -224,6 +224,8 @@ def _static(run: Run) -> int:
         return 405
     run.step(line, f"{path} is sent", "static file")
     entity = of_file(state.value)
+    if not run.level.flag("etag", True):
+        entity = entity._replace(etag=None)
     size = gzip.Body(gzip.type_of(run), entity.size) if entity.size is not None else None
     response.send(run, 200, "static", entity, size)
     if run.final_status == 200 and run.is_main:

@@ -340,6 +340,7 @@ _THIRD_PARTY = frozenset(
         "auth_jwt_validate_sig",
         "auth_jwt_require_claim",
         "auth_jwt_require_header",
+        "auth_jwt_www_authenticate",
     )
 )
 
@@ -374,7 +375,7 @@ def _auth_jwt(run: Run) -> Verdict:
         )
         verdict = answer.name
     challenges = (plus and verdict != "accepted") or (not plus and named is None and verdict != "none")
-    if challenges:
+    if challenges and run.level.flag("auth_jwt_www_authenticate", True):
         tail = '", error="invalid_token"' if verdict == "refused" else '"'
         challenge(run, Value((Segment("server", 'Bearer realm="'), *realm.segments, Segment("server", tail))), line)
     if verdict == "accepted":

@@ -40,7 +40,7 @@ def build(run: Run, line: Directive, family: str, cached: bool) -> Sending | int
     sending.body = body_of(run, level.flag(f"{family}_pass_request_body", True))
     if family == "scgi":
         length = announced_length(run)
-        counts = length.segments and (sending.body == "sent" or run.newer(1, 29))
+        counts = length.segments and (run.role != "auth" or run.newer(1, 29))
         value = length if counts else literal("0", SERVER)
         sending.add("CONTENT_LENGTH", value, ADDED, by_default("scgi_param CONTENT_LENGTH", "ngx_http_scgi_module"))
     lines, outer = header_lines(level, f"{family}_param")

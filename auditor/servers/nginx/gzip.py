@@ -65,7 +65,7 @@ def vary(run: Run, status: int | None, body: Body | None) -> OutHeader | None:
     line = run.level.line("gzip_vary")
     if line is None or body is None or line.args[:1] != ["on"] or not run.level.flag("gzip", False):
         return None
-    if status not in (200, 403, 404) or run.method == "HEAD":
+    if status not in (200, 403, 404):
         return None
     least = run.level.line("gzip_min_length")
     if body.length < (int(least.args[0]) if least is not None and least.args and least.args[0].isdigit() else 20):

@@ -193,7 +193,7 @@ def read(run: Run) -> None:
 
 def _handshake(run: Run, request: Request) -> str | None:
     """The TLS handshake: the name that the client indicates chooses the server, whose settings then count. Gives that
-    name where a server has it (ngx_http_ssl_servername)."""
+    name where it was looked up and found; a single server's names are not looked at (ngx_http_ssl_servername)."""
     name = "" if is_address(request.host) else request.host.lower()
     if name:
         _switch(run, name)
@@ -202,7 +202,11 @@ def _handshake(run: Run, request: Request) -> str | None:
         run.step(line, "the TLS handshake is rejected")
         raise Closed
     assert run.shared.listener.default is not None
-    found = name and find_server(run.shared.listener, name)[1] != "chosen: default server"
+    found = (
+        name
+        and len(run.shared.listener.servers) > 1
+        and find_server(run.shared.listener, name)[1] != "chosen: default server"
+    )
     return name if found else None
 
 

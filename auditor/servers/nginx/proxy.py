@@ -53,10 +53,10 @@ def parse_url(text: str) -> Url | None:
     authority, tail = rest[:cut], rest[cut:]
     if authority.startswith("["):
         host, _, port = authority.partition("]")
-        host, port = host + "]", port.removeprefix(":")
+        host, colon, port = host + "]", port[:1], port.removeprefix(":")
     else:
-        host, _, port = authority.partition(":")
-    if not host or (port and not port.isdigit()):
+        host, colon, port = authority.partition(":")
+    if not host or (colon and not (port.isdigit() and 0 < int(port) < 65536)):
         return None
     header = host if not port or port == default else f"{host}:{port}"
     return Url(scheme, host, port or default, header, tail, bool(port))

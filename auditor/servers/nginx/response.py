@@ -129,7 +129,7 @@ def send(
         run.final_headers = _filter(run, status, body)
         vary = gzip.vary(run, status, body)
         if vary is not None:
-            run.final_headers.append(vary)
+            run.final_headers.insert(0, vary)
 
 
 # --- header filters

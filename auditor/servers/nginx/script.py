@@ -234,6 +234,8 @@ def _file_test(run: Run, line: Directive, test: str, path: str) -> bool:
 def file_state(run: Run, path: str, line: Directive | None) -> str:
     """What is at a path of the deployed machine: file, directory, missing or unreadable."""
     name = file_answer(run, path, line).name
+    if name == "file" and path.endswith("/"):
+        return "missing"  # a file is no folder: ENOTDIR
     return "missing" if name == "no-folder" else name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.http import Response
-from auditor.servers.nginx import cache, content, gateway, grpc, gzip, proxy, response
+from auditor.servers.nginx import cache, content, gzip, proxy, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, Unpredictable
@@ -67,10 +67,16 @@ def pass_on(run: Run, directive: str) -> int:
     if family == "proxy":
         sending: Sending | int = proxy.build(run, line, store is not None)
     elif family == "grpc":
+        from auditor.servers.nginx import grpc
+
         sending = grpc.build(run, line)
     elif family == "memcached":
+        from auditor.servers.nginx import gateway
+
         sending = gateway.build_memcached(run, line)
     else:
+        from auditor.servers.nginx import gateway
+
         sending = gateway.build(run, line, family, store is not None)
     if isinstance(sending, int):
         return sending
@@ -176,7 +182,7 @@ def _keep_challenges(run: Run, headers: Sequence[tuple[str, str]]) -> None:
 def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Sequence[tuple[str, str]]) -> int:
     """X-Accel-Redirect: another location of this server answers (NGX-603)."""
     from auditor.servers.nginx import phases
-    from auditor.servers.nginx.uri import BadTarget, parse_target, split_args
+    from auditor.servers.nginx.uri import parse_unsafe
 
     for name, value in headers:
         if name.lower() in ("set-cookie", "cache-control"):
@@ -189,13 +195,12 @@ def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Se
     if target.startswith("@"):
         phases.named_location(run, target, line)
         return response.DONE
-    try:
-        path = parse_target(target).path if "%" in target.split("?")[0] or "/." in target else split_args(target)[0]
-    except BadTarget:
+    parts = parse_unsafe(target)
+    if parts is None:
         return 404
     if run.method != "HEAD":
         run.method = "GET"
-    phases.internal_redirect(run, path, split_args(target)[1])
+    phases.internal_redirect(run, *parts)
     return response.DONE
 
 

@@ -5,6 +5,7 @@ All functions work on latin-1 text, one character a byte.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 HEX = "0123456789abcdefABCDEF"
@@ -55,6 +56,19 @@ def unescape_redirect(text: str) -> str:
 def split_args(uri: str) -> tuple[str, str]:
     """Path and query of a URI in the configuration; the "?" goes (ngx_http_split_args)."""
     path, _, args = uri.partition("?")
+    return path, args
+
+
+def parse_unsafe(text: str) -> tuple[str, str] | None:
+    """Path and query of a URI that an upstream gives, escapes decoded and nothing else; None for what nginx takes for
+    unsafe: an empty path, one that climbs, a NUL (ngx_http_parse_unsafe_uri)."""
+    path, args = split_args(text)
+    quoted = "%" in path
+    for _ in range(2 if quoted else 1):
+        if not path or "\0" in path or ".." in path.split("/"):
+            return None
+        if quoted:
+            path = re.sub("%([0-9a-fA-F]{2})", lambda match: chr(int(match.group(1), 16)), path)
     return path, args
 
 
