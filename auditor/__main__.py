@@ -1,7 +1,5 @@
 """`python -m auditor` is `audit`."""
 
-import sys
+from auditor.cli.main import run
 
-from auditor.cli.main import main
-
-sys.exit(main())
+run()

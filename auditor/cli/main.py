@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from auditor.source import InputError
 
@@ -32,6 +33,18 @@ COMMANDS = {
 
 class UsageError(Exception):
     """The command line cannot be followed; the message says why."""
+
+
+def run() -> NoReturn:
+    """The command as the shell starts it. The process ends at once: to take apart all that was made for one answer
+    costs a tenth of the time, and every file that was written is closed by then."""
+    status = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        pass  # the reader has gone
+    os._exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

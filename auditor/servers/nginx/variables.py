@@ -172,7 +172,7 @@ def _assigned_names(http: object) -> frozenset[str]:
     return frozenset(names)
 
 
-_USED = re.compile(r"\$\{?([a-z][a-z0-9_]*)", re.IGNORECASE)
+_USED = re.compile(r"\$\{?([A-Za-z][A-Za-z0-9_]*)")
 _PREFIXES = ("http_", "arg_", "cookie_", "sent_http_", "upstream_", "jwt_", "ssl_", "sent_trailer_")
 
 
