@@ -133,7 +133,8 @@ def exchange_differences(predicted: Json, seen: Received, request: Json) -> list
     announced = body_of(tuple((n, v) for n, v in request.get("headers", ())))
     # Without a length the origin cannot tell where a body ends, so it reads none.
     framed = seen.protocol == "fastcgi" or any(
-        (name.lower().replace("_", "-") == "content-length" and value.isdigit()) or name.lower() == "transfer-encoding"
+        name.lower() == "transfer-encoding"
+        or (name.lower().replace("_", "-") == "content-length" and value.isdigit() and int(value) > 0)
         for name, value in seen.headers
     )
     if predicted.get("body") == "sent" and announced and framed and not sent and not seen.body_missing:

@@ -36,7 +36,8 @@ class Failure(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one configuration gave. `tally` counts requests, exchanges, unknown, several, hung and differing ones."""
+    """What one configuration gave. `tally` counts requests, exchanges, unknown, several, hung and differing ones, and
+    unstable ones: those whose difference did not show again when they were asked alone."""
 
     number: int
     refused: str
@@ -89,7 +90,7 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
     nodes, files, lines = make(options, number)
     case = Case(whole(nodes, files), files, lines)
     tally: Counter[str] = Counter()
-    first: dict[str, tuple[Line, list[str]]] = {}
+    seen: dict[str, list[tuple[Line, list[str]]]] = {}
     at = -1
     try:
         for played in play(
@@ -106,26 +107,33 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
             tally["unknown"] += any(outcome["action"] == "unknown" for outcome in outcomes)
             found = contradictions(played)
             if found:
-                tally["differing"] += 1
-                first.setdefault(kind(found), (lines[at], found))
+                seen.setdefault(kind(found), []).append((lines[at], found))
     except local.Refused as refused:
         return Result(number, str(refused), tally, [])
     except Exception as error:
         if at + 1 < len(lines):
-            first.setdefault("crash", (lines[at + 1], [crash(error)]))
-        tally["differing"] += 1
-    failures = []
-    for name, (line, found) in list(first.items())[:2]:
-        small = case = Case(case.config, files, [line])
-        if options.shrink:
-            shrinker = Shrinker([node.copy() for node in nodes], line, lambda c: check(c, options, origins))
-            shrinker.run()
-            if shrinker.found:
-                small, found = shrinker.case(), shrinker.found
-            else:
-                found = [*found, "(not seen when the request is asked alone)"]
-        failures.append(Failure(number, name, found, small))
+            seen.setdefault("crash", []).append((lines[at + 1], [crash(error)]))
+    failures: list[Failure] = []
+    for name, entries in seen.items():
+        for line, _ in entries[:3]:
+            small = Case(case.config, files, [line])
+            if again := check(small, options, origins):
+                if len(failures) < 2:
+                    failures.append(_smallest(Failure(number, name, again, small), nodes, options, origins))
+                tally["differing"] += len(entries)
+                break
+        else:
+            tally["unstable"] += len(entries)
     return Result(number, "", tally, failures)
+
+
+def _smallest(failure: Failure, nodes: list[Node], options: Options, origins: Origins) -> Failure:
+    """The failure with its case cut down, if that is wanted."""
+    if not options.shrink:
+        return failure
+    shrinker = Shrinker([node.copy() for node in nodes], failure.case.lines[0], lambda c: check(c, options, origins))
+    shrinker.run()
+    return failure._replace(found=shrinker.found, case=shrinker.case()) if shrinker.found else failure
 
 
 _worker: tuple[Options, Origins] | None = None
@@ -227,7 +235,7 @@ def _all(numbers: Any, options: Options, args: argparse.Namespace) -> int:
         f"nginx {options.program.version}, seed {options.seed}: {total['configurations']} configurations "
         f"({len(refusals)} refused), {total['requests']} requests, {total['exchanges']} exchanges, "
         f"unknown {total['unknown'] / asked:.1%}, several outcomes {total['several'] / asked:.1%}, "
-        f"hung {total['hung']}, differences {total['differing']}"
+        f"hung {total['hung']}, unstable {total['unstable']}, differences {total['differing']}"
     )
     for name, count in kinds.most_common():
         print(f"  {count} x {name}")

@@ -1,7 +1,7 @@
 """Configurations as people write them: recipes from the folder `recipes`, a few of them put together.
 
 A recipe is text of nginx in which `[[a || b]]` is one of the alternatives, `? ` makes a directive or block optional and
-`since 1.29.3 ` asks for a version, `with NAME ` for a module of the build; `needs NAME` on a line of its own asks for
+`file NAME { }` is a file that may be included. `since 1.29.3 ` asks for a version, `with NAME ` for a module of the build; `needs NAME` on a line of its own asks for
 one as a whole. A server block
 that listens stands for itself; the content of one that does not goes into a virtual host that recipes share. Requests
 stand behind `#:`, as METHOD target | Name: value ... > Name: value of the upstream's answer ...; a target may begin
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from fnmatch import fnmatch
 from functools import lru_cache
 from glob import glob
 from random import Random
@@ -89,7 +90,11 @@ class Recipes:
         servers: list[Node] = []
         shared: list[list[Node]] = [[] for _ in range(self.random.choice([1, 1, 2, 3]))]
         for recipe in self.recipes:
-            for node in parse(self.random, choose(self.random, recipe.text), self.server):
+            nodes = parse(self.random, choose(self.random, recipe.text), self.server)
+            parts = {node.text.split()[1]: node.block or [] for node in nodes if node.name == "file"}
+            for node in _included(nodes, parts):
+                if node.name == "file":
+                    continue
                 if node.name != "server":
                     top.append(node)
                 elif any(child.name == "listen" for child in node.block or ()):
@@ -111,9 +116,22 @@ class Recipes:
         return unique(_merged(top)) + servers
 
 
+def _included(nodes: list[Node], parts: dict[str, list[Node]]) -> list[Node]:
+    """The nodes with the text of the recipe's own files behind its include lines."""
+    out = []
+    for node in nodes:
+        name = next((name for name in parts if fnmatch(name, node.text.split()[-1])), "")
+        if node.name == "include" and name:
+            out.append(Node(node.text, _included([part.copy() for part in parts[name]], parts), name))
+        else:
+            out.append(Node(node.text, None if node.block is None else _included(node.block, parts), node.file))
+    return out
+
+
 HTTP_LINES = [
     "add_header X-Http http always", "proxy_set_header X-Http http", "underscores_in_headers on", "gzip on",
-    "proxy_http_version 1.1", "error_page 404 /err/404.html", "proxy_intercept_errors on", "auth_basic_user_file users/plain",
+    "proxy_http_version 1.1", "error_page 404 /err/404.html", "proxy_intercept_errors on",
+    "auth_basic_user_file users/plain",
     "recursive_error_pages on", "absolute_redirect off", "fastcgi_intercept_errors on", "satisfy any", "root @DIR@/www",
     "proxy_hide_header X-Up", "default_type text/html", "client_max_body_size 2", "proxy_pass_request_headers off",
 ]  # fmt: skip

@@ -177,8 +177,8 @@ class Requests:
             out.insert(self.random.randint(0, len(out)), ("Authorization", self.random.choice(AUTHORIZATIONS)))
         if self.chance(0.03):
             # A line as long as a buffer, give or take: the name, a colon, a space and the line end take 10 bytes.
-            size = self.random.choice([256, 512, 1024, 8192]) + self.random.choice([-60, -13, -12, -11, -10, -9, -8, 30])
-            out.append(("X-Long", "z" * size))
+            buffer = self.random.choice([256, 512, 1024, 8192])
+            out.append(("X-Long", "z" * (buffer + self.random.choice([-60, -13, -12, -11, -10, -9, -8, 30]))))
         if out and self.chance(0.06):
             out.append(self.random.choice(out))
         if self.chance(0.06):

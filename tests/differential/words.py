@@ -45,7 +45,8 @@ USERS = {
     "users/crypt": "alice:abNANd1rDfiNc\n",
     "users/sha5": "alice:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\nbob:$1$abc$9dV135Rc3U8Xbm2DxadgF0\n",
     "users/empty": "",
-    "users/jwks": '{"keys": [{"kty": "oct", "kid": "k", "alg": "HS256", "k": "YSBzZWNyZXQgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE"}]}\n',
+    "users/jwks": '{"keys": [{"kty": "oct", "kid": "k", "alg": "HS256", '
+    '"k": "YSBzZWNyZXQgb2YgdGhlIHRlc3RzLCAzMiBieXRlcyE"}]}\n',
 }
 FASTCGI_PARAMS = """\
 fastcgi_param  QUERY_STRING       $query_string;

@@ -31,7 +31,43 @@ def value(run: Run, block: Directive, evaluate: Evaluate) -> Value:
         return _map(run, block, evaluate)
     if block.name == "geo":
         return _geo(run, block, evaluate)
+    if block.name == "split_clients":
+        return _split(run, block, evaluate)
     return unknown(UNKNOWN)
+
+
+def _split(run: Run, block: Directive, evaluate: Evaluate) -> Value:
+    """split_clients: the share in which the hash of the text falls (ngx_http_split_clients_module)."""
+    text = evaluate(run, block.args[0]).text
+    if text is None:
+        return unknown(UNKNOWN)
+    number = _murmur(text.encode("latin-1"))
+    end = 0
+    for line in block.block or []:
+        if not line.args:
+            continue
+        whole, _, part = line.name.rstrip("%").partition(".")
+        if line.name != "*":
+            if not (whole + part).isdigit():
+                return unknown(UNKNOWN)
+            end += int(whole + part.ljust(2, "0")) * 0xFFFFFFFF // 10000
+        if line.name == "*" or number < end:
+            return literal(line.args[0]) if "$" not in line.args[0] else evaluate(run, line.args[0])
+    return EMPTY
+
+
+def _murmur(data: bytes) -> int:
+    """MurmurHash2 with the seed of its length (src/core/ngx_murmurhash.c)."""
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    number = len(data)
+    tail = len(data) % 4
+    for at in range(0, len(data) - tail, 4):
+        word = int.from_bytes(data[at : at + 4], "little") * factor & mask
+        number = number * factor & mask ^ ((word ^ word >> 24) * factor & mask)
+    if tail:
+        number = (number ^ int.from_bytes(data[-tail:], "little")) * factor & mask
+    number = (number ^ number >> 13) * factor & mask
+    return number ^ number >> 15
 
 
 class _Table:
@@ -164,25 +200,45 @@ def _geo(run: Run, block: Directive, evaluate: Evaluate) -> Value:
     if len(block.args) > 1:
         address = evaluate(run, block.args[0]).text
     lines = block.block or []
-    if address is None or any(line.name in ("ranges", "proxy", "include", "delete") for line in lines):
+    if address is None or any(line.name == "include" for line in lines):
         return unknown(UNKNOWN)
-    best: tuple[int, str] | None = None
-    default = ""
     try:
         ip = ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         ip = ipaddress.ip_address("255.255.255.255")  # what nginx takes an unreadable address for
-    for line in lines:
-        if not line.args:
+    proxies = [line.args[0] for line in lines if line.name == "proxy" and line.args]
+    if proxies:
+        from auditor.servers.nginx.realip import walk_back
+
+        given = [text for name, text in run.headers if name.lower() == "x-forwarded-for"]
+        candidates = [part.strip() for text in given for part in text.split(",")]
+        recursive = any(line.name == "proxy_recursive" for line in lines)
+        ip = ipaddress.ip_address(walk_back(str(ip), candidates, proxies, recursive))
+    deleted = {line.args[0]: at for at, line in enumerate(lines) if line.name == "delete" and line.args}
+    best = (-1, "")
+    for at, line in enumerate(lines):
+        if not line.args or line.name in ("proxy", "delete") or at < deleted.get(line.name, -1):
             continue
         if line.name == "default":
-            default = line.args[0]
+            best = best if best[0] >= 0 else (-1, line.args[0])
             continue
-        try:
-            network = ipaddress.ip_network(line.name, strict=False)
-        except ValueError:
-            continue
-        if ip in network and (best is None or network.prefixlen > best[0]):
-            best = (network.prefixlen, line.args[0])
-    text = best[1] if best else default
-    return Value((Segment("config", text),)) if text else EMPTY
+        size = _geo_match(line.name, ip)
+        # A network that is named twice has the later value; of ranges the later one counts.
+        if size is not None and size >= best[0]:
+            best = (size, line.args[0])
+    return Value((Segment("config", best[1]),)) if best[1] else EMPTY
+
+
+def _geo_match(entry: str, ip: object) -> int | None:
+    """How narrow an entry of geo that holds an address is: the length of its prefix, 0 for a range; else None."""
+    import ipaddress
+
+    try:
+        first, dash, last = entry.partition("-")
+        if dash:
+            start, end = ipaddress.ip_address(first), ipaddress.ip_address(last)
+            return 0 if start.version == ip.version and int(start) <= int(ip) <= int(end) else None  # type: ignore[attr-defined, call-overload]
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return None
+    return network.prefixlen if ip in network else None

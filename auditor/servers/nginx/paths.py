@@ -96,7 +96,7 @@ def script_name(run: Run, evaluate: Evaluate) -> tuple[str, str]:
     if split is not None and split.args:
         match = compile_regex(split.args[0]).search(uri)
         if match is None or len(match.groups) < 3:
-            return uri, ""
+            return _with_index(run, uri), ""
         return _with_index(run, match.groups[1]), match.groups[2]
     return _with_index(run, uri), ""
 

@@ -98,7 +98,8 @@ def _find_config(run: Run) -> bool:
             response.finalize(run, 404)
             return False
     enter(run)
-    if not run.internal and _too_large(run):
+    if _too_large(run):
+        run.body = run.body._replace(discarded=True)
         response.finalize(run, 413)
         return False
     if found is not None and found.how == "redirect" and location is not None:
@@ -113,7 +114,7 @@ def _find_config(run: Run) -> bool:
 
 
 def _too_large(run: Run) -> bool:
-    if run.body.length <= 0:
+    if run.body.length <= 0 or run.body.discarded:
         return False
     line = run.level.line("client_max_body_size")
     limit = intake.size(line.args[0], 1 << 20) if line is not None and line.args else 1 << 20

@@ -9,7 +9,7 @@ from auditor.servers.nginx import uri
 from auditor.servers.nginx.buckets import found_anyway
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.response import placed
-from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
+from auditor.servers.nginx.run import Closed, Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
@@ -143,6 +143,8 @@ def request_uri(run: Run, part: str, variable: bool) -> str:
     if not part and run.valid_unparsed and run.is_main:
         return run.unparsed
     cut = len(_location_name(run)) if run.valid_location and part else 0
+    if cut > len(run.uri) and not run.newer(1, 29):
+        raise Closed  # try_files has made the URI shorter than the location's name: the worker crashes
     rest = run.uri[cut:]
     if run.quoted or run.internal:
         rest = uri.escape(rest)

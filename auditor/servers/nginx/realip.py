@@ -34,16 +34,25 @@ def real_address(run: Run) -> None:
         return
     networks = [entry.args[0] for entry in trusted if entry.args]
     if name.lower() == "x-forwarded-for":
-        if not run.newer(1, 23) and len(values) > 1:
-            values = values  # several lines count as one list in all versions
         candidates = [part.strip() for value in values for part in value.split(",")]
         recursive = run.level.flag("real_ip_recursive", False)
     else:
-        candidates = [part.strip() for part in (values[-1] if run.newer(1, 23) else values[0]).split(",")]
+        candidates = [part.strip() for part in values[0].split(",")]
         recursive = run.level.flag("real_ip_recursive", False)
-    address = shared.client_address
+    address = walk_back(shared.client_address, candidates, networks, recursive)
+    if address != shared.client_address:
+        run.main.scratch["realip_remote_addr"] = client_address(run)
+        for name in ("remote_addr", "proxy_add_x_forwarded_for", "binary_remote_addr"):
+            run.variables.pop(name, None)
+        shared.client_address = address
+        run.step(trusted[0], f"the client's address is taken from {name}: {address}")
+
+
+def walk_back(address: str, candidates: list[str], trusted: list[str], recursive: bool) -> str:
+    """The address that a list of forwarded ones tells, its end first, as far as they are trusted
+    (ngx_http_get_forwarded_addr)."""
     for candidate in reversed(candidates):
-        if not _within(address, networks):
+        if not _within(address, trusted):
             break
         parsed = _parse(candidate)
         if parsed is None:
@@ -51,12 +60,7 @@ def real_address(run: Run) -> None:
         address = parsed
         if not recursive:
             break
-    if address != shared.client_address:
-        run.main.scratch["realip_remote_addr"] = client_address(run)
-        for name in ("remote_addr", "proxy_add_x_forwarded_for", "binary_remote_addr"):
-            run.variables.pop(name, None)
-        shared.client_address = address
-        run.step(trusted[0], f"the client's address is taken from {name}: {address}")
+    return address
 
 
 def _parse(text: str) -> str | None:

@@ -54,6 +54,7 @@ class Body(NamedTuple):
 
     length: int = -1
     chunked: bool = False
+    discarded: bool = False  # nginx has thrown it away: it is not measured any more
     read: bool = False  # nginx has read it: from here on a chunked body has a length, which only the client knows
 
 

@@ -8,7 +8,7 @@ from auditor.http import Response
 from auditor.servers.nginx import cache, content, gzip, proxy, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
-from auditor.servers.nginx.run import Answered, Body, OutHeader, Run, Unpredictable
+from auditor.servers.nginx.run import Answered, OutHeader, Run, Unpredictable
 from auditor.servers.nginx.sending import Sending
 from auditor.servers.nginx.syntax import Directive
 from auditor.trace import Exchange
@@ -62,7 +62,7 @@ def pass_on(run: Run, directive: str) -> int:
 
         if not run.body.read and may_be_too_large(run):
             return 413
-        run.body = Body(run.body.length, run.body.chunked, True)
+        run.body = run.body._replace(read=True)
     store = cache.plan(run, family)
     if family == "proxy":
         sending: Sending | int = proxy.build(run, line, store is not None)

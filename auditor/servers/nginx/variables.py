@@ -64,11 +64,16 @@ def evaluate(run: Run, text: str) -> Value:
     if "$" not in text:
         return literal(text)
     segments: list[Segment] = []
+    used = None
     for part in parse_template(text):
         if isinstance(part, Var):
+            if part.name.isdigit() and used is None:
+                used = run.captures
             segments.extend(variable(run, part.name).segments)
         else:
             segments.append(Segment(CONFIG, part))
+    if used is not None and used != run.captures:
+        raise Unpredictable(f"a capture is used beside a map that changes the captures: {text}")
     return Value(tuple(segments))
 
 
@@ -367,6 +372,18 @@ def _host_header_port(run: Run) -> Value:
     return literal(run.host_port, client_header("Host"))
 
 
+def _status(run: Run) -> Value:
+    """$status: that of the error page on its way, else that of the answer; 000 before there is one."""
+    number = run.err_status or (run.final_status if run.final_level is not None else 0)
+    return _UNKNOWN if number is None else literal(f"{number:03}", SERVER)
+
+
+def _link(run: Run, name: str) -> Value:
+    from auditor.servers.nginx import links  # here: few configurations guard links
+
+    return links.secure_link(run) if name == "secure_link" else links.invalid_referer(run)
+
+
 _UNKNOWN = unknown(SERVER)
 
 # Worked out at each use: they change with the request's way.
@@ -381,9 +398,9 @@ _LIVE: dict[str, Callable[[Run], Value]] = {
     "request_filename": lambda run: literal(paths.filename(run, evaluate), CLIENT),
     "fastcgi_script_name": lambda run: literal(paths.script_name(run, evaluate)[0], CLIENT),
     "fastcgi_path_info": lambda run: literal(paths.script_name(run, evaluate)[1], CLIENT),
-    "proxy_host": lambda run: literal(run.proxy_host[0]) if run.proxy_host else EMPTY,
+    "proxy_host": lambda run: literal(run.proxy_host[0]) if run.proxy_host else run.scratch.get("proxy_host", EMPTY),
     "proxy_port": lambda run: literal(run.proxy_host[1]) if run.proxy_host else EMPTY,
-    "status": lambda run: _UNKNOWN,
+    "status": lambda run: _status(run),
     "request_method": _method,
     "content_length": _content_length,
     "request_completion": lambda run: EMPTY,
@@ -420,7 +437,10 @@ _PLAIN: dict[str, Callable[[Run], Value]] = {
     "gzip_ratio": lambda run: EMPTY,
     "request_body_file": lambda run: EMPTY,
     "pipe": lambda run: literal(".", SERVER),
-    "invalid_referer": lambda run: unknown(CLIENT),
+    "invalid_referer": lambda run: _link(run, "invalid_referer"),
+    "secure_link": lambda run: _link(run, "secure_link"),
+    # Filled when $secure_link is worked out.
+    "secure_link_expires": lambda run: EMPTY,
 }
 for _name in (
     "hostname",
@@ -438,8 +458,6 @@ for _name in (
     "bytes_sent",
     "body_bytes_sent",
     "tcpinfo_rtt",
-    "secure_link",
-    "secure_link_expires",
     "nginx_pid",
 ):
     _PLAIN[_name] = lambda run: _UNKNOWN
