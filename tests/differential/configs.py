@@ -31,7 +31,7 @@ class Config:
         nodes = [*self.leaves.definitions()]
         nodes += self._several(scope, self.random.choice([0, 0, 1, 2, 3]))
         defaults: set[tuple[str, str]] = set()
-        self.tls = self.chance(0.2)
+        self.tls = self.leaves.tls = self.chance(0.2)
         servers = [self._server(defaults) for _ in range(self.random.choice([1, 1, 1, 2, 2, 3]))]
         if self.tls:
             nodes += [Node(f"ssl_certificate{part} @DIR@/tls.pem") for part in ("", "_key")]

@@ -37,6 +37,7 @@ class Leaves:
         self.variables: set[str] = {"$mode", "$backend", "$who", "$flag"}
         self.named: set[str] = set()
         self.zone = False
+        self.tls = False  # some listener speaks TLS: an upstream that takes the client's scheme would need to
         self.conditions = 0
 
     def chance(self, share: float) -> bool:

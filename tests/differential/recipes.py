@@ -1,11 +1,11 @@
 """Configurations as people write them: recipes from the folder `recipes`, a few of them put together.
 
 A recipe is text of nginx in which `[[a || b]]` is one of the alternatives, `? ` makes a directive or block optional and
-`file NAME { }` is a file that may be included. `since 1.29.3 ` asks for a version, `with NAME ` for a module of the build; `needs NAME` on a line of its own asks for
-one as a whole. A server block
-that listens stands for itself; the content of one that does not goes into a virtual host that recipes share. Requests
-stand behind `#:`, as METHOD target | Name: value ... > Name: value of the upstream's answer ...; a target may begin
-with one of SCHEMES and a host.
+`file NAME { }` is a file that may be included. `since 1.29.3 ` asks for a version, `with NAME ` for a module of the
+build; `needs NAME` on a line of its own asks for one as a whole. A server block that listens stands for itself; the
+content of one that does not goes into a virtual host that recipes share. Requests stand behind `#:`, as
+METHOD target | Name: value ... > Name: value of the upstream's answer ...; a target may begin with one of SCHEMES and a
+host.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from auditor.servers.nginx.variables import evaluate
 from auditor.trace import Cache
 from auditor.values import Value, join, literal
 
+_PAST = 1640995200  # the beginning of 2022: no clock that asks is behind it
 _PLAIN_VALID = {"200", "301", "302"}
 
 
@@ -23,6 +24,7 @@ class Plan(NamedTuple):
 
     line: Directive
     zone: str
+    at_once: bool = True  # proxy_cache_min_uses: the first answer is stored already
 
 
 def plan(run: Run, family: str) -> Plan | None:
@@ -37,13 +39,30 @@ def plan(run: Run, family: str) -> Plan | None:
         return None
     methods = run.level.line(f"{family}_cache_methods")
     allowed = {"GET", "HEAD"} | ({word.upper() for word in methods.args} if methods is not None else set())
-    return Plan(line, zone or "") if run.method in allowed else None
+    uses = run.level.line(f"{family}_cache_min_uses")
+    at_once = uses is None or uses.args[:1] in (["0"], ["1"]) or _said(run, f"{family}_cache_bypass")
+    return Plan(line, zone or "", at_once) if run.method in allowed else None
 
 
 def decide(run: Run, family: str, store: Plan, answer: Response) -> Cache:
     """What becomes of the answer."""
-    verdict, line = _verdict(run, family, answer)
-    return Cache(store.zone, _key(run, family), verdict, decides(line or store.line))
+    verdict, line = _verdict(run, family, answer) if store.at_once else ("no", None)
+    key = _key(run, family)
+    if verdict == "yes" and key.text:
+        run.shared.kept[store.zone, key.text] = answer
+    return Cache(store.zone, key, verdict, decides(line or store.line))
+
+
+def kept(run: Run, family: str, store: Plan) -> Response | None:
+    """The answer that this request itself, on an earlier part of its way, has left in the cache."""
+    if not run.shared.kept or _said(run, f"{family}_cache_bypass"):
+        return None
+    return run.shared.kept.get((store.zone, _key(run, family).text or ""))
+
+
+def _said(run: Run, name: str) -> bool:
+    """Whether one of the words of a directive such as proxy_cache_bypass is neither empty nor 0."""
+    return any(evaluate(run, word).text not in ("", "0") for line in run.level.lines(name) for word in line.args)
 
 
 def entity_of(run: Run, family: str, answer: Response) -> Entity | None:
@@ -57,6 +76,8 @@ def entity_of(run: Run, family: str, answer: Response) -> Entity | None:
 
 
 def _forbidden(headers: dict[str, str], ignored: set[str]) -> bool:
+    if "x-accel-redirect" in headers and "x-accel-redirect" not in ignored:
+        return True  # another location answers instead
     if "set-cookie" in headers and "set-cookie" not in ignored:
         return True
     return headers.get("vary", "").strip() == "*" and "vary" not in ignored
@@ -110,6 +131,8 @@ def _freshness(headers: dict[str, str], ignored: set[str]) -> str | None:
             if word in low:
                 digits = low.partition(word)[2].split(",")[0].strip()
                 return "no" if digits in ("0", "") else "yes"
-    if "expires" in headers and "expires" not in ignored:
-        return "origin decides"
+    expires = headers.get("expires")
+    if expires is not None and "expires" not in ignored:
+        when = parse_time(expires)
+        return "no" if when is None or when < _PAST else "origin decides"
     return None

@@ -14,6 +14,7 @@ from auditor.trace import DECIDES, Because
 from auditor.values import CLIENT, literal
 
 Result = int | None
+_ECHOES = ("echo", "echo_duplicate", "echo_status")  # they answer with their own words alone
 _GIF_TIME = 23349600  # when the empty GIF was last changed, says nginx (1970-09-28)
 
 
@@ -127,6 +128,14 @@ def produce(run: Run) -> int:
             return 405
         response.send(run, 200, "static", Entity(_GIF_TIME))
         return 0
+    if name == "tunnel_pass":
+        return 405  # any method but CONNECT, which no URL asks for
+    if name in _ECHOES and not any(other.startswith("echo_") and other not in _ECHOES for other in run.level.own):
+        status = run.level.own.get("echo_status")
+        run.step(line, "the words are sent")
+        known = int(status[-1].args[0]) if status and status[-1].args and status[-1].args[0].isdigit() else 200
+        response.send(run, known, entity=Entity(), body=gzip.Body(gzip.type_of(run), gzip.LONG))
+        return 0
     raise Unpredictable(f"{name} answers", line.place if line is not None else None)
 
 
@@ -136,6 +145,8 @@ def produce(run: Run) -> int:
 def _files(run: Run) -> int:
     if run.uri.endswith("/"):
         if run.method in ("GET", "HEAD", "POST"):
+            if run.level.flag("random_index", False):
+                raise Unpredictable("random_index chooses a file", run.level.lines("random_index")[-1].place)
             result = _index(run)
             if result is not None:
                 return result
@@ -228,7 +239,7 @@ def _static(run: Run) -> int:
         entity = entity._replace(etag=None)
     size = gzip.Body(gzip.type_of(run), entity.size) if entity.size is not None else None
     response.send(run, 200, "static", entity, size)
-    if run.final_status == 200 and run.is_main:
+    if run.final_status == 200 and run.is_main and not (size is not None and gzip.rewritten(run, size)):
         run.final_status = range_of(run, entity)
         if run.final_status == 416:
             # The range filter comes after add_header: the lines of the 200 stay, and the error page gets its own.

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from auditor.http import Response
 from auditor.servers.nginx.config import Level
+from auditor.servers.nginx.jwt import auth_jwt
 from auditor.servers.nginx.response import OK, challenge, send
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.script import program
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import assign, evaluate
 from auditor.trace import Because, Gate
-from auditor.values import EMPTY, Segment, Value, answer_header, literal, unknown
+from auditor.values import Segment, Value, answer_header, literal, unknown
 from auditor.world import Answer, Question
 
 Verdict = int | None  # None: no opinion; OK: lets in; else the status
@@ -332,72 +333,6 @@ def _scheme(run: Run) -> str | None:
 # --- gates of modules
 
 
-# Directives that only the third-party auth_jwt module has (kjdev/nginx-auth-jwt).
-_THIRD_PARTY = frozenset(
-    (
-        "auth_jwt_phase",
-        "auth_jwt_validate_exp",
-        "auth_jwt_validate_sig",
-        "auth_jwt_require_claim",
-        "auth_jwt_require_header",
-        "auth_jwt_www_authenticate",
-    )
-)
-
-
-def _auth_jwt(run: Run) -> Verdict:
-    """auth_jwt, of NGINX Plus or of a third party: whether a token is good is never known here.
-
-    The third party's module tells the scheme's case apart, sends no challenge to a client without a token, and sends
-    one beside every token that came in Authorization (measured with its version 0.14.2).
-    """
-    line = run.level.line("auth_jwt")
-    if line is None or not line.args:
-        return None
-    realm = evaluate(run, line.args[0])
-    if realm.text == "off":
-        _tell(run, Gate("auth_jwt", "Bearer", None, "off", decides(line)))
-        return None
-    plus = not run.shared.http.memo("third-party auth_jwt", _has_third_party)
-    named = next((word[6:] for word in line.args[1:] if word.startswith("token=")), None)
-    if named is not None:
-        token = evaluate(run, named)
-    else:
-        header = run.header("authorization") or ""
-        scheme = header[:7].lower() if plus else header[:7]
-        token = literal(header[7:]) if scheme == ("bearer " if plus else "Bearer ") else EMPTY
-    verdict = "none"
-    if token.present != "no":
-        answer = run.ask(
-            Question("credentials", "auth_jwt", token.text or ""),
-            [Answer("accepted", "the token is accepted"), Answer("refused", "the token is refused")],
-            line.place,
-        )
-        verdict = answer.name
-    challenges = (plus and verdict != "accepted") or (not plus and named is None and verdict != "none")
-    if challenges and run.level.flag("auth_jwt_www_authenticate", True):
-        tail = '", error="invalid_token"' if verdict == "refused" else '"'
-        challenge(run, Value((Segment("server", 'Bearer realm="'), *realm.segments, Segment("server", tail))), line)
-    if verdict == "accepted":
-        run.gated.add("auth_jwt")
-        run.step(line, "the token is accepted")
-        _tell(run, Gate("auth_jwt", "Bearer", realm.text, "passed", decides(line)))
-        return OK
-    run.step(line, "no valid token: 401")
-    _tell(run, Gate("auth_jwt", "Bearer", realm.text, "refused", decides(line)))
-    return 401
-
-
-def _has_third_party(http: object) -> bool:
-    for top in http.block:  # type: ignore[attr-defined]
-        for line in top.walk():
-            if line.name in _THIRD_PARTY or (
-                line.name == "auth_jwt_key_file" and line.args[1:2] in (["jwks"], ["keyval"])
-            ):
-                return True
-    return False
-
-
 def _code(run: Run) -> Verdict:
     """access_by_lua and the like."""
     for name in ("access_by_lua_block", "access_by_lua_file", "access_by_lua", "js_access"):
@@ -407,6 +342,6 @@ def _code(run: Run) -> Verdict:
     return None
 
 
-_GATES: tuple[Callable[[Run], Verdict], ...] = (_auth_jwt, _access, _auth_basic, _auth_request, _code)
+_GATES: tuple[Callable[[Run], Verdict], ...] = (auth_jwt, _access, _auth_basic, _auth_request, _code)
 
 __all__ = ["access_phase", "by_default", "send"]

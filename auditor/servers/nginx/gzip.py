@@ -63,15 +63,43 @@ def of_answer(run: Run, status: int | None, headers: Pairs) -> Body | None:
 def vary(run: Run, status: int | None, body: Body | None) -> OutHeader | None:
     """`Vary: Accept-Encoding`, or None."""
     line = run.level.line("gzip_vary")
-    if line is None or body is None or line.args[:1] != ["on"] or not run.level.flag("gzip", False):
+    if line is None or line.args[:1] != ["on"] or body is None or status not in (200, 403, 404):
         return None
-    if status not in (200, 403, 404):
-        return None
+    return OutHeader("Vary", literal("Accept-Encoding", SERVER), decides(line)) if _compressible(run, body) else None
+
+
+def _compressible(run: Run, body: Body) -> bool:
+    if not run.level.flag("gzip", False) or not _of_type(run, body, "gzip_types"):
+        return False
     least = run.level.line("gzip_min_length")
-    if body.length < (int(least.args[0]) if least is not None and least.args and least.args[0].isdigit() else 20):
-        return None
-    types = run.level.line("gzip_types")
+    return body.length >= (int(least.args[0]) if least is not None and least.args and least.args[0].isdigit() else 20)
+
+
+def _of_type(run: Run, body: Body, name: str) -> bool:
+    types = run.level.line(name)
     wanted = {"text/html", *(types.args if types is not None else ())}
-    if body.type not in wanted and "*" not in wanted:
-        return None
-    return OutHeader("Vary", literal("Accept-Encoding", SERVER), decides(line))
+    return body.type in wanted or "*" in wanted
+
+
+def rewritten(run: Run, body: Body) -> bool:
+    """Whether a filter works on the body of a 200: then nobody gets a range of it."""
+    if run.level.lines("sub_filter") and _of_type(run, body, "sub_filter_types"):
+        return True
+    if run.level.flag("ssi", False) and _of_type(run, body, "ssi_types"):
+        return True
+    return _compressible(run, body) and _taken(run)
+
+
+def _taken(run: Run) -> bool:
+    """Whether the client gets compressed answers (ngx_http_gzip_ok); the user agents of gzip_disable are not known."""
+    accepted = (run.header("accept-encoding") or "").lower().replace(" ", "")
+    words = [part.partition(";q=") for part in accepted.split(",")]
+    if not any(name == "gzip" and (not weight or number.strip("0.")) for name, weight, number in words):
+        return False
+    version = run.level.line("gzip_http_version")
+    if run.shared.request.http_version == "1.0" and (version is None or version.args[:1] != ["1.0"]):
+        return False
+    if run.header("via") is None:
+        return True
+    proxied = {word for line in run.level.lines("gzip_proxied") for word in line.args}
+    return "any" in proxied or ("auth" in proxied and run.header("authorization") is not None)

@@ -13,11 +13,13 @@ from auditor.values import EMPTY, unknown
 def change_input_headers(run: Run) -> None:
     """more_set_input_headers and more_clear_input_headers, at the end of the rewrite phase (NGX-611, NGX-612).
 
-    The header list is the one that subrequests and the parent share.
+    A subrequest has the parent's lines in a list of its own, the end of which is still the parent's: what it removes,
+    it alone misses; a value it changes is changed for both; a line it adds is added to the parent's list alone.
     """
-    if not run.is_main:
-        return
-    for line in more_lines(run.level, ("more_set_input_headers", "more_clear_input_headers")):
+    lines = more_lines(run.level, ("more_set_input_headers", "more_clear_input_headers"))
+    if lines and not run.is_main and run.headers is run.main.headers:
+        run.headers = list(run.headers)
+    for line in lines:
         only_existing = "-r" in line.args
         for word in _options(line.args)[0]:
             name, colon, text = word.partition(":")
@@ -29,11 +31,13 @@ def change_input_headers(run: Run) -> None:
                 run.host = value
             if value:
                 if there:
-                    run.headers[there[0]] = (run.headers[there[0]][0], value)
+                    old, new = run.headers[there[0]], (run.headers[there[0]][0], value)
+                    run.headers[there[0]] = new
+                    run.main.headers[:] = [new if pair is old else pair for pair in run.main.headers]
                     for at in reversed(there[1:]):
                         del run.headers[at]
                 elif not only_existing:
-                    run.headers.append((name, value))
+                    run.main.headers.append((name, value))
                 run.step(line, f"the request's {name} is set")
                 continue
             for at in reversed(there):

@@ -31,6 +31,20 @@ def handle(run: Run) -> None:
     connection_address(run)
     real_address(run)
     process(run, "server rewrite")
+    _afterwards(run)
+
+
+def _afterwards(run: Run) -> None:
+    """Requests that are made once the answer is on its way, which are not followed: post_action, add_before_body."""
+    if run.final_level is None:
+        return
+    line = run.final_level.line("post_action")
+    if line is not None and line.args[:1] != ["off"]:
+        raise Unpredictable("post_action asks once more", line.place)
+    for name in ("add_before_body", "add_after_body"):
+        line = run.final_level.line(name)
+        if line is not None and line.args[:1] != [""] and run.final_status in (200, None):
+            raise Unpredictable(f"{name} asks for more, where the answer is a page", line.place)
 
 
 def process(run: Run, start: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.buckets import found_anyway
+from auditor.servers.nginx.cache import Plan
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Closed, Run, Unpredictable, by_default, decides
@@ -14,9 +14,9 @@ from auditor.servers.nginx.sending import Sending, body_of, fate_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
 from auditor.trace import FORWARDED, SUPPRESSES, Because, LostHeader, Shadowed
-from auditor.values import CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
+from auditor.values import EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
-_MODULE = "ngx_http_proxy_module"
+MODULE = "ngx_http_proxy_module"
 
 # What nginx sets where no proxy_set_header of that name counts; an empty value takes the client's line away.
 _DEFAULTS = ("Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Keep-Alive", "Expect", "Upgrade")
@@ -74,13 +74,13 @@ def group_servers(http: Http, url: Url) -> tuple[str, ...]:
     return (url.server,)
 
 
-def build(run: Run, line: Directive, cached: bool) -> Sending | int:
+def build(run: Run, line: Directive, store: Plan | None) -> Sending | int:
     """The request as it goes out; or the status that nginx answers because it cannot go out."""
     level = run.level
     template = line.args[0]
     text = evaluate(run, template).text
     if text is None:
-        return _to_unknown(run, line, template, cached)
+        return _to_unknown(run, line, template, store)
     url = parse_url(text)
     if url is None:
         run.step(line, f"not a valid URL: {text}")
@@ -97,11 +97,11 @@ def build(run: Run, line: Directive, cached: bool) -> Sending | int:
     sending.uri = request_uri(run, url.uri, "$" in template)
     if not sending.uri:
         return 500
-    _fill(run, sending, level, cached)
+    _fill(run, sending, level, store)
     return sending
 
 
-def _to_unknown(run: Run, line: Directive, template: str, cached: bool) -> Sending | int:
+def _to_unknown(run: Run, line: Directive, template: str, store: Plan | None) -> Sending | int:
     """The upstream is not knowable, the headers are all the same."""
     sending = Sending(line, template, (), "")
     run.proxy_host = None
@@ -109,7 +109,7 @@ def _to_unknown(run: Run, line: Directive, template: str, cached: bool) -> Sendi
     _, _, rest = template.partition("://")
     has_uri = "/" in rest or (rest.startswith("$") and template.count("$") == 1)
     sending.uri = None if has_uri else request_uri(run, "", True)
-    _fill(run, sending, run.level, cached)
+    _fill(run, sending, run.level, store)
     return sending
 
 
@@ -197,14 +197,14 @@ def shadowed_lines(run: Run, lines: list[Directive], outer: list[Directive]) -> 
     return found
 
 
-def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
+def _fill(run: Run, sending: Sending, level: Level, store: Plan | None) -> None:
     version = level.line("proxy_http_version")
     newest = run.newer(1, 29, 7)
     number = version.args[0] if version is not None and version.args else ("1.1" if newest else "1.0")
     sending.protocol = "HTTP/2" if number == "2" else f"HTTP/{number}"
     method = level.line("proxy_method")
     sending.method = run.method
-    if cached and run.method == "HEAD" and level.flag("proxy_cache_convert_head", True):
+    if store is not None and run.method == "HEAD" and level.flag("proxy_cache_convert_head", True):
         sending.method = "GET"
     elif method is not None and method.args:
         sending.method = evaluate(run, method.args[0]).text or run.method
@@ -230,17 +230,17 @@ def _fill(run: Run, sending: Sending, level: Level, cached: bool) -> None:
     streams = (
         not level.flag("proxy_request_buffering", True) and number == "1.1" and run.body.chunked and set_body is None
     )
-    for name in (*_DEFAULTS, *(_CONDITIONAL if cached else ())):
+    for name in (*_DEFAULTS, *(_CONDITIONAL if store is not None and store.at_once else ())):
         if name.lower() in covered:
             continue
         value, default = _default(run, name, newest, set_body, streams)
-        because = by_default(f"proxy_set_header {name} {default}", _MODULE)
+        because = by_default(f"proxy_set_header {name} {default}", MODULE)
         covered[name.lower()] = because
         if sending.add(name, value, fate_of(run, name, value), because) and streams and name in _FRAMING:
             # Whether the whole body has come with the header decides which of the two it is.
             sending.headers[-1] = sending.headers[-1]._replace(present="maybe")
     if newest and "proxy-connection" not in covered:
-        covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', _MODULE)
+        covered["proxy-connection"] = by_default('proxy_set_header Proxy-Connection ""', MODULE)
     forward(
         run, sending, covered, level.flag("proxy_pass_request_headers", True), level.line("proxy_pass_request_headers")
     )
@@ -290,7 +290,7 @@ def forward(
     lower: bool = False,
 ) -> None:
     """The client's own lines that nothing covers; and the list of those that are lost."""
-    why_passed = by_default("proxy_pass_request_headers on", _MODULE)
+    why_passed = by_default("proxy_pass_request_headers on", MODULE)
     sent = {header.name.lower() for header in sending.headers}
     lost: dict[str, LostHeader] = {}
     for name, text in run.headers:
@@ -307,136 +307,3 @@ def forward(
         else:
             lost.setdefault(low, LostHeader(name, decides(line) if line is not None else ()))
     sending.lost = [*lost.values(), *(dropped for dropped in run.shared.lost)]
-
-
-# --- the answer's Location and Set-Cookie
-
-
-def rewrite_location(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]] | None:
-    """proxy_redirect; None where no pattern of it touches the value."""
-    text = value.text
-    if text is None:
-        return None
-    for pattern, replacement, caseless, because in redirects(run.level, run):
-        if caseless is None:
-            expected = evaluate(run, pattern).text
-            if expected is None or not text.startswith(expected):
-                continue
-            rest = text[len(expected) :]
-            new = Value((*evaluate(run, replacement).segments, Segment(CLIENT, rest)))
-            return new, because
-        try:
-            match = compile_regex(pattern, caseless).search(text)
-        except RegexError as error:
-            raise Unpredictable(str(error)) from error
-        if match is None:
-            run.captures = ()
-            continue
-        run.captures = tuple(literal(group) for group in match.groups)
-        for name, group in match.names.items():
-            run.variables[name] = literal(group)
-        return evaluate(run, replacement), because  # the whole value is replaced, whatever part matched
-    return None
-
-
-class Redirect(NamedTuple):
-    """One rule of proxy_redirect; `caseless` is None for a plain pattern."""
-
-    pattern: str
-    replacement: str
-    caseless: bool | None
-    because: tuple[Because, ...]
-
-
-def redirects(level: Level | None, run: Run) -> list[Redirect]:
-    """The rules that count at a level: its own lines, else those of the level outside, else the default for its own
-    proxy_pass. So an outer location's default counts in the locations inside it."""
-    if level is None:
-        return []
-    lines = level.own.get("proxy_redirect")
-    if lines:
-        found: list[Redirect] = []
-        for line in lines:
-            if line.args[:1] == ["off"]:
-                return []
-            if line.args[:1] == ["default"]:
-                found.extend(rule._replace(because=decides(line)) for rule in _default_redirect(level))
-            elif len(line.args) == 2:
-                pattern, replacement = line.args
-                caseless = None if not pattern.startswith("~") else pattern.startswith("~*")
-                found.append(
-                    Redirect(
-                        pattern.lstrip("~").removeprefix("*") if caseless is not None else pattern,
-                        replacement,
-                        caseless,
-                        decides(line),
-                    )
-                )
-        return found
-    off = level.line("proxy_redirect")
-    if off is not None and off.args[:1] == ["off"]:
-        return []
-    return redirects(level.outer, run) or _default_redirect(level)
-
-
-def _default_redirect(level: Level) -> list[Redirect]:
-    lines = level.own.get("proxy_pass")
-    target = lines[-1].args[0] if lines and lines[-1].args else "$"
-    url = parse_url(target) if "$" not in target else None
-    if url is None:
-        return []
-    because = by_default("proxy_redirect default", _MODULE)
-    if url.uri:
-        location = level.location
-        return [Redirect(target, (location.name if location is not None else "") or "/", None, because)]
-    return [Redirect(target + "/", "/", None, because)]
-
-
-def rewrite_cookie(run: Run, value: Value) -> Value:
-    """proxy_cookie_domain, proxy_cookie_path and proxy_cookie_flags on one Set-Cookie line."""
-    text = value.text
-    if text is None:
-        return value
-    level = run.level
-    domains, paths, flags = (level.lines(f"proxy_cookie_{kind}") for kind in ("domain", "path", "flags"))
-    if not (domains or paths or flags):
-        return value
-    if flags and flags[0].args[:1] != ["off"]:
-        return unknown(value.segments[0].source)
-    parts = text.split(";")
-    changed = False
-    for at, part in enumerate(parts[1:], 1):
-        name, _, old = part.partition("=")
-        key = name.strip().lower()
-        lines = domains if key == "domain" else paths if key == "path" else []
-        new = _rewrite_attribute(run, lines, old, key == "domain")
-        if new is not None:
-            parts[at] = f"{name}={new}"
-            changed = True
-    return Value((Segment(value.segments[0].source, ";".join(parts)),)) if changed else value
-
-
-def _rewrite_attribute(run: Run, lines: list[Directive], old: str, domain: bool) -> str | None:
-    for line in lines:
-        if len(line.args) != 2 or line.args[0] == "off":
-            continue
-        pattern, replacement = line.args
-        if pattern.startswith("~"):
-            caseless = domain or pattern.startswith("~*")
-            try:
-                match = compile_regex(pattern.lstrip("~").removeprefix("*"), caseless).search(old)
-            except RegexError as error:
-                raise Unpredictable(str(error), line.place) from error
-            if match is None:
-                continue
-            run.captures = tuple(literal(group) for group in match.groups)
-            return evaluate(run, replacement).text or ""
-        expected = evaluate(run, pattern).text or ""
-        new = evaluate(run, replacement).text or ""
-        if domain:
-            bare, wanted = old.lstrip("."), expected.lstrip(".")
-            if bare.lower() == wanted.lower():
-                return new
-        elif old.startswith(expected):
-            return new + old[len(expected) :]
-    return None

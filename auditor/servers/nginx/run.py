@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from auditor.http import Pairs, Request
+from auditor.http import Pairs, Request, Response
 from auditor.servers.nginx.config import Http, Level, Location, Port, Server
 from auditor.source import Place
 from auditor.trace import (
@@ -85,6 +85,7 @@ class Shared:
         "fallback",
         "gates",
         "http",
+        "kept",
         "listener",
         "lost",
         "options",
@@ -104,6 +105,7 @@ class Shared:
         self.gates: list[Gate] = []
         self.lost: list[LostHeader] = []  # header lines that nginx dropped while reading the request
         self.cache: Cache | None = None
+        self.kept: dict[tuple[str, str], Response] = {}  # what this request has left in caches: by zone and key
         self.action = "unknown"
         self.client_address: str | None = None
         self.fallback = False

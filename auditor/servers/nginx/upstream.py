@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.http import Response
-from auditor.servers.nginx import cache, content, gzip, proxy, response
+from auditor.servers.nginx import cache, content, gzip, proxy, proxy_redirect, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.run import Answered, OutHeader, Run, Unpredictable
@@ -65,7 +65,7 @@ def pass_on(run: Run, directive: str) -> int:
         run.body = run.body._replace(read=True)
     store = cache.plan(run, family)
     if family == "proxy":
-        sending: Sending | int = proxy.build(run, line, store is not None)
+        sending: Sending | int = proxy.build(run, line, store)
     elif family == "grpc":
         from auditor.servers.nginx import grpc
 
@@ -77,9 +77,13 @@ def pass_on(run: Run, directive: str) -> int:
     else:
         from auditor.servers.nginx import gateway
 
-        sending = gateway.build(run, line, family, store is not None)
+        sending = gateway.build(run, line, family, store is not None and store.at_once)
     if isinstance(sending, int):
         return sending
+    kept = cache.kept(run, family, store) if store is not None else None
+    if kept is not None:
+        run.step(line, "the cache answers: it was filled by this very request")
+        return _take(run, line, family, kept, cache.entity_of(run, family, kept))
     role = run.role if run.role != "main" else ("fallback" if run.shared.fallback else "main")
     answer = _ask(run, sending, family, role)
     run.shared.exchanges.append(
@@ -106,9 +110,11 @@ def pass_on(run: Run, directive: str) -> int:
     if answer is None:
         run.step(line, "the upstream cannot be reached: 502")
         return 502
-    if store is not None and run.is_main:
-        run.shared.cache = cache.decide(run, family, store, answer)
-    entity = cache.entity_of(run, family, answer) if store is not None else None
+    if store is not None:
+        decided = cache.decide(run, family, store, answer)
+        if run.is_main:
+            run.shared.cache = decided
+    entity = cache.entity_of(run, family, answer) if store is not None and store.at_once else None
     return _take(run, line, family, answer, entity)
 
 
@@ -189,7 +195,7 @@ def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Se
             source = answer_header("main", name)
             text = Value((Segment(source, value),))
             if name.lower() == "set-cookie" and family == "proxy":
-                text = proxy.rewrite_cookie(run, text)
+                text = proxy_redirect.rewrite_cookie(run, text)
             run.out.append(OutHeader(name, text, (), True))
     run.step(line, f"X-Accel-Redirect: {target} answers")
     if target.startswith("@"):
@@ -225,16 +231,16 @@ def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tupl
         if low == "location" and family == "proxy":
             _location(run, line, name, source)
         elif low == "set-cookie" and family == "proxy":
-            run.out.append(OutHeader(name, proxy.rewrite_cookie(run, source), (), True))
+            run.out.append(OutHeader(name, proxy_redirect.rewrite_cookie(run, source), (), True))
         else:
             run.out.append(OutHeader(name, source, (), True))
 
 
 def _location(run: Run, line: Directive, name: str, value: Value) -> None:
     """proxy_redirect; an answer that none of its patterns touches goes on as it is, relative or not."""
-    rewritten = proxy.rewrite_location(run, value)
+    rewritten = proxy_redirect.rewrite_location(run, value)
     header = OutHeader(name, rewritten[0] if rewritten else value, rewritten[1] if rewritten else (), True)
     run.out.append(header)
     text = value.text or ""
-    if rewritten is not None or not (text.startswith("/") or proxy.redirects(run.level, run)):
+    if rewritten is not None or not (text.startswith("/") or proxy_redirect.redirects(run.level, run)):
         run.location = header
