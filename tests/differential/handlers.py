@@ -18,7 +18,8 @@ def proxy_target(leaves: Leaves, scope: Scope) -> str:
                            f"{base}/p$is_args$args",
                            f"{base}/v/$1", f"{base}/x$uri$is_args$args", f"{base}/$arg_t", "http://$backend/fixed",
                            f"{base}/q?u=$uri",
-                           f"{'http' if leaves.tls else '$scheme'}://{base[7:]}", f"{base}/$http_x_a", f"{base}$document_uri",
+                           f"{'http' if leaves.tls else '$scheme'}://{base[7:]}", f"{base}/$http_x_a",
+                           f"{base}$document_uri",
                            f"{base}?only=$arg_x")  # fmt: skip
     if scope.no_uri or leaves.chance(0.45):
         return base

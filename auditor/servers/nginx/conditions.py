@@ -27,7 +27,7 @@ def of_file(value: object) -> Entity:
 def status_of(run: Run, entity: Entity) -> int:
     """200, or 304 or 412 where the request's conditions say so (RFC 9110, 13.2)."""
     unmodified = run.header("if-unmodified-since")
-    if unmodified is not None and not _unmodified(run, entity, unmodified):
+    if unmodified is not None and not _unmodified(entity, unmodified):
         return 412
     match = run.header("if-match")
     if match is not None and not _matches(entity, match, weak=False):
@@ -47,11 +47,9 @@ def _mode(run: Run) -> str:
     return line.args[0] if line is not None and line.args else "exact"
 
 
-def _unmodified(run: Run, entity: Entity, text: str) -> bool:
+def _unmodified(entity: Entity, text: str) -> bool:
     if entity.modified is None:
         return False
-    if _mode(run) == "off":
-        return True
     when = parse_time(text)
     return when is not None and when >= entity.modified
 

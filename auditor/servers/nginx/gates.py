@@ -306,8 +306,7 @@ def _unknown_status(run: Run, line: Directive, sub: Run) -> int:
 
 
 def _copy_challenges(run: Run, sub: Run, because: tuple[Because, ...]) -> None:
-    own = [header for header in sub.out if header.name.lower() == "www-authenticate"]
-    values = [header.value for header in own]
+    values = [header.value for header in sub.challenges]
     answer = sub.answer
     if not values and answer is not None:
         if answer.headers is None:

@@ -178,11 +178,14 @@ def _take(run: Run, line: Directive, family: str, answer: Response, entity: Enti
 
 
 def _keep_challenges(run: Run, headers: Sequence[tuple[str, str]]) -> None:
-    """An intercepted 401 keeps the challenge: before 1.23.0 the first line only (NGX-404)."""
+    """An intercepted 401 keeps the challenge: before 1.23.0 the first line only (NGX-404). Those that were kept before
+    are sent, too, but an auth subrequest does not hand them on."""
+    run.challenges = []
     values = [value for name, value in headers if name.lower() == "www-authenticate"]
     for value in values if run.newer(1, 23) else values[:1]:
         source = answer_header("main", "WWW-Authenticate")
-        run.out.append(OutHeader("WWW-Authenticate", Value((Segment(source, value),)), (), True))
+        run.challenges.append(OutHeader("WWW-Authenticate", Value((Segment(source, value),)), (), True))
+    run.out += run.challenges
 
 
 def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Sequence[tuple[str, str]]) -> int:
