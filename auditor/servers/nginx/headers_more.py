@@ -42,7 +42,7 @@ def change_input_headers(run: Run) -> None:
                         del run.headers[at]
                 elif not only_existing:
                     if not run.is_main and (not low.startswith("x-") or low in _OWN_FIELDS):
-                        raise Unpredictable("a subrequest's new header line reaches the request or not by its name", line.place)
+                        raise Unpredictable("whether a subrequest's new line is the request's", line.place)
                     run.main.headers.append((name, value))
                 run.step(line, f"the request's {name} is set")
                 continue
