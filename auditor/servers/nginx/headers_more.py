@@ -54,8 +54,8 @@ def change_input_headers(run: Run) -> None:
 
 
 def change_output_headers(run: Run, status: int | None, media_type: str | None) -> None:
-    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first. `media_type` is that
-    of the answer, None where it is not known."""
+    """more_set_headers and more_clear_headers: every level's lines count, the outer ones first; with -a a line
+    is put beside those that are there. `media_type` is that of the answer, None where it is not known."""
     for line in more_lines(run.level, ("more_set_headers", "more_clear_headers")):
         words, statuses, types = _options(line.args)
         if statuses and (status is None or str(status) not in statuses):
@@ -71,7 +71,7 @@ def change_output_headers(run: Run, status: int | None, media_type: str | None) 
             if types and media_type is None:
                 run.out.append(OutHeader(name, unknown(), decides(line)))
                 continue
-            kept = [h for h in run.out if not _named(h.name, low)]
+            kept = [h for h in run.out if "-a" in line.args or not _named(h.name, low)]
             cleared = len(kept) != len(run.out)
             run.out = kept
             value = evaluate(run, text.strip()) if colon else EMPTY

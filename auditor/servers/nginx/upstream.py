@@ -204,6 +204,8 @@ def _accelerate(run: Run, line: Directive, family: str, target: str, headers: Se
     if target.startswith("@"):
         phases.named_location(run, target, line)
         return response.DONE
+    if run.role == "mirror" and run.main.method not in ("GET", "HEAD"):
+        raise Unpredictable("a mirrored request is redirected while the other one may become a GET", line.place)
     parts = parse_unsafe(target)
     if parts is None:
         return 404
