@@ -54,7 +54,7 @@ def test_every_module_and_nothing_else(wheel: ZipFile) -> None:
 
 
 def test_the_command_and_the_licence(wheel: ZipFile) -> None:
-    assert b"audit = auditor.cli.main:main" in metadata(wheel, "entry_points.txt")
+    assert b"audit = auditor.cli.main:run" in metadata(wheel, "entry_points.txt")
     assert metadata(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
 
 
