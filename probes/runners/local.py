@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -15,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+NOBODY = 65534
+PID = "nginx.pid"
 FILE_TIME = 1_600_000_000  # 2020-09-13: files get one known time, so that conditional requests can be written down
 
 
@@ -88,8 +91,118 @@ def fill(text: str, values: Mapping[str, object]) -> str:
     return re.sub(r"@([A-Z][A-Z0-9]*)@", lambda m: str(values.get(m.group(1), m.group())), text)
 
 
-class Server:
-    """A running nginx and its folder. Leaving the `with` block stops it and removes the folder.
+class Taken(Exception):
+    """A port that was free a moment ago is taken: worth another try with others."""
+
+
+class Folder:
+    """A temporary folder with a running server in it. Leaving the `with` block stops the server and removes the folder;
+    so does a watcher of its own, should this process be killed."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="audit-")
+        os.chmod(self.path, 0o755)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def write(self, name: str, text: str) -> None:
+        """A file, from the latin-1 reading of its bytes."""
+        path = os.path.join(self.path, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="latin-1", newline="") as file:
+            file.write(text)
+        os.utime(path, (FILE_TIME, FILE_TIME))
+
+    def read(self, name: str) -> str:
+        """What stands in that file; nothing where there is none."""
+        try:
+            with open(os.path.join(self.path, name), encoding="latin-1") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def watch(self) -> None:
+        """From here on the folder and what runs in it do not outlive this process, however it ends."""
+        script = 'read -r word || { kill -9 $(cat "$0/nginx.pid") 2>/dev/null; rm -rf "$0"; }'
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", script, self.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def run(self, program: Binary, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = False) -> None:
+        """Starts nginx on that main file, which has it write `nginx.pid` and `error.log` into this folder. With
+        `unprivileged`, a superuser's server runs as nobody.
+
+        Raises Refused where nginx does not accept the configuration, Taken where a port is in use, TimeoutError where
+        it is not ready in `patience` seconds.
+        """
+        for name in (PID, "error.log", "stderr"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.path, name))
+        path = program.path
+        extra: dict[str, int] = {}
+        if unprivileged and os.geteuid() == 0:
+            path = os.path.join(self.path, "nginx")  # nobody may not enter the folder that the program lies in
+            if not os.path.exists(path):
+                shutil.copy(program.path, path)
+            for folder, _, files in os.walk(self.path):
+                for name in (folder, *(os.path.join(folder, file) for file in files)):
+                    os.chown(name, NOBODY, NOBODY)
+            extra = {"user": NOBODY, "group": NOBODY}
+        command = [path, "-p", prefix, "-c", config, "-e", os.path.join(self.path, "error.log")]
+        with open(os.path.join(self.path, "stderr"), "wb") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.path, **extra
+            )
+        deadline = time.monotonic() + patience
+        while not self.read(PID):  # written when all sockets are bound
+            if self._process.poll() is not None:
+                raise Refused(self._complaint())
+            if "(98: " in self.read("error.log"):
+                self.kill()
+                raise Taken
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nginx is not ready after {patience:g} s")
+            time.sleep(0.001)
+
+    def alive(self) -> bool:
+        """Whether the server is still there."""
+        return self._process is not None and self._process.poll() is None
+
+    def _complaint(self) -> str:
+        lines = (self.read("stderr") + self.read("error.log")).splitlines()
+        said = [line for line in lines if "[emerg]" in line] or lines[-1:]
+        return re.sub(r"^.*\[emerg\] (\d+#\d+: )?", "", said[0]) if said else "no message"
+
+    def kill(self) -> None:
+        """Ends the server at once: one process of which nothing is worth an orderly end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """Ends the server and removes the folder."""
+        self.kill()
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._watcher is not None and self._watcher.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._watcher.stdin.write(b"done\n")
+                self._watcher.stdin.close()
+            self._watcher.wait()
+            self._watcher = None
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Server(Folder):
+    """A running nginx on a configuration with placeholders, which says itself that it is one process in the foreground.
 
     Raises Refused where nginx does not accept the configuration, TimeoutError where it does not listen in time.
     """
@@ -103,77 +216,17 @@ class Server:
         listens: Iterable[tuple[str, int]] = (),
         values: Mapping[str, object] | None = None,
     ) -> None:
-        self.program = program
-        self.folder = tempfile.mkdtemp(prefix="audit-")
-        os.chmod(self.folder, 0o755)
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__()
         try:
-            every = {**(values or {}), "DIR": self.folder}
+            every = {**(values or {}), "DIR": self.path}
             for name in ("tmp", *folders):
-                os.makedirs(os.path.join(self.folder, name), exist_ok=True)
+                os.makedirs(os.path.join(self.path, name), exist_ok=True)
+            if re.search(r"(?m)(?:^|;)\s*pid\s", config) is None:
+                config = f"pid @DIR@/{PID}; {config}"
             for name, text in {**(files or {}), "nginx.conf": config}.items():
-                self._write(name, fill(text, every))
-            self.config = os.path.join(self.folder, "nginx.conf")
-            self._start(list(listens))
+                self.write(name, fill(text, every))
+            self.config = os.path.join(self.path, "nginx.conf")
+            self.run(program, self.config, self.path + "/")
         except BaseException:
-            self.stop()
+            self.close()
             raise
-
-    def _write(self, name: str, text: str) -> None:
-        path = os.path.join(self.folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="latin-1", newline="") as file:
-            file.write(text)
-        os.utime(path, (FILE_TIME, FILE_TIME))
-
-    def _start(self, listens: list[tuple[str, int]]) -> None:
-        command = [self.program.path, "-p", self.folder + "/", "-c", self.config, "-e", self.folder + "/error.log"]
-        with open(os.path.join(self.folder, "stderr"), "wb") as errors:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.folder
-            )
-        deadline = time.monotonic() + 10
-        for address in listens:
-            while not _listens(address):
-                if self._process.poll() is not None:
-                    raise Refused(self._complaint())
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"nginx does not listen on {address[0]}:{address[1]}")
-                time.sleep(0.001)
-
-    def _complaint(self) -> str:
-        lines = (self._read("stderr") + self.log()).splitlines()
-        said = [line for line in lines if "[emerg]" in line] or lines[-1:]
-        return re.sub(r"^.*\[emerg\] (\d+#\d+: )?", "", said[0]) if said else "no message"
-
-    def _read(self, name: str) -> str:
-        try:
-            with open(os.path.join(self.folder, name), encoding="latin-1") as file:
-                return file.read()
-        except OSError:
-            return ""
-
-    def log(self) -> str:
-        """The error log so far."""
-        return self._read("error.log")
-
-    def stop(self) -> None:
-        """Ends the server at once, one process of which nothing is worth an orderly end, and removes the folder."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-def _listens(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, 1).close()
-    except OSError:
-        return False
-    return True

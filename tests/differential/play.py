@@ -118,7 +118,7 @@ def play(
         values = {**origins.values(), **dict(zip(case.ports, numbers, strict=True))}
         listens = [_somewhere(case, name, port) for name, port in zip(case.ports, numbers, strict=True)]
         with Server(program, case.config, case.files, ("cache",), listens, values) as server:
-            values["DIR"] = server.folder
+            values["DIR"] = server.path
             predict = load(server.config, program.version)
             for number, raw in group:
                 line = json.loads(fill(json.dumps(raw), values))

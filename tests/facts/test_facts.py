@@ -86,7 +86,7 @@ def _play(fact: Fact, nginx: local.Binary, origins: Origins) -> list[dict[str, A
     }
     seen = []
     with Server(nginx, fact.case.config, fact.case.files, (), [("127.0.0.1", port)], places) as server:
-        places["DIR"] = server.folder
+        places["DIR"] = server.path
         for raw in fact.case.lines:
             line = json.loads(fill(json.dumps(raw), places))
             seen.append(observed(observe(line, origins, "mirror" in fact.case.config), places))

@@ -180,7 +180,7 @@ def serve(program: local.Binary, files: list[str]) -> tuple[local.Server, int]:
     )
     user = "user root; " if os.geteuid() == 0 else ""
     server = f"server {{ listen 127.0.0.1:{port};\n{gates} }}"
-    config = f"{user}daemon off; master_process off; pid @DIR@/pid; events {{}}\nhttp {{ access_log off; {server} }}\n"
+    config = f"{user}daemon off; master_process off; events {{}}\nhttp {{ access_log off; {server} }}\n"
     texts = {f"users/{at}": text for at, text in enumerate(files)}
     return local.Server(program, config, texts, listens=[("127.0.0.1", port)]), port
 

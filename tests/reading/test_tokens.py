@@ -78,7 +78,7 @@ def test_words_are_those_of_the_server(nginx: local.Binary) -> None:
     (port,) = local.free_ports(1)
     locations = "".join(f"location = /{at} {{ return 200 {written}; }}\n" for at, (written, _) in enumerate(WORDS))
     server = f"server {{ listen 127.0.0.1:{port};\n{locations} }}"
-    config = f"daemon off; master_process off; pid @DIR@/pid; events {{}}\nhttp {{ access_log off; {server} }}\n"
+    config = f"daemon off; master_process off; events {{}}\nhttp {{ access_log off; {server} }}\n"
     with local.Server(nginx, config, listens=[("127.0.0.1", port)]):
         for at, (written, said) in enumerate(WORDS):
             assert get(port, f"/{at}") == said.replace("/PATH", f"/{at}"), written

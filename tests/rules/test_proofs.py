@@ -20,7 +20,7 @@ pytestmark = pytest.mark.live
 SERVERS: list[Binary | None] = [*find()]
 PROOFS = [(name, described) for name in NAMES if (described := proof(name)) is not None]
 # Paths that the compiled-in defaults would put where only an installed server may write.
-PREAMBLE = "daemon off; master_process off; pid @DIR@/pid; user root;\n"
+PREAMBLE = "daemon off; master_process off; user root;\n"
 TEMPORARY = "".join(
     f"{kind}_temp_path @DIR@/tmp/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 )

@@ -67,6 +67,16 @@ class NginxSite:
         return self._tree.files
 
     @property
+    def tree(self) -> Tree:
+        """The configuration as it was read, for what rewrites its text."""
+        return self._tree
+
+    @property
+    def known_files(self) -> Files | None:
+        """What is known here of the deployed machine's files."""
+        return self._files
+
+    @property
     def errors(self) -> Sequence[InputError]:
         """What could not be read or parsed."""
         return self._tree.errors
