@@ -1,117 +1,79 @@
-"""Origins on loopback that record exactly what arrives and answer what the test asks for.
+"""Origins that record exactly what arrives and answer what the test asks for.
 
-An origin is a listening socket with a thread for each connection: blocking reads keep each protocol readable from top
-to bottom. All origins of a set share one log, so the order of exchanges over several origins is known.
+An origin is one listening socket; its connections are served by coroutines in the one background loop of this process,
+while its users call plain functions. All origins of a set share one log, so the order of exchanges over several origins
+is known.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import ssl
+import stat
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
-from typing import BinaryIO, NamedTuple
+import traceback
+from collections.abc import Iterable
 
 from auditor.http import Pairs
+from probes import http1, loop
+from probes.connection import Body, Connection, note_server_names
+from probes.log import Answer, Answering, Log, Received
 
-BODY_PATIENCE = 0.3  # seconds to wait for a body that was announced; the server sends what it has at once
-IDLE = 30.0  # seconds after which an unused connection is given up
+__all__ = ["BODY_PATIENCE", "Answer", "Answering", "Log", "Origin", "Received"]
 
-
-class Received(NamedTuple):
-    """One request as it reached an origin.
-
-    `headers` are the lines (or CGI parameters) in order, latin-1; `target` is "" for the CGI-like protocols.
-    `body_missing` says that a body was announced and did not come.
-    """
-
-    sequence: int
-    origin: str
-    address: str
-    protocol: str
-    method: str
-    target: str
-    headers: Pairs
-    body: bytes
-    body_missing: bool = False
-
-
-class Answer(NamedTuple):
-    """What an origin answers. Content-Length is added unless `headers` has one."""
-
-    status: int = 200
-    headers: Pairs = ()
-    body: bytes = b"origin\n"
-
-
-Answering = Callable[[Received], Answer]
-
-
-class Log:
-    """The exchanges of a set of origins, in the order in which they were complete."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._received: list[Received] = []
-        self._coming = 0
-
-    def begin(self, change: int = 1) -> None:
-        """A request has begun to arrive (or, with -1, its end is known)."""
-        with self._lock:
-            self._coming += change
-
-    def add(self, received: Received) -> Received:
-        with self._lock:
-            received = received._replace(sequence=len(self._received))
-            self._received.append(received)
-        return received
-
-    def take(self) -> list[Received]:
-        """All that arrived since the last call."""
-        with self._lock:
-            taken, self._received = self._received, []
-        return taken
-
-    def settle(self, quiet: float = 0.02) -> None:
-        """Waits until nothing has arrived for `quiet` seconds: for requests that nobody waits for, as mirrors are."""
-        count = -1
-        while count != len(self._received) or self._coming:
-            count = len(self._received)
-            time.sleep(quiet)
+BODY_PATIENCE = 0.15  # seconds to wait for a body that was announced; the server sends what it has at once
+CONNECTIONS = 400  # of one origin at a time; further ones are closed at once
+HANDSHAKE = 10.0  # seconds
 
 
 class Origin:
-    """One listening socket. Subclasses speak a protocol in `converse`. With `tls` it speaks that inside TLS; with
-    `local` it listens on a Unix socket."""
+    """One listening socket. Subclasses speak a protocol in `converse`.
+
+    With `tls` it speaks that inside TLS; with `local` it listens on a Unix socket: one in a folder of its own, or at
+    the path that is given. Port 0 is any free one; `host` is an address, or a name that has one. `patience` is how many
+    seconds a body that was announced may pause. Raises OSError, which names the address, where it cannot listen there.
+
+    `answer` is called in the loop's thread for each request, and must not wait.
+    """
 
     protocol = "HTTP/1.1"
 
     def __init__(
-        self, name: str, log: Log | None = None, tls: ssl.SSLContext | None = None, local: bool = False
+        self,
+        name: str,
+        log: Log | None = None,
+        tls: ssl.SSLContext | None = None,
+        local: bool | str = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        patience: float = BODY_PATIENCE,
     ) -> None:
         self.name = name
         self.log = log or Log()
         self.answer: Answering = lambda _: Answer()
-        self._open: set[socket.socket] = set()
-        self._tls = tls
-        self._folder = tempfile.TemporaryDirectory(prefix="audit-") if local else None
-        if self._folder is not None:
-            path = os.path.join(self._folder.name, "origin.sock")
-            self._socket = socket.create_server(path, family=socket.AF_UNIX, backlog=128)
-            self.port = 0
-            self.address = f"unix:{path}"
-            os.chmod(self._folder.name, 0o755)
-            os.chmod(path, 0o777)
+        self.patience = patience
+        self.port = 0
+        self._open: dict[Connection, asyncio.Task[None]] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._path = ""
+        if local:
+            if local is True:
+                self._folder = tempfile.TemporaryDirectory(prefix="audit-")
+                os.chmod(self._folder.name, 0o755)
+                local = os.path.join(self._folder.name, "origin.sock")
+            listener = _listen_local(local)
+            self._path = local
+            self.address = f"unix:{local}"
         else:
-            self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
-            self.port = int(self._socket.getsockname()[1])
-            self.address = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self._serve, name=f"origin {name}", daemon=True).start()
+            listener = listen(host, port)
+            own, self.port = listener.getsockname()[:2]
+            self.address = f"[{own}]:{self.port}" if ":" in own else f"{own}:{self.port}"
+        if tls is not None:
+            note_server_names(tls)
+        self._server = loop.call(self._start(listener, tls))
 
     def respond(self, status: int = 200, headers: Iterable[tuple[str, str]] = (), body: bytes = b"origin\n") -> None:
         """Every request from now on gets this answer."""
@@ -120,12 +82,12 @@ class Origin:
 
     def close(self) -> None:
         """Stops listening and drops the open connections."""
-        for sock in [self._socket, *self._open]:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        loop.call(self._stop())
         if self._folder is not None:
             self._folder.cleanup()
+        elif self._path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
 
     def __enter__(self) -> Origin:
         return self
@@ -133,102 +95,108 @@ class Origin:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def record(
-        self, protocol: str, method: str, target: str, headers: Pairs, body: bytes, missing: bool = False
-    ) -> Answer:
-        """Notes a request and gives the answer for it."""
-        received = Received(0, self.name, self.address, protocol, method, target, headers, body, missing)
-        return self.answer(self.log.add(received))
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
-
-    def _run(self, connection: socket.socket) -> None:
-        self._open.add(connection)
-        connection.settimeout(IDLE)
-        if connection.family == socket.AF_INET:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError, ValueError, EOFError), connection:
-            stream = self._tls.wrap_socket(connection, server_side=True) if self._tls is not None else connection
-            with stream, stream.makefile("rb") as reader:
-                self.converse(stream, reader)
-        self._open.discard(connection)
-
-    def converse(self, connection: socket.socket, reader: BinaryIO) -> None:
+    async def converse(self, connection: Connection) -> None:
         """Serves one connection until it is over."""
-        while self._exchange(connection, reader):
-            pass
+        await http1.converse(self, connection)
 
-    def _exchange(self, connection: socket.socket, reader: BinaryIO) -> bool:
-        """One HTTP/1 exchange (RFC 9112); says whether the connection goes on."""
-        first = reader.readline()
-        if not first:
-            return False
-        method, _, rest = first.decode("latin-1").rstrip("\r\n").partition(" ")
-        target, _, version = rest.rpartition(" ")
-        if not version.startswith("HTTP/"):
-            return False  # the rest of a body that no header line announced
-        self.log.begin()
+    def receive(
+        self,
+        connection: Connection,
+        protocol: str,
+        method: str,
+        target: str,
+        headers: Pairs,
+        body: Body,
+        line: str = "",
+        raw: bytes = b"",
+        fault: str = "",
+    ) -> Received:
+        """Notes a request in the log."""
+        received = Received(
+            0, self.name, self.address, protocol, method, target, headers, body.kept, not body.complete, line,
+            connection.peer, body.size, raw, connection.tls, connection.server_name, fault,
+        )  # fmt: skip
+        return self.log.add(received)
+
+    async def decide(self, received: Received) -> Answer:
+        """The answer to a request, when its time has come."""
         try:
-            headers = []
-            while (line := reader.readline().decode("latin-1")).rstrip("\r\n"):
-                name, _, value = line.rstrip("\r\n").partition(":")
-                headers.append((name, value.removeprefix(" ")))
-            low = {name.lower(): value.lower() for name, value in headers}
-            body, missing = _read_body(connection, reader, low)
+            answer = self.answer(received)
+        except Exception:
+            traceback.print_exc()
+            answer = Answer(500, (), b"the origin cannot answer\n")
+        if answer.delay > 0:
+            await asyncio.sleep(answer.delay)
+        return answer
+
+    async def _start(self, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+        create = asyncio.get_running_loop().create_server
+        timeout = HANDSHAKE if tls is not None else None
+        return await create(
+            lambda: Connection(self._made, self._lost), sock=listener, ssl=tls, ssl_handshake_timeout=timeout
+        )
+
+    async def _stop(self) -> None:
+        self._server.close()
+        tasks = list(self._open.values())
+        for connection, task in list(self._open.items()):
+            connection.transport.abort()
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _made(self, connection: Connection) -> None:
+        if len(self._open) >= CONNECTIONS or not self._server.is_serving():
+            connection.transport.abort()
+            return
+        self._open[connection] = asyncio.get_running_loop().create_task(self._run(connection))
+
+    def _lost(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+
+    async def _run(self, connection: Connection) -> None:
+        try:
+            with contextlib.suppress(OSError, ValueError, EOFError):
+                await self.converse(connection)
         finally:
-            self.log.begin(-1)
-        answer = self.record(version, method, target, tuple(headers), body, missing)
-        upgraded = answer.status == 101
-        keep = version == "HTTP/1.1" and low.get("connection") != "close" and not missing and not upgraded
-        connection.sendall(response_bytes(answer, head=method == "HEAD", keep=keep))
-        return keep
+            connection.transport.close()
 
 
-def _read_body(connection: socket.socket, reader: BinaryIO, low: dict[str, str]) -> tuple[bytes, bool]:
-    """The request's body, and whether an announced one did not come."""
-    connection.settimeout(BODY_PATIENCE)
-    body = b""
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError, which names the address."""
     try:
-        if "chunked" in low.get("transfer-encoding", ""):
-            while size := int(reader.readline().split(b";")[0] or b"0", 16):
-                body += reader.read(size)
-                reader.readline()
-            reader.readline()
-        elif low.get("content-length", "").isdigit():
-            wanted = int(low["content-length"])
-            body = reader.read(wanted) if wanted else b""
-            return body, len(body) < wanted
-    except (OSError, ValueError):
-        return body, True
-    finally:
-        connection.settimeout(IDLE)
-    return body, False
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=128)
+    except socket.gaierror as error:
+        raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
 
 
-def response_bytes(answer: Answer, head: bool = False, keep: bool = True) -> bytes:
-    """The bytes of an HTTP/1.1 response."""
-    lines = [
-        f"HTTP/1.1 {answer.status} {reason(answer.status)}",
-        *(f"{name}: {value}" for name, value in answer.headers),
-    ]
-    bodiless = answer.status in (204, 304) or answer.status < 200
-    if not bodiless and not any(name.lower() == "content-length" for name, _ in answer.headers):
-        lines.append(f"Content-Length: {len(answer.body)}")
-    if not keep and answer.status != 101:
-        lines.append("Connection: close")
-    text = "\r\n".join(lines) + "\r\n\r\n"
-    return text.encode("latin-1") + (b"" if head or bodiless else answer.body)
-
-
-def reason(status: int) -> str:
-    """The reason phrase of a status code, or "Status" for codes that have none."""
+def _listen_local(path: str) -> socket.socket:
+    """A Unix socket at that path; one that a dead process has left there is taken away."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Status"
+        if _is_dead(path):
+            os.unlink(path)
+        listener.bind(path)
+        os.chmod(path, 0o777)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {path}: {os.strerror(error.errno or 0)}") from error
+    return listener
+
+
+def _is_dead(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1)
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
