@@ -20,7 +20,7 @@ SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "set-co
 def trace_text(request: Request, outcomes: Outcomes, notes: Sequence[Note], terminal: Terminal) -> str:
     """The whole answer; credentials are masked."""
     lines = [terminal.paint(printable(f"{request.method} {readable(request.url)}"), "bold")]
-    lines += [f"  {printable(_credential(name, value))}" for name, value in request.headers]
+    lines += [f"  {printable(credential(name, value))}" for name, value in request.headers]
     for number, outcome in enumerate(outcomes, 1):
         lines.append("")
         if len(outcomes) > 1:
@@ -56,7 +56,7 @@ def _outcome(request: Request, outcome: Outcome, terminal: Terminal) -> list[str
     lines.append(f"  {status} ({outcome.action})")
     lines += _columns(
         [
-            (_credential(header.name, header.value.text), "", _blame(header.because))
+            (credential(header.name, header.value.text), "", _blame(header.because))
             for header in outcome.response_headers
         ]
     )
@@ -97,7 +97,7 @@ def _exchange(exchange: Exchange, terminal: Terminal) -> list[str]:
     rows = []
     for sent in exchange.headers:
         fate = sent.fate if sent.present == "yes" else f"{sent.fate}, perhaps absent"
-        rows.append((_credential(sent.name, sent.value.text), fate, _blame(sent.because), sent.fate))
+        rows.append((credential(sent.name, sent.value.text), fate, _blame(sent.because), sent.fate))
     # What is lost stands with the rest, because it is what people look for.
     rows += [(f"{lost.name}: -", STRIPPED, _blame(lost.because), STRIPPED) for lost in exchange.lost]
     widths = [max((len(printable(row[column])) for row in rows), default=0) for column in (0, 1)]
@@ -114,7 +114,7 @@ def _columns(rows: Iterable[tuple[str, str, str]]) -> list[str]:
     return [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() for row in shown]
 
 
-def _credential(name: str, value: str | None) -> str:
+def credential(name: str, value: str | None) -> str:
     """`Name: value` with a credential in it masked: the scheme stays, as in `Bearer ***`."""
     if value is None:
         return f"{name}: ?"

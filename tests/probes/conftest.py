@@ -1,0 +1,33 @@
+"""What the tests of the probes share: an origin that can be told what to answer, and a proxy in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from probes.gateways import FastCGI
+from probes.origin import Origin
+from tests.probes.controlled import Controlled
+
+
+@pytest.fixture
+def origin() -> Iterator[Controlled]:
+    controlled = Controlled(Origin("http"))
+    yield controlled
+    controlled.close()
+
+
+@pytest.fixture
+def fastcgi() -> Iterator[Controlled]:
+    controlled = Controlled(FastCGI("fastcgi"))
+    yield controlled
+    controlled.close()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No proxy and no password of the machine gets into a test."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "AUDIT_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
