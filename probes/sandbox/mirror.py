@@ -6,6 +6,7 @@ put on disk, and from there on both the server and `world_of` read the same fold
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import shutil
@@ -77,14 +78,14 @@ class Mirror:
                 self._make(path)
             elif state in ("file", "unreadable"):
                 self._file(path)
-        states = {each.resolved: each.state for each in site.user_files() if each.resolved is not None}
+        users = {each.resolved: each.state for each in site.user_files() if each.resolved is not None}
         for path in collector.users:
-            states.setdefault(path, self._known.state(path) if self._known is not None else None)
-        for path, state in states.items():
-            if state == "directory":
+            users.setdefault(path, self._known.state(path) if self._known is not None else None)
+        for path, there in users.items():
+            if there == "directory":
                 self._make(path)
-            elif state not in ("missing", "no-folder"):
-                self._user_file(path, password, state == "unreadable")
+            elif there not in ("missing", "no-folder"):
+                self._user_file(path, password, there == "unreadable")
         for directive in site.tree.walk():
             if directive.name in ("root", "alias") and directive.args and "$" not in directive.args[0]:
                 self._make(site.deployed(directive.args[0]))
@@ -104,10 +105,8 @@ class Mirror:
     def _make(self, path: str) -> None:
         here = self._here(path)
         if here is not None:
-            try:
+            with contextlib.suppress(FileExistsError, NotADirectoryError):  # a file of that name is there already
                 os.makedirs(here, exist_ok=True)
-            except (FileExistsError, NotADirectoryError):
-                pass  # a file of that name is there already
 
     def _write(self, path: str, data: bytes) -> str | None:
         here = self._here(path)

@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     folder: str
     ports: Mapping[tuple[str, int], int]
     certificate: str
-    evaluated: Evaluated = {}
+    evaluated: Evaluated
     lacking: frozenset[str] = frozenset()
     broken: frozenset[tuple[str, int]] = frozenset()
     undefined: tuple[str, ...] = ()
@@ -173,9 +173,7 @@ class _Sealer:
             else:
                 where = f"127.0.0.1:{self.plan.ports[(listen.address, listen.port)]}"
                 default = self.site.http.ports[(listen.address, listen.port)].default is server
-            options = ["ssl"] * listen.tls + ["proxy_protocol"] * listen.proxy_protocol
-            options += ["default_server"] * default
-            made.setdefault(where, line("listen", [where, *options]))
+            made.setdefault(where, line("listen", [where, *["ssl"] * listen.tls, *["default_server"] * default]))
         return " ".join(made.values())
 
     # --- directives

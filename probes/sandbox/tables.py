@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 # Where the server keeps its own things: the sandbox has places of its own for them.
-HOUSEKEEPING = frozenset(
-    "accept_mutex accept_mutex_delay access_log daemon debug_connection debug_points env error_log events load_module "
-    "lock_file master_process multi_accept open_log_file_cache pid pcre_jit resolver ssl_engine thread_pool "
-    "timer_resolution use user worker_aio_requests worker_connections worker_cpu_affinity worker_priority "
-    "worker_processes worker_rlimit_core worker_rlimit_nofile worker_shutdown_timeout working_directory "
-    "client_body_temp_path proxy_temp_path fastcgi_temp_path uwsgi_temp_path scgi_temp_path "
-    "map_hash_bucket_size map_hash_max_size".split()
-)
+_HOUSEKEEPING = """
+accept_mutex accept_mutex_delay access_log daemon debug_connection debug_points env error_log events load_module
+lock_file master_process multi_accept open_log_file_cache pid pcre_jit resolver ssl_engine thread_pool
+timer_resolution use user worker_aio_requests worker_connections worker_cpu_affinity worker_priority
+worker_processes worker_rlimit_core worker_rlimit_nofile worker_shutdown_timeout working_directory
+client_body_temp_path proxy_temp_path fastcgi_temp_path uwsgi_temp_path scgi_temp_path
+map_hash_bucket_size map_hash_max_size
+"""
+HOUSEKEEPING = frozenset(_HOUSEKEEPING.split())
 # What TLS needs beside a certificate; none of it decides about headers.
 TLS_FILES = re.compile(
     r"(?:\w+_)?ssl_(?:crl|password_file|verify|verify_depth|stapling\w*|ocsp\w*|dhparam|session_ticket_key|ech_file"
@@ -59,7 +60,6 @@ KNOWN_MODULES = re.compile(
     r"njs|auth-jwt|keyval|devel[_-]?kit|ndk|echo|headers-more|set-misc|brotli|geoip2?|cache[_-]purge|subs[_-]filter"
     r"|fancyindex|upstream-fair|dav-ext|image[_-]filter|xslt|mail|stream|perl|zstd|vts|traffic-status"
 )
-LISTEN_OPTIONS = ("proxy_protocol",)
 SERVER_OPTIONS_OUT = ("resolve", "service=", "route=", "slow_start=")
 
 

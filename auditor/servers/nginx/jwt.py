@@ -33,6 +33,8 @@ def auth_jwt(run: Run) -> int | None:
     if line is None or not line.args:
         return None
     plus = not run.shared.http.memo("third-party auth_jwt", _has_third_party)
+    if plus:
+        plus = run.ask(Question("module", "auth_jwt"), [Answer("plus", "the module of NGINX Plus")]).name == "plus"
     realm = evaluate(run, line.args[0]) if plus else literal(line.args[0])
     if realm.text == "off":
         run.shared.gates.append(Gate("auth_jwt", "Bearer", None, "off", decides(line)))

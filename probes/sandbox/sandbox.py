@@ -1,0 +1,294 @@
+"""One sandbox: the sealed configuration in a running server, stand-ins behind it, and a client in front."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from auditor.http import Request, make_request
+from auditor.servers.nginx.config import Port
+from auditor.servers.nginx.intake import find_port
+from auditor.servers.nginx.site import NginxSite, load_file
+from auditor.world import Answer as WorldAnswer
+from auditor.world import Path, Question, World
+from probes.client import Reply, request_bytes, send, tls_name
+from probes.compare import Observation
+from probes.log import Answer, Log, Received
+from probes.runners.local import Folder, Refused, Taken, free_ports
+from probes.sandbox import tables
+from probes.sandbox.mirror import Collector, Mirror
+from probes.sandbox.seal import Evaluated, Plan, Sealed, check_sealed, seal
+from probes.sandbox.targets import Names, Targets
+
+CLIENT = "127.0.0.1"
+PATIENCE = 5.0  # seconds for an answer; the origins answer at once
+QUIET = 0.02  # seconds without a further request, where requests are mirrored
+REPAIRS = 60  # rounds in which lines are taken out that this server does not know
+Line = dict[str, Any]
+
+_UNKNOWN = re.compile(r'unknown directive "([^"]+)" in (\S+):(\d+)')
+_VARIABLE = re.compile(r'unknown "(\w+)" variable')
+_UNSUPPORTED = re.compile(r"unsupported|not supported|requires|is not available|without|not built", re.IGNORECASE)
+_PLACE = re.compile(r" in (/\S+):(\d+)")
+
+
+class ServerRefused(Exception):
+    """The server does not accept the configuration; the message is its own, with the user's file and line. `own` says
+    whether it speaks of a line of the user's."""
+
+    def __init__(self, message: str, own: bool) -> None:
+        super().__init__(message)
+        self.own = own
+
+
+class Prepared:
+    """What all sandboxes of one configuration share, and what the first of them finds out about the server."""
+
+    def __init__(
+        self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str, certificate: str
+    ) -> None:
+        self.site = site
+        self.program = program
+        self.collector = collector
+        self.evaluated = evaluated
+        self.secret = secret  # the password of the probe's user
+        self.certificate = certificate  # PEM text: a certificate and its key
+        self.code = False
+        self.lacking: set[str] = set()
+        self.broken: set[tuple[str, int]] = set()
+        self.undefined: list[str] = []
+        self.known: frozenset[str] | None = None
+        self.mirrors = any(each.name == "mirror" for each in site.tree.walk())
+        if tables.third_party(program.build):
+            from crossplane.analyzer import DIRECTIVES
+
+            self.known = frozenset(DIRECTIVES)
+
+
+class Told(NamedTuple):
+    """What the origins answer while one request is asked. `rows` are the answers for (server, target) in the order in
+    which they are asked, the last one for all that follow; `main` is for everything else."""
+
+    main: Answer = Answer()
+    rows: Mapping[tuple[str, str], tuple[Answer, ...]] = MappingProxyType({})
+
+    def names(self) -> frozenset[str]:
+        """The names, in lower case, of all headers in these answers."""
+        answers = [self.main, *(answer for row in self.rows.values() for answer in row)]
+        return frozenset(name.lower() for answer in answers for name, _ in answer.headers)
+
+
+class Sandbox:
+    """Raises ServerRefused, Unsafe, TimeoutError, OSError where it cannot be started."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.site = prepared.site
+        self.names = Names()
+        self.log = Log()
+        self._told = Told()
+        self._rows: dict[tuple[str, str], list[Answer]] = {}
+        self.folder = Folder()
+        self.targets = Targets(self.log, self.names, self._certificate, self._answer)
+        self.sealed: Sealed | None = None
+        self.ports: dict[tuple[str, int], int] = {}
+        self.failures = 0  # requests in a row that got no answer
+        self._filled: set[tuple[str, str | None]] = set()
+        try:
+            self.folder.watch()
+            self.folder.write("certificate.pem", prepared.certificate)
+            self.mirror = Mirror(f"{self.folder.path}/root", self.site)
+            self.mirror.fill(prepared.collector, self.site, prepared.secret)
+            self.names.add(f"{self.folder.path}/root", "")
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _certificate(self) -> str:
+        return f"{self.folder.path}/certificate.pem"
+
+    # --- starting
+
+    def _start(self) -> None:
+        prepared = self.prepared
+        for _ in range(REPAIRS):
+            if not self.ports:
+                keys = [key for key in self.site.http.ports if key[1]]
+                self.ports = dict(zip(keys, free_ports(len(keys)), strict=True))
+                for key, here in self.ports.items():
+                    tls = self.site.http.ports[key].listen.tls
+                    self.names.add(f":{here}", "" if key[1] == (443 if tls else 80) else f":{key[1]}")
+            plan = Plan(
+                self.folder.path,
+                self.ports,
+                self._certificate(),
+                prepared.evaluated,
+                frozenset(prepared.lacking),
+                frozenset(prepared.broken),
+                tuple(prepared.undefined),
+                prepared.known,
+                prepared.code,
+                1024 + 2 * len(self.ports),
+            )
+            self.sealed = seal(self.site, plan, self.targets)
+            self._write(self.sealed)
+            try:
+                self.run()
+            except Taken:
+                self.ports = {}
+            except Refused as refusal:
+                self._repair(str(refusal))
+            else:
+                return
+        raise ServerRefused("the server does not know too much of this configuration", False)
+
+    def _write(self, sealed: Sealed) -> None:
+        for name, text in {**sealed.files, "nginx.conf": sealed.main}.items():
+            self.folder.write(name, text)
+        check_sealed(load_file(f"{self.folder.path}/nginx.conf"), sealed, self.folder.path)
+
+    def run(self) -> None:
+        """Starts the server with empty caches; one that runs is ended first."""
+        self.folder.kill()
+        self.folder.empty("cache", "tmp")
+        prefix = f"{self.folder.path}/root{self.site.tree.conf_dir.rstrip('/')}/"
+        self.folder.run(self.prepared.program, f"{self.folder.path}/nginx.conf", prefix, unprivileged=True)
+
+    def refresh(self, keys: set[tuple[str, str | None]]) -> None:
+        """Makes sure that no cache answers the next request, which may fill these places (zone, key; None for a key
+        that is not known): where one of them may be filled already, the server starts anew."""
+        if not keys:
+            return
+        if keys & self._filled or any(key is None for _, key in (*keys, *self._filled)):
+            self.run()
+            self._filled = set()
+        self._filled |= keys
+
+    def _repair(self, complaint: str) -> None:
+        """Has the next attempt do without what this server lacks. Raises ServerRefused for everything else."""
+        prepared = self.prepared
+        found = _UNKNOWN.search(complaint)
+        if found is not None and found[1] not in prepared.lacking:
+            prepared.lacking.add(found[1])
+            return
+        found = _VARIABLE.search(complaint)
+        optional = prepared.lacking or self.taken or any(each.name == "load_module" for each in self.site.tree.walk())
+        if found is not None and optional and found[1] not in prepared.undefined:
+            prepared.undefined.append(found[1])
+            return
+        place = _PLACE.search(complaint)
+        if place is not None and _UNSUPPORTED.search(complaint):
+            source = self._source(place[1])
+            if source is not None and (source, int(place[2])) not in prepared.broken:
+                prepared.broken.add((source, int(place[2])))
+                return
+        raise ServerRefused(self._in_users_words(complaint), place is not None and self._source(place[1]) is not None)
+
+    def _source(self, path: str) -> str | None:
+        name = path.removeprefix(self.folder.path + "/")
+        source = self.sealed.sources.get(name) if self.sealed is not None else None
+        return source.name if source is not None else None
+
+    def _in_users_words(self, text: str) -> str:
+        """A message of the server with the user's file and line in front, and no path of the sandbox."""
+        place = _PLACE.search(text)
+        if place is not None:
+            source = self._source(place[1])
+            if source is not None:
+                text = f"{source}:{place[2]}: {text[: place.start()]}{text[place.end() :]}"
+        return self.names.back(text).replace(self.folder.path, "")
+
+    @property
+    def taken(self) -> tuple[Any, ...]:
+        """What the sealed configuration does without."""
+        return self.sealed.taken if self.sealed is not None else ()
+
+    # --- asking
+
+    def world(self) -> World:
+        """What is known of everything outside the configuration, but for what the upstreams answer."""
+        return _World(self.mirror.world(), "plus" not in self.prepared.program.build)
+
+    def listener(self, request: Request) -> tuple[str, int] | None:
+        """The configured address and port of the listener that the request reaches."""
+        port = port_of(self.site, request)
+        return None if port is None else (port.listen.address, port.listen.port)
+
+    def address(self, request: Request) -> tuple[str, int] | None:
+        """Where the listener of that request is in this sandbox; None where nothing listens."""
+        port = port_of(self.site, request)
+        return None if port is None else (CLIENT, self.ports[(port.listen.address, port.listen.port)])
+
+    def tell(self, told: Told) -> None:
+        """What the origins answer from now on; texts that name upstreams are those of the configuration."""
+        self._told = told
+        self._rows = {key: list(row) for key, row in told.rows.items()}
+
+    def _answer(self, received: Received) -> Answer:
+        row = self._rows.get((received.origin, self.names.back(received.target)))
+        if not row:
+            return self._told.main
+        return row.pop(0) if len(row) > 1 else row[0]
+
+    def observe(self, line: Mapping[str, Any], told: Told) -> Observation:
+        """Asks one request. Raises TimeoutError where no answer comes, OSError where the server is not there."""
+        address = self.address(make_request(line["url"]))
+        if address is None:
+            return Observation(Reply(None), ())
+        self.tell(told)
+        self.log.take()
+        try:
+            reply = send(address, request_bytes(line), timeout=PATIENCE, tls=tls_name(line))
+        finally:
+            if self.prepared.mirrors:
+                self.log.settle(QUIET)
+            received = self.log.take()
+        exchanges = tuple(self.targets.back(one) for one in received)
+        return Observation(self.names.back_reply(reply), exchanges, told.names())
+
+    def complaints(self) -> list[str]:
+        """The server's error log so far, in the user's words."""
+        return [self._in_users_words(line) for line in self.folder.read("error.log").splitlines()]
+
+    def close(self) -> None:
+        """Ends the server and the stand-ins, and removes the folder."""
+        self.folder.close()
+        self.targets.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _World:
+    """The mirror's files, one client on loopback, no client certificate, no token that is good."""
+
+    def __init__(self, files: World, third_party: bool = True) -> None:
+        self._files = files
+        self._third_party = third_party
+
+    def ask(self, question: Question) -> WorldAnswer | None:
+        if question.kind == "module" and question.subject == "auth_jwt" and self._third_party:
+            return WorldAnswer("third party", "a module of a third party, which has the directive of NGINX Plus")
+        if question.kind == "client-address":
+            return WorldAnswer(CLIENT, f"the client's address is {CLIENT}", CLIENT)
+        if question.kind == "credentials" and question.subject == "client certificate":
+            return WorldAnswer("missing", "the client sends no certificate")
+        if question.kind == "credentials" and question.subject == "auth_jwt":
+            return WorldAnswer("refused", "the token is refused")
+        return self._files.ask(question)
+
+
+def port_of(site: NginxSite, request: Request) -> Port | None:
+    """The listener that a request from this machine reaches."""
+    return find_port(site.http, request, Path(_World(_Nothing())))
+
+
+class _Nothing:
+    def ask(self, question: Question) -> WorldAnswer | None:
+        return None
