@@ -26,8 +26,10 @@ COMMANDS = {
     "check": "audit configurations (what `audit PATH...` does)",
     "trace": "what happens to one request: who answers, what reaches the origin, what comes back, and why",
     "routes": "the table of routes and watched headers",
+    "probe": "ask a real server the same requests: the configuration in a sandbox, or a proxy that is running",
     "rules": "list the rules",
     "explain": "explain a rule",
+    "origin": "run an origin that records exactly what reaches it",
 }
 
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 NOBODY = 65534
 PID = "nginx.pid"
@@ -121,6 +121,13 @@ class Folder:
         except OSError:
             return ""
 
+    def empty(self, *names: str) -> None:
+        """Folders of those names, with nothing in them."""
+        for name in names:
+            path = os.path.join(self.path, name)
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path)
+
     def watch(self) -> None:
         """From here on the folder and what runs in it do not outlive this process, however it ends."""
         script = 'read -r word || { kill -9 $(cat "$0/nginx.pid") 2>/dev/null; rm -rf "$0"; }'
@@ -132,7 +139,9 @@ class Folder:
             start_new_session=True,
         )
 
-    def run(self, program: Binary, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = False) -> None:
+    def run(
+        self, program: Binary, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = False
+    ) -> None:
         """Starts nginx on that main file, which has it write `nginx.pid` and `error.log` into this folder. With
         `unprivileged`, a superuser's server runs as nobody.
 
@@ -143,7 +152,7 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.path, name))
         path = program.path
-        extra: dict[str, int] = {}
+        account: int | None = None
         if unprivileged and os.geteuid() == 0:
             path = os.path.join(self.path, "nginx")  # nobody may not enter the folder that the program lies in
             if not os.path.exists(path):
@@ -151,11 +160,17 @@ class Folder:
             for folder, _, files in os.walk(self.path):
                 for name in (folder, *(os.path.join(folder, file) for file in files)):
                     os.chown(name, NOBODY, NOBODY)
-            extra = {"user": NOBODY, "group": NOBODY}
+            account = NOBODY
         command = [path, "-p", prefix, "-c", config, "-e", os.path.join(self.path, "error.log")]
         with open(os.path.join(self.path, "stderr"), "wb") as errors:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.path, **extra
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                cwd=self.path,
+                user=account,
+                group=account,
             )
         deadline = time.monotonic() + patience
         while not self.read(PID):  # written when all sockets are bound
@@ -194,7 +209,7 @@ class Folder:
             self._watcher.wait()
             self._watcher = None
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

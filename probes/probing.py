@@ -1,0 +1,381 @@
+"""A configuration probed in sandboxes: every route asked every question, predicted against observed."""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from auditor.server import Route
+from auditor.servers.nginx.site import NginxSite, parse_version
+from auditor.settings import DEFAULT, Settings
+from auditor.source import Place
+from auditor.trace import Outcomes
+from probes.certificate import throw_away
+from probes.compare import Observation, differences
+from probes.fates import Fate, fates
+from probes.limits import Limit, find_limits
+from probes.plan import Asker, predict, rehearse, told
+from probes.questions import Line, Probe
+from probes.sandbox.mirror import Collector
+from probes.sandbox.sandbox import CLIENT, Prepared, Sandbox, ServerRefused
+from probes.sandbox.seal import Taken, Unsafe
+
+AGREES = "agrees"
+DIFFERS = "differs"
+UNPREDICTED = "not predicted"  # the configuration leaves it to code or modules: what was seen stands alone
+FAILED = "no answer"  # the server did not answer in time
+FAILURES = 3  # requests in a row without an answer, after which a sandbox is given up
+CACHES = ("proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache")
+REPEATED = "repeat-other"  # asks what another probe has just asked, of a cache
+
+
+class Cell(NamedTuple):
+    """One probe at one route. `seen` is None where no answer came, `fates` what became of the headers on the way to the
+    origin, `differences` where observation and prediction part."""
+
+    probe: str
+    title: str
+    line: Line
+    predicted: dict[str, Any]
+    seen: Observation | None
+    verdict: str
+    differences: tuple[str, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    hit: bool = False  # a cache answered
+
+
+class Row(NamedTuple):
+    """A route with its cells. `elsewhere` tells what is predicted for clients that loopback cannot play."""
+
+    route: Route
+    cells: tuple[Cell, ...]
+    elsewhere: tuple[str, ...] = ()
+
+
+class Probed(NamedTuple):
+    """All that a probe of a configuration gave. `taken` is what the sandboxes did without."""
+
+    server: str
+    rows: tuple[Row, ...]
+    limits: tuple[Limit, ...]
+    taken: tuple[Taken, ...]
+    requests: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differing(self) -> list[tuple[Row, Cell]]:
+        """The cells where the server did something else than predicted."""
+        return [(row, cell) for row in self.rows for cell in row.cells if cell.verdict == DIFFERS]
+
+    @property
+    def failed(self) -> list[tuple[Row, Cell]]:
+        """The cells without an answer."""
+        return [(row, cell) for row in self.rows for cell in row.cells if cell.verdict == FAILED]
+
+
+class Options(NamedTuple):
+    """How to probe: how many sandboxes side by side (0: as many as make sense here), whether embedded code runs."""
+
+    sandboxes: int = 0
+    code: bool = False
+    settings: Settings = DEFAULT
+
+
+PLAIN = Options()
+
+
+class Session:
+    """The sandboxes of one configuration, and what they are asked. `witnesses` are further lines that it will be asked.
+    Leaving the `with` block ends all sandboxes."""
+
+    def __init__(self, site: Any, program: Any, options: Options = PLAIN, witnesses: Sequence[Line] = ()) -> None:
+        self.program = program
+        self.options = options
+        self.original: NginxSite = site.at_version(parse_version(program.version))
+        self.routes = [route for route in self.original.routes() if self._listened(route)]
+        self.secret = secrets.token_hex(8)
+        self.asker = Asker(self.original, self.secret, options.settings)
+        self.requests = 0
+        self.caches = any(each.name in CACHES and each.args != ["off"] for each in self.original.tree.walk())
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.sandboxes: list[Sandbox] = []
+        lines = [line for number, route in enumerate(self.routes) for line in self._rehearsed(route, number)]
+        lines += witnesses
+        collector = Collector(self.original.known_files, _pages(self.original), _folders(self.original))
+        evaluated = rehearse(self.original, lines, _Client(), collector)
+        tls = any(port.listen.tls for port in self.original.http.ports.values())
+        tls = tls or any("https" in source.text or "grpcs" in source.text for source in self.original.files)
+        names = [name for server in self.original.http.servers for name in server.names]
+        pem = b"".join(throw_away(names)).decode() if tls else ""
+        self.prepared = Prepared(self.original, program, collector, evaluated, self.secret, pem)
+        self.prepared.code = options.code
+        try:
+            self.sandboxes.append(Sandbox(self.prepared))
+            self.site: NginxSite = self.original
+            sealed = self.sandboxes[0].sealed
+            if sealed is not None and sealed.changed:
+                self.site = self.original.without(*sealed.changed)
+        except BaseException:
+            self.close()
+            raise
+
+    def _listened(self, route: Route) -> bool:
+        return bool(route.request.port)
+
+    def _rehearsed(self, route: Route, number: int) -> list[Line]:
+        wanted = ("no-credentials", "basic", "preflight", "repeat-first")
+        made = [self._line(route, probe, number) for probe in self.asker.probes if probe.name in wanted]
+        return [line for line in made if line is not None]
+
+    def _line(self, route: Route, probe: Probe, number: int) -> Line | None:
+        """The probe at the route of that number; the two that repeat each other have one URL."""
+        return self.asker.line(route, probe, f"{number}")
+
+    def grow(self) -> None:
+        """Starts further sandboxes, so that several requests can be on their way side by side."""
+        wanted = self.options.sandboxes or min(2, os.cpu_count() or 1, 1 + len(self.routes) // 12)
+        while len(self.sandboxes) < wanted:
+            self.sandboxes.append(Sandbox(self.prepared))
+
+    # --- asking
+
+    def ask(self, sandbox: Sandbox, line: Line) -> tuple[Outcomes, dict[str, Any], Observation]:
+        """One request: what is predicted and what was seen. Raises TimeoutError and OSError."""
+        with self._lock:
+            self.requests += 1
+            outcomes, predicted = predict(self.site, sandbox.world(), line)
+        return outcomes, predicted, sandbox.observe(line, told(line, predicted))
+
+    def row(self, sandbox: Sandbox, route: Route, number: int) -> Row:
+        """All the cells of a route."""
+        cells: list[Cell] = []
+        for probe in self.asker.probes:
+            line = self._line(route, probe, number)
+            if line is None or (probe.fresh and not any(_keys(cell.predicted) for cell in cells)):
+                continue  # repeated requests are asked where a cache stands
+            cells.append(self._cell(sandbox, probe.name, probe.title, line, cells[-1] if cells else None))
+        return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, cells)))
+
+    def _cell(self, sandbox: Sandbox, name: str, title: str, line: Line, before: Cell | None) -> Cell:
+        with self._lock:
+            self.requests += 1
+            _, predicted = predict(self.site, sandbox.world(), line)
+        repeated = name == REPEATED
+        if not repeated:
+            sandbox.refresh(_keys(predicted) | (_SUBREQUEST if self.caches and _asks(predicted) else set()))
+        try:
+            seen = sandbox.observe(line, told(line, predicted))
+        except TimeoutError:
+            sandbox.failures += 1
+            return Cell(name, title, line, predicted, None, FAILED, ("the server did not answer in time",))
+        except OSError as error:
+            sandbox.failures += 1
+            return Cell(name, title, line, predicted, None, FAILED, (f"the server is not there: {error}",))
+        sandbox.failures = 0
+        found = differences(predicted, seen)
+        hit = False
+        if repeated and before is not None and found and may_hit(before, predicted):
+            again = differences(without_main(predicted), seen)
+            if not again:
+                hit, found = True, []
+        elif repeated and before is not None and not found and must_hit(self.site, before, predicted):
+            found = ["a stored answer was expected, and the request went to the origin"]
+        verdict = DIFFERS if found else AGREES
+        if not found and all(outcome["action"] == "unknown" for outcome in predicted["outcomes"]):
+            verdict = UNPREDICTED
+        main = _main(seen, predicted)
+        sent = tuple((n, v) for n, v in line["headers"])
+        return Cell(name, title, line, predicted, seen, verdict, tuple(found), tuple(fates(sent, main)) if main else (),
+                    hit)  # fmt: skip
+
+    def _elsewhere(self, sandbox: Sandbox, route: Route, cells: Sequence[Cell]) -> list[str]:
+        """What is predicted where the client's address decides, and loopback is only one of them."""
+        gates = (gate for cell in cells for outcome in cell.predicted["outcomes"] for gate in outcome["gates"])
+        if not any(gate["kind"] == "access" for gate in gates):
+            return []
+        line = self.asker.complete(self.asker.base(route))
+        del line["client_ip"]
+        with self._lock:
+            _, predicted = predict(self.site, _Anywhere(sandbox.world()), line)
+        told_of: dict[str, None] = {}
+        for outcome in predicted["outcomes"]:
+            where = [asked["text"] for asked in outcome["when"] if asked["question"] == "client-address"]
+            if where:
+                told_of[f"{', '.join(where)}: {outcome_text(outcome)}"] = None
+        return list(told_of)
+
+    def run(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Probed:
+        """Asks every route every question. `progress` is told how many of how many routes are done."""
+        started = time.monotonic()
+        self.grow()
+        rows: list[Row | None] = [None] * len(self.routes)
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(len(self.routes)):
+            waiting.put(number)
+        done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        threads = [
+            threading.Thread(target=self._work, args=(sandbox, waiting, rows, done), daemon=True)
+            for sandbox in self.sandboxes
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for count in range(len(self.routes)):
+                progress(count, len(self.routes))
+                failure = done.get()
+                if failure is not None:
+                    raise failure
+            progress(len(self.routes), len(self.routes))
+        finally:
+            self._stop.set()
+        limits = tuple(find_limits(self, self.sandboxes[0]))
+        taken = self.sandboxes[0].taken
+        return Probed(
+            f"nginx {self.program.version}",
+            tuple(row for row in rows if row is not None),
+            limits,
+            taken,
+            self.requests,
+            time.monotonic() - started,
+        )
+
+    def _work(
+        self,
+        sandbox: Sandbox,
+        waiting: queue.SimpleQueue[int],
+        rows: list[Row | None],
+        done: queue.SimpleQueue[BaseException | None],
+    ) -> None:
+        try:
+            while not self._stop.is_set():
+                try:
+                    number = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                rows[number] = self.row(sandbox, self.routes[number], number)
+                if sandbox.failures >= FAILURES:
+                    raise TimeoutError("the server does not answer any more")
+                done.put(None)
+        except BaseException as error:
+            done.put(error)
+
+    def close(self) -> None:
+        """Ends all sandboxes."""
+        self._stop.set()
+        for sandbox in self.sandboxes:
+            sandbox.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# --- caches
+
+
+def _keys(predicted: dict[str, Any]) -> set[tuple[str, str | None]]:
+    """The places of caches that a request may fill."""
+    caches = (outcome["cache"] for outcome in predicted["outcomes"])
+    return {(cache["zone"], cache["key"]) for cache in caches if cache is not None}
+
+
+def _asks(predicted: dict[str, Any]) -> bool:
+    """Whether an auth service is asked: its answers may be kept, too, and traces do not tell under which key."""
+    return any(exchange["role"] == "auth" for outcome in predicted["outcomes"] for exchange in outcome["exchanges"])
+
+
+_SUBREQUEST: set[tuple[str, str | None]] = {("", None)}
+
+
+def may_hit(before: Cell, predicted: dict[str, Any]) -> bool:
+    """Whether the answer to the probe before can be what this one gets."""
+    stored = [
+        o["cache"] for o in before.predicted["outcomes"] if o["cache"] is not None and o["cache"]["store"] != "no"
+    ]
+    keys = {(cache["zone"], cache["key"]) for cache in stored}
+    return any(key in keys or key[1] is None for key in _keys(predicted))
+
+
+def must_hit(site: NginxSite, before: Cell, predicted: dict[str, Any]) -> bool:
+    """Whether it has to be: the answer was surely stored under this very key, and nothing passes the cache by."""
+    if len(before.predicted["outcomes"]) != 1 or len(predicted["outcomes"]) != 1:
+        return False
+    first, second = before.predicted["outcomes"][0]["cache"], predicted["outcomes"][0]["cache"]
+    if first is None or second is None or first["store"] != "yes" or first["key"] is None:
+        return False
+    if any(each.name.endswith(("_cache_bypass", "_cache_min_uses")) for each in site.tree.walk()):
+        return False
+    return bool((first["zone"], first["key"]) == (second["zone"], second["key"]))
+
+
+def without_main(predicted: dict[str, Any]) -> dict[str, Any]:
+    """The trace of a request that a cache answers: nothing but auth requests goes out."""
+    outcomes = [
+        {**outcome, "exchanges": [each for each in outcome["exchanges"] if each["role"] == "auth"]}
+        for outcome in predicted["outcomes"]
+    ]
+    return {**predicted, "outcomes": outcomes}
+
+
+# --- small things
+
+
+def outcome_text(outcome: dict[str, Any]) -> str:
+    """An outcome in a few words."""
+    main = next((each for each in reversed(outcome["exchanges"]) if each["role"] in ("main", "fallback")), None)
+    if main is not None:
+        return f"sent to {main['upstream']}"
+    return f"{outcome['status'] or ''} {outcome['action']}".strip()
+
+
+def _main(seen: Observation, predicted: dict[str, Any]) -> Any:
+    """Of what arrived, the exchange whose answer the client got: the last one that is no auth or mirrored request."""
+    others = {
+        (server, exchange["uri"])
+        for outcome in predicted["outcomes"]
+        for exchange in outcome["exchanges"]
+        if exchange["role"] in ("auth", "mirror")
+        for server in exchange["servers"]
+    }
+    left = [one for one in seen.exchanges if (one.address, one.target) not in others]
+    return left[-1] if left else None
+
+
+def _pages(site: NginxSite) -> list[str]:
+    return [each.args[-1] for each in site.tree.walk() if each.name == "error_page" and each.args]
+
+
+def _folders(site: NginxSite) -> list[str]:
+    found = [each for each in site.tree.walk() if each.name in ("root", "alias") and each.args]
+    return [site.deployed(each.args[0]) for each in found if "$" not in each.args[0]] + [site.deployed("html")]
+
+
+class _Client:
+    """Knows where the client is, and nothing else."""
+
+    def ask(self, question: Any) -> Any:
+        from auditor.world import Answer
+
+        return Answer(CLIENT, "", CLIENT) if question.kind == "client-address" else None
+
+
+class _Anywhere:
+    """A world that does not know where the client is."""
+
+    def __init__(self, world: Any) -> None:
+        self._world = world
+
+    def ask(self, question: Any) -> Any:
+        return None if question.kind == "client-address" else self._world.ask(question)
+
+
+__all__ = ["Options", "Place", "Probed", "ServerRefused", "Session", "Unsafe"]

@@ -1,0 +1,328 @@
+"""The report of `audit probe CONFIG`: a document (JSON, schema `probe/1`), and the table that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auditor.findings import finding_json
+from auditor.reports.terminal import Terminal, printable
+from auditor.source import readable
+from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, STRIPPED
+from probes.compare import is_watched
+from probes.limits import Limit
+from probes.probing import AGREES, DIFFERS, FAILED, Cell, Probed, Row
+from probes.proofs import Proof
+from probes.reports.masked import masked, masked_lines, without
+
+SCHEMA = "probe/1"
+Document = dict[str, Any]
+
+# The table's columns: a title, and the probes that it stands for.
+COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("none", ("no-credentials",)),
+    ("bearer", ("bearer",)),
+    ("basic", ("basic",)),
+    ("wrong", ("wrong-basic",)),
+    ("pre", ("preflight",)),
+    ("cors", ("cross-origin",)),
+    ("spoof", ("spoofed", "spoofed-underscores", "spoofed-lower", "spoofed-upper")),
+    ("hop", ("hop-by-hop",)),
+    ("lower", ("lower-case",)),
+    ("fwd", ("forwarding",)),
+    ("401", ("origin-401",)),
+    ("403", ("origin-403",)),
+    ("again", ("repeat-other",)),
+)
+LEGEND = """\
+none: no credentials. bearer, wrong: made-up ones. basic: right ones. pre, cors: a preflight, and a request from another
+origin. spoof: identity headers of the client's, in four spellings. hop: Connection: Authorization. lower: the scheme in
+lower case. fwd: X-Forwarded-* of the client's. 401, 403: the origin's answer. again: once more, where a cache stands.
+A: Authorization reaches the origin as sent; ~ changed or replaced; + added; - the request arrives without it. I: a
+claimed identity reaches the origin. C: a cache answers. A status alone: the proxy answers by itself.
+""".splitlines()
+
+
+def document(probed: Probed, proofs: Sequence[Proof], hidden: Sequence[str] = ()) -> Document:
+    """The whole report. Credentials are masked, and the texts `hidden` stand nowhere in it."""
+    whole = {
+        "schema": SCHEMA,
+        "mode": "sandbox",
+        "server": probed.server,
+        "requests": probed.requests,
+        "routes": [_row(row) for row in probed.rows],
+        "limits": [_limit(limit) for limit in probed.limits],
+        "findings": [_proof(proof, probed.server) for proof in proofs],
+        "taken_out": [
+            {"file": one.place.file, "line": one.place.line, "text": one.place.text, "why": one.why}
+            for one in probed.taken
+        ],
+        "notes": list(probed.notes),
+    }
+    clean: Document = without(whole, [text for text in hidden if text])
+    return clean
+
+
+def _row(row: Row) -> Document:
+    place = row.route.handler
+    return {
+        "route": row.route.label,
+        "server": row.route.server,
+        "pattern": row.route.pattern,
+        "file": None if place is None else place.file,
+        "line": None if place is None else place.line,
+        "upstream": _upstream(row),
+        "probes": [_cell(cell) for cell in row.cells],
+        "predicted_only": list(row.elsewhere),
+    }
+
+
+def _upstream(row: Row) -> str | None:
+    """Where the route's requests go, as predicted."""
+    for cell in row.cells:
+        for outcome in cell.predicted["outcomes"]:
+            main = [one for one in outcome["exchanges"] if one["role"] in ("main", "fallback")]
+            if main:
+                return str(main[-1]["upstream"])
+    return None
+
+
+def _cell(cell: Cell) -> Document:
+    return {
+        "name": cell.probe,
+        "title": cell.title,
+        "request": {
+            "method": cell.line["method"],
+            "url": cell.line["url"],
+            "headers": [masked(name, value) for name, value in cell.line["headers"]],
+        },
+        "verdict": cell.verdict,
+        "predicted": [_predicted(outcome) for outcome in cell.predicted["outcomes"]],
+        "observed": _observed(cell),
+        "differences": [masked_lines(text) for text in cell.differences],
+    }
+
+
+def _predicted(outcome: Mapping[str, Any]) -> Document:
+    main = [one for one in outcome["exchanges"] if one["role"] in ("main", "fallback")]
+    return {
+        "when": [asked["text"] for asked in outcome["when"]],
+        "action": outcome["action"],
+        "status": outcome["status"],
+        "upstream": main[-1]["upstream"] if main else None,
+        "headers": [
+            {"name": one["name"], "fate": one["fate"], "present": one["present"]} for one in main[-1]["headers"]
+        ]
+        if main
+        else [],
+        "lost": [one["name"] for one in main[-1]["lost"]] if main else [],
+    }
+
+
+def _observed(cell: Cell) -> Document | None:
+    if cell.seen is None:
+        return None
+    reply = cell.seen.reply
+    return {
+        "status": reply.status,
+        "headers": [masked(name, value) for name, value in reply.headers if is_watched(name)],
+        "from_cache": cell.hit,
+        "exchanges": [
+            {
+                "server": one.origin,
+                "protocol": one.protocol,
+                "method": one.method,
+                "target": one.target,
+                "headers": [masked(name, value) for name, value in one.headers],
+                "body_size": one.size,
+            }
+            for one in cell.seen.exchanges
+        ],
+        "fates": [{"name": fate.name, "fate": fate.fate} for fate in cell.fates],
+    }
+
+
+def _limit(limit: Limit) -> Document:
+    return {
+        "listener": limit.listener,
+        "url": limit.url,
+        "bytes": limit.observed,
+        "refusal": limit.refusal,
+        "verdict": AGREES if limit.agrees else DIFFERS,
+    }
+
+
+def _proof(proof: Proof, server: str) -> Document:
+    tested = {"status": proof.status, "server": server, "observed": masked_lines(proof.observed)}
+    return {**finding_json(proof.finding), "proof": tested}
+
+
+# --- for people
+
+
+def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bool = False) -> str:
+    """The report for people. `verbose` adds what reached the origin, probe by probe."""
+    took = f", {seconds:.1f} s" if seconds else ""
+    count = len(report["routes"])
+    lines = [terminal.paint(f"{report['server']}: {count} routes, {report['requests']} requests{took}", "bold"), ""]
+    lines += _table(report["routes"], terminal, verbose)
+    lines += _differing(report, terminal)
+    lines += _limits(report["limits"], terminal)
+    lines += _predicted_only(report["routes"], terminal)
+    lines += _findings(report["findings"], terminal)
+    lines += _taken(report["taken_out"], terminal)
+    lines += [f"note: {printable(note)}" for note in report["notes"]]
+    lines.append(_tally(report))
+    return "\n".join(lines) + "\n"
+
+
+def _table(routes: Sequence[Document], terminal: Terminal, verbose: bool) -> list[str]:
+    shown = [
+        (title, names)
+        for title, names in COLUMNS
+        if any(probe["name"] in names for route in routes for probe in route["probes"])
+    ]
+    rows = []
+    for route in routes:
+        probes = {probe["name"]: probe for probe in route["probes"]}
+        rows.append([_mark([probes[name] for name in names if name in probes]) for _, names in shown])
+    widths = [max([len(title), *(len(row[at][0]) for row in rows)]) for at, (title, _) in enumerate(shown)]
+    head = " ".join(f"{title:<{width}}" for (title, _), width in zip(shown, widths, strict=True))
+    lines = ["  " + terminal.paint(head.rstrip(), "faint")] if routes else []
+    for route, row in zip(routes, rows, strict=True):
+        goes = f" -> {route['upstream']}" if route["upstream"] else ""
+        lines.append(terminal.paint(printable(readable(route["route"])), "bold") + printable(readable(goes)))
+        cells = [terminal.paint(f"{mark:<{width}}", style) for (mark, style), width in zip(row, widths, strict=True)]
+        lines.append("  " + " ".join(cells).rstrip())
+        if verbose:
+            lines += [f"    {line}" for probe in route["probes"] for line in _details(probe)]
+    lines += ["", *(terminal.paint(line, "faint") for line in LEGEND), ""] if routes else []
+    return lines
+
+
+_ORDER = (DIFFERS, FAILED)
+
+
+def _mark(probes: Sequence[Document]) -> tuple[str, str]:
+    """A cell of the table, and its style; of several probes the worst."""
+    if not probes:
+        return "", "plain"
+    bad = next((probe for verdict in _ORDER for probe in probes if probe["verdict"] == verdict), None)
+    if bad is not None:
+        return f"{_status(bad)}!", "error"
+    probe = max(probes, key=lambda one: _fate(one) == "I")
+    mark = f"{_status(probe)} {_fate(probe)}".rstrip()
+    return mark, "faint" if probe["verdict"] != AGREES else "plain"
+
+
+def _status(probe: Document) -> str:
+    observed = probe["observed"]
+    return "none" if observed is None else "shut" if observed["status"] is None else str(observed["status"])
+
+
+def _fate(probe: Document) -> str:
+    observed = probe["observed"]
+    if observed is None:
+        return ""
+    if observed["from_cache"]:
+        return "C"
+    if not observed["exchanges"] or (not observed["fates"] and probe["name"] != "no-credentials"):
+        return ""
+    fates = {fate["name"].lower(): fate["fate"] for fate in observed["fates"]}
+    if probe["name"].startswith("spoofed"):
+        sent = {name.lower() for name, _ in probe["request"]["headers"]} - {"host", "authorization"}
+        return "I" if any(fates.get(name) in (FORWARDED, CHANGED) for name in sent) else "-"
+    fate = fates.get("authorization") or fates.get("http_authorization")
+    if fate is None and not fates:
+        return ""
+    return {FORWARDED: "A", CHANGED: "~", REPLACED: "~", ADDED: "+"}.get(fate or STRIPPED, "-")
+
+
+def _details(probe: Document) -> list[str]:
+    observed = probe["observed"]
+    if observed is None:
+        return [f"{probe['title']}: no answer"]
+    line = f"{probe['title']}: {_status(probe)}"
+    if not observed["exchanges"]:
+        return [line]
+    parts = []
+    for fate in (STRIPPED, REPLACED, CHANGED, FORWARDED, ADDED):
+        names = [one["name"] for one in observed["fates"] if one["fate"] == fate]
+        if names:
+            parts.append(f"{fate} {', '.join(names)}")
+    servers = ", ".join(one["server"] for one in observed["exchanges"])
+    return [printable(readable(f"{line}, {servers}: {'; '.join(parts)}"))]
+
+
+def _differing(report: Document, terminal: Terminal) -> list[str]:
+    lines = []
+    for route in report["routes"]:
+        for probe in route["probes"]:
+            if probe["verdict"] in _ORDER:
+                why = "the server does not do what was predicted" if probe["verdict"] == DIFFERS else "no answer"
+                head = terminal.paint(why, "error")
+                lines.append(f"{head}: {printable(readable(route['route']))}, {probe['title']}")
+                for difference in probe["differences"]:
+                    lines += ["    " + printable(readable(line)) for line in difference.split("\n")]
+    if lines:
+        lines.append("  This is a fault of audit, or of the sandbox, not of the configuration: please report it.")
+        lines.append("")
+    return lines
+
+
+def _limits(limits: Sequence[Document], terminal: Terminal) -> list[str]:
+    lines = []
+    for limit in limits:
+        size = "at least 1 MiB" if limit["bytes"] is None else f"{limit['bytes']} bytes"
+        beyond = "" if limit["bytes"] is None else f", then {limit['refusal'] or 'the connection is closed'}"
+        agrees = "" if limit["verdict"] == AGREES else terminal.paint(" (predicted otherwise)", "error")
+        lines.append(f"longest Authorization at {limit['listener']}: {size}{beyond}{agrees}")
+    return [*lines, ""] if lines else []
+
+
+def _predicted_only(routes: Sequence[Document], terminal: Terminal) -> list[str]:
+    lines = [
+        "  " + printable(readable(f"{route['route']}: {said}")) for route in routes for said in route["predicted_only"]
+    ]
+    head = terminal.paint("predicted only, since every client here is 127.0.0.1:", "bold")
+    return [head, *lines, ""] if lines else []
+
+
+_PROOF = {"confirmed": "good", "refuted": "error", "untested": "faint"}
+
+
+def _findings(findings: Sequence[Document], terminal: Terminal) -> list[str]:
+    lines = []
+    for finding in findings:
+        proof = finding["proof"]
+        label = terminal.paint(f"{finding['severity']}[{finding['rule']}]", finding["severity"])
+        lines.append(f"{label}: {printable(readable(finding['message']))}")
+        lines.append(f"  --> {printable(finding['file'])}:{finding['line']}:{finding['column']}")
+        said = printable(readable(proof["observed"]))
+        lines.append(f"  = {terminal.paint(proof['status'], _PROOF[proof['status']])}: {said}")
+    return [*lines, ""] if lines else []
+
+
+def _taken(taken: Sequence[Document], terminal: Terminal) -> list[str]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in taken:
+        name = one["text"].split()[0].rstrip(";") if one["text"] else "a line"
+        groups.setdefault((one["why"], name), []).append(f"{one['file']}:{one['line']}")
+    lines = []
+    for (why, name), places in groups.items():
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        lines.append("  " + printable(f"{name}: {why} ({', '.join(places[:3])}{more})"))
+    return [terminal.paint("not in the sandbox:", "bold"), *lines, ""] if lines else []
+
+
+def _tally(report: Document) -> str:
+    verdicts = [probe["verdict"] for route in report["routes"] for probe in route["probes"]]
+    proofs = [finding["proof"]["status"] for finding in report["findings"]]
+    parts = [f"{len(verdicts)} probes: {verdicts.count(AGREES)} as predicted, {verdicts.count(DIFFERS)} not"]
+    for verdict in dict.fromkeys(verdicts):
+        if verdict not in (AGREES, DIFFERS):
+            parts.append(f"{verdicts.count(verdict)} {verdict}")
+    if proofs:
+        counts = ", ".join(f"{proofs.count(status)} {status}" for status in dict.fromkeys(proofs))
+        parts.append(f"{len(proofs)} finding{'' if len(proofs) == 1 else 's'}: {counts}")
+    return "; ".join(parts)
