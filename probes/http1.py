@@ -101,8 +101,9 @@ def parse_head(raw: bytes) -> tuple[str, str, str, str, tuple[tuple[str, str], .
 
 def _record_fault(origin: Origin, connection: Connection, fault: str) -> None:
     raw = connection.take(HEAD_LIMIT)
-    line = raw.lstrip(b"\r\n").partition(b"\n")[0].removesuffix(b"\r")[:8192].decode("latin-1")
-    origin.receive(connection, "", "", "", (), Body(complete=False), line, raw, fault)
+    line, end, _ = raw.lstrip(b"\r\n").partition(b"\n")
+    text = (line.removesuffix(b"\r") if end else line)[:8192].decode("latin-1")
+    origin.receive(connection, "", "", "", (), Body(complete=False), text, raw, fault)
 
 
 async def _read_body(origin: Origin, connection: Connection, low: dict[str, str], version: str) -> tuple[Body, str]:

@@ -39,6 +39,17 @@ def as_json(received: Received) -> dict[str, Any]:
     }
 
 
+def as_text(received: Received) -> str:
+    """The same JSON for people: one field and one header line to a line."""
+    fields = []
+    for name, value in as_json(received).items():
+        text = json.dumps(value)
+        if name == "headers" and value:
+            text = "[\n" + ",\n".join(f"    {json.dumps(pair)}" for pair in value) + "\n  ]"
+        fields.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
 def page(title: str, requests: Iterable[Received], refresh: int = 0) -> str:
     """An HTML page of requests, without scripts; `refresh` is after how many seconds a browser asks again."""
     again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
@@ -70,6 +81,6 @@ def answer(received: Received) -> Answer:
     if any("text/html" in value.lower() for value in accepted):
         kind, text = "text/html; charset=utf-8", page("What reached the origin", [received])
     else:
-        kind, text = "application/json", json.dumps(as_json(received), indent=2) + "\n"
+        kind, text = "application/json", as_text(received)
     headers = (("Content-Type", kind), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
     return Answer(200, headers, text.encode(), websocket=True)

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
             print(_start(args, stack), flush=True)
             over.wait()
     except ImportError as error:
-        print(f"audit origin: the Python package {error.name} is missing: {INSTALL}", file=sys.stderr)
+        missing = (error.name or str(error)).partition(".")[0]
+        print(f"audit origin: the Python package {missing} is missing: {INSTALL}", file=sys.stderr)
         return FAILED
     except OSError as error:
         print(f"audit origin: {error.strerror or error}", file=sys.stderr)

@@ -28,7 +28,11 @@ async def _echo(request: web.BaseRequest) -> web.StreamResponse:
     from aiohttp import WSMsgType, web
 
     side = web.WebSocketResponse(max_msg_size=MESSAGE_LIMIT, receive_timeout=QUIET, compress=False)
-    await side.prepare(request)
+    try:
+        await side.prepare(request)
+    except web.HTTPException as refusal:
+        refusal.force_close()  # what comes next would go unrecorded
+        raise
     with contextlib.suppress(TimeoutError, ConnectionError):
         async for message in side:
             if message.type is WSMsgType.TEXT:
