@@ -73,10 +73,10 @@ async def _exchange(origin: Origin, connection: Connection, first: bool) -> bool
         if begun:
             origin.log.begin(-1)
     answer = await origin.decide(received)
-    if answer.websocket and is_upgrade(low):
+    if answer.websocket and method == "GET" and version == "HTTP/1.1" and is_upgrade(low):
         from probes.websocket import echo
 
-        await echo(connection, raw)
+        await echo(connection, low)
         return False
     close = "close" in [word.strip() for word in low.get("connection", "").lower().split(",")]
     keep = version == "HTTP/1.1" and not close and body.complete and not fault and answer.status != 101

@@ -14,14 +14,18 @@ MESSAGE_LIMIT = 1 << 20  # bytes
 QUIET = 300.0  # seconds without a message after which the connection is given up
 
 
-async def echo(connection: Connection, head: bytes) -> None:
-    """Hands the connection over, as if it began with this head, and returns when it has ended.
+async def echo(connection: Connection, low: dict[str, str]) -> None:
+    """Hands the connection over and returns when it has ended. `low` are the request's header lines by lower-case name.
 
     Raises ImportError where aiohttp is missing.
     """
     from aiohttp import web
 
-    await connection.hand_over(web.Server(_echo, access_log=None)(), head)
+    # Only what the handshake needs: aiohttp would refuse a request for any other odd line in it.
+    lines = [f"{name}: {low.get(name, '')}" for name in ("sec-websocket-key", "sec-websocket-version")]
+    head = "\r\n".join(["GET / HTTP/1.1", "Host: origin", "Upgrade: websocket", "Connection: Upgrade", *lines])
+    guest = web.Server(_echo, access_log=None)()
+    await connection.hand_over(guest, head.encode("latin-1") + b"\r\n\r\n")
 
 
 async def _echo(request: web.BaseRequest) -> web.StreamResponse:
