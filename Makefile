@@ -11,6 +11,8 @@ SEED ?= 1
 # Findings are what this shows, so they are no failure here.
 audit: .venv/ready
 	@$(BIN)/audit --show info --exit-zero $(CONFIG)
+	@echo; echo "The same configuration in a real nginx (audit probe $(CONFIG)):"; echo
+	@$(BIN)/audit probe --exit-zero $(CONFIG)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(JOBS)

@@ -21,7 +21,7 @@ from probes.questions import IDENTITY, PROBES, Line, Probe, spoofed
 from probes.sandbox.mirror import USER, Collector
 from probes.sandbox.sandbox import CLIENT, Told
 
-VISITOR = "audit-probe-user"  # who the stand-in of an auth service says it is
+VISITOR = "visitor-of-audit"  # who the stand-in of an auth service says it is
 REFUSAL = (("WWW-Authenticate", 'Bearer realm="audit-probe-auth"'),)
 _SETS = re.compile(r"(?:proxy|grpc)_set_header$|(?:fastcgi|uwsgi|scgi)_param$")
 
@@ -32,11 +32,12 @@ class Asker:
     def __init__(self, site: NginxSite, secret: str, settings: Settings) -> None:
         self.site = site
         self.given = f"{USER}:{secret}"
-        self.probes = probes_for(site, settings)
+        self.identities = identity_names(site, settings)
+        self.probes = probes_for(self.identities)
         text = "\n".join(source.text for source in site.files)
         names = dict.fromkeys(re.findall(r"\$\{?upstream_http_(\w+)", text))
         # What the configuration takes out of an auth service's answer, in the order in which it does.
-        self.identity = tuple((name.replace("_", "-"), VISITOR) for name in names)
+        self.verdict = tuple((name.replace("_", "-"), VISITOR) for name in names)
 
     def base(self, route: Route) -> Line:
         """The route's own request as a line, from this machine."""
@@ -47,7 +48,7 @@ class Asker:
     def complete(self, line: Line) -> Line:
         """The line with the client's address and what an auth service answers: yes to credentials, else 401."""
         accepted = any(name.lower() == "authorization" for name, _ in line["headers"])
-        verdict = {"status": 200, "headers": [list(pair) for pair in self.identity]}
+        verdict = {"status": 200, "headers": [list(pair) for pair in self.verdict]}
         if not accepted:
             verdict = {"status": 401, "headers": [list(pair) for pair in REFUSAL]}
         answers = [{"role": "auth", "upstream": "*", **verdict}]
@@ -59,12 +60,17 @@ class Asker:
         return None if made is None else self.complete(made)
 
 
-def probes_for(site: NginxSite, settings: Settings) -> tuple[Probe, ...]:
-    """The probes, with the identity headers that the configuration sets beside the usual ones."""
+def identity_names(site: NginxSite, settings: Settings) -> list[str]:
+    """The identity headers that the configuration itself sets, in the usual spelling."""
     names: dict[str, None] = {}
     for directive in site.tree.walk():
         if _SETS.match(directive.name) and directive.args and settings.names_identity(directive.args[0]):
             names[directive.args[0].removeprefix("HTTP_").replace("_", "-").title()] = None
+    return list(names)
+
+
+def probes_for(names: Sequence[str]) -> tuple[Probe, ...]:
+    """The probes, with these identity headers beside the usual ones."""
     if not names:
         return PROBES
     replaced = spoofed([*names, *(name for name in IDENTITY if name not in names)])

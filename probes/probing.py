@@ -47,6 +47,7 @@ class Cell(NamedTuple):
     differences: tuple[str, ...] = ()
     fates: tuple[Fate, ...] = ()
     hit: bool = False  # a cache answered
+    reached: bool = False  # the request itself, not only one for a verdict, reached an upstream
 
 
 class Row(NamedTuple):
@@ -58,7 +59,8 @@ class Row(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """All that a probe of a configuration gave. `taken` is what the sandboxes did without."""
+    """All that a probe of a configuration gave. `taken` is what the sandboxes did without, `identities` the identity
+    headers that the configuration sets."""
 
     server: str
     rows: tuple[Row, ...]
@@ -66,6 +68,7 @@ class Probed(NamedTuple):
     taken: tuple[Taken, ...]
     requests: int
     seconds: float
+    identities: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -192,8 +195,8 @@ class Session:
             verdict = UNPREDICTED
         main = _main(seen, predicted)
         sent = tuple((n, v) for n, v in line["headers"])
-        return Cell(name, title, line, predicted, seen, verdict, tuple(found), tuple(fates(sent, main)) if main else (),
-                    hit)  # fmt: skip
+        became = tuple(fates(sent, main)) if main else ()
+        return Cell(name, title, line, predicted, seen, verdict, tuple(found), became, hit, main is not None)
 
     def _elsewhere(self, sandbox: Sandbox, route: Route, cells: Sequence[Cell]) -> list[str]:
         """What is predicted where the client's address decides, and loopback is only one of them."""
@@ -244,6 +247,7 @@ class Session:
             taken,
             self.requests,
             time.monotonic() - started,
+            tuple(self.asker.identities),
         )
 
     def _work(

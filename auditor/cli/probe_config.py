@@ -153,7 +153,8 @@ def _write(args: argparse.Namespace, report: dict[str, Any], seconds: float) -> 
     def made(terminal: Terminal) -> str:
         if args.format == "json":
             return json.dumps(report, indent=2) + "\n"
-        return text(report, terminal, seconds, args.show is not None)
+        timed = seconds if terminal.colour else 0.0  # the same configuration gives the same bytes elsewhere
+        return text(report, terminal, timed, args.show is not None)
 
     if not args.output or args.output == "-":
         sys.stdout.write(made(Terminal.of(sys.stdout, args.color)))

@@ -50,6 +50,7 @@ def document(probed: Probed, proofs: Sequence[Proof], hidden: Sequence[str] = ()
         "mode": "sandbox",
         "server": probed.server,
         "requests": probed.requests,
+        "identity_headers": list(probed.identities),
         "routes": [_row(row) for row in probed.rows],
         "limits": [_limit(limit) for limit in probed.limits],
         "findings": [_proof(proof, probed.server) for proof in proofs],
@@ -127,6 +128,7 @@ def _observed(cell: Cell) -> Document | None:
         "status": reply.status,
         "headers": [masked(name, value) for name, value in reply.headers if is_watched(name)],
         "from_cache": cell.hit,
+        "reached": cell.reached,
         "exchanges": [
             {
                 "server": one.origin,
@@ -165,7 +167,7 @@ def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bo
     took = f", {seconds:.1f} s" if seconds else ""
     count = len(report["routes"])
     lines = [terminal.paint(f"{report['server']}: {count} routes, {report['requests']} requests{took}", "bold"), ""]
-    lines += _table(report["routes"], terminal, verbose)
+    lines += _table(report, terminal, verbose)
     lines += _differing(report, terminal)
     lines += _limits(report["limits"], terminal)
     lines += _predicted_only(report["routes"], terminal)
@@ -176,7 +178,9 @@ def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bo
     return "\n".join(lines) + "\n"
 
 
-def _table(routes: Sequence[Document], terminal: Terminal, verbose: bool) -> list[str]:
+def _table(report: Document, terminal: Terminal, verbose: bool) -> list[str]:
+    routes = report["routes"]
+    identities = {name.lower() for name in report["identity_headers"]}
     shown = [
         (title, names)
         for title, names in COLUMNS
@@ -185,7 +189,7 @@ def _table(routes: Sequence[Document], terminal: Terminal, verbose: bool) -> lis
     rows = []
     for route in routes:
         probes = {probe["name"]: probe for probe in route["probes"]}
-        rows.append([_mark([probes[name] for name in names if name in probes]) for _, names in shown])
+        rows.append([_mark([probes[name] for name in names if name in probes], identities) for _, names in shown])
     widths = [max([len(title), *(len(row[at][0]) for row in rows)]) for at, (title, _) in enumerate(shown)]
     head = " ".join(f"{title:<{width}}" for (title, _), width in zip(shown, widths, strict=True))
     lines = ["  " + terminal.paint(head.rstrip(), "faint")] if routes else []
@@ -203,16 +207,17 @@ def _table(routes: Sequence[Document], terminal: Terminal, verbose: bool) -> lis
 _ORDER = (DIFFERS, FAILED)
 
 
-def _mark(probes: Sequence[Document]) -> tuple[str, str]:
+def _mark(probes: Sequence[Document], identities: set[str]) -> tuple[str, str]:
     """A cell of the table, and its style; of several probes the worst."""
     if not probes:
         return "", "plain"
     bad = next((probe for verdict in _ORDER for probe in probes if probe["verdict"] == verdict), None)
     if bad is not None:
         return f"{_status(bad)}!", "error"
-    probe = max(probes, key=lambda one: _fate(one) == "I")
-    mark = f"{_status(probe)} {_fate(probe)}".rstrip()
-    return mark, "faint" if probe["verdict"] != AGREES else "plain"
+    probe = max(probes, key=lambda one: _fate(one, identities) == "I")
+    fate = _fate(probe, identities)
+    style = "faint" if probe["verdict"] != AGREES else "warning" if fate == "I" and identities else "plain"
+    return f"{_status(probe)} {fate}".rstrip(), style
 
 
 def _status(probe: Document) -> str:
@@ -220,21 +225,21 @@ def _status(probe: Document) -> str:
     return "none" if observed is None else "shut" if observed["status"] is None else str(observed["status"])
 
 
-def _fate(probe: Document) -> str:
+def _fate(probe: Document, identities: set[str]) -> str:
+    """What became of the header that the probe is about. Of claimed identities those count that the configuration
+    itself sets, any where it sets none."""
     observed = probe["observed"]
     if observed is None:
         return ""
     if observed["from_cache"]:
         return "C"
-    if not observed["exchanges"] or (not observed["fates"] and probe["name"] != "no-credentials"):
+    if not observed["reached"]:
         return ""
-    fates = {fate["name"].lower(): fate["fate"] for fate in observed["fates"]}
+    fates = {fate["name"].lower().replace("_", "-"): fate["fate"] for fate in observed["fates"]}
     if probe["name"].startswith("spoofed"):
-        sent = {name.lower() for name, _ in probe["request"]["headers"]} - {"host", "authorization"}
-        return "I" if any(fates.get(name) in (FORWARDED, CHANGED) for name in sent) else "-"
-    fate = fates.get("authorization") or fates.get("http_authorization")
-    if fate is None and not fates:
-        return ""
+        sent = {name.lower().replace("_", "-") for name, _ in probe["request"]["headers"]} - {"host", "authorization"}
+        return "I" if any(fates.get(name) in (FORWARDED, CHANGED) for name in sent & (identities or sent)) else "-"
+    fate = fates.get("authorization") or fates.get("http-authorization")
     return {FORWARDED: "A", CHANGED: "~", REPLACED: "~", ADDED: "+"}.get(fate or STRIPPED, "-")
 
 

@@ -20,7 +20,7 @@ from auditor.world import Answer, Question, World
 
 FILE_TIME = 1_600_000_000  # 2020-09-13: a stand-in's last change
 LONGEST_COPY = 1 << 20  # bytes; a longer file is stood in for by an empty one of the same length
-USER = "audit-probe"
+USER = "user-of-audit"
 # A key of no use (RFC 7517): what checks tokens starts with it and refuses every token.
 JWKS = '{"keys": [{"kty": "oct", "kid": "1", "k": "c3RhbmQtaW4"}]}'
 
