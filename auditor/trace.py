@@ -60,12 +60,21 @@ class Shadowed(NamedTuple):
     by: Place
 
 
+class Cache(NamedTuple):
+    """Whether the answer is stored: `store` is "yes", "no" or "origin decides"; `key` is None where not knowable."""
+
+    zone: str
+    key: Value
+    store: str
+    because: tuple[Because, ...]
+
+
 class Exchange(NamedTuple):
     """One request that the server makes, as the upstream receives it.
 
     `role` is main, auth, mirror or fallback (made after an error page or an internal redirect took over).
     `body` is "sent", "dropped" or "none". `place` is the line that sends the request there. `status` is what the
-    upstream answered, where known. `tls`: the server speaks TLS to the upstream.
+    upstream answered, where known. `tls`: the server speaks TLS to the upstream. `cache`: where the answer may be kept.
     """
 
     role: str
@@ -81,6 +90,7 @@ class Exchange(NamedTuple):
     tls: bool = False
     status: int | None = None
     shadowed: tuple[Shadowed, ...] = ()
+    cache: Cache | None = None
 
     def header(self, name: str) -> SentHeader | None:
         """The first line of that name, case ignored; for CGI-like protocols also by its HTTP_ parameter."""
@@ -116,15 +126,6 @@ class Gate(NamedTuple):
     reason: str = ""
     needs: str = "credentials"
     source: str | None = None
-
-
-class Cache(NamedTuple):
-    """Whether the answer is stored: `store` is "yes", "no" or "origin decides"; `key` is None where not knowable."""
-
-    zone: str
-    key: Value
-    store: str
-    because: tuple[Because, ...]
 
 
 class ResponseHeader(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.server import Route
+from probes.caches import keys_of
 from probes.plan import predict, told
 from probes.questions import oversized
 
@@ -47,8 +48,8 @@ def find_limits(session: Session, sandbox: Sandbox) -> Iterator[Limit]:
 
 def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str) -> Limit | None:
     def passes(size: int) -> bool:
-        _, predicted = predict(session.site, sandbox.world(), line(size))
-        sandbox.refresh({("", None)} if any(o["cache"] for o in predicted["outcomes"]) else set())
+        outcomes, predicted = predict(session.site, sandbox.world(), line(size))
+        sandbox.refresh(keys_of(outcomes))
         session.requests += 1
         seen.append(sandbox.observe(line(size), told(line(size), predicted)).reply.status)
         return seen[-1] not in REFUSALS

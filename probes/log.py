@@ -109,6 +109,12 @@ class Log:
         """How many have arrived, and how many are arriving: two equal states have no arrival between them."""
         return self.next, self._coming
 
+    @property
+    def count(self) -> int:
+        """How many are held that nobody has taken."""
+        with self._lock:
+            return len(self._received)
+
     def settle(self, quiet: float = 0.02, patience: float = 60.0) -> None:
         """Waits until nothing has arrived for `quiet` seconds: for requests that nobody waits for, as mirrors are.
         After `patience` seconds it gives up."""

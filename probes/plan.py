@@ -88,8 +88,11 @@ def predict(site: NginxSite, world: World, line: Line) -> tuple[Outcomes, dict[s
 def told(line: Mapping[str, Any], predicted: Mapping[str, Any]) -> Told:
     """What the origins have to answer so that it is what the line says of their roles."""
     rows: dict[tuple[str, str], list[Answer]] = {}
+    mirrors = 0
     for outcome in predicted["outcomes"]:
         counts: dict[tuple[str, str], int] = {}
+        if any(exchange["role"] == "mirror" for exchange in outcome["exchanges"]):
+            mirrors = max(mirrors, len(outcome["exchanges"]))
         for exchange in outcome["exchanges"]:
             uri = "" if exchange["protocol"] in CGI_LIKE else exchange["uri"]
             for server in exchange["servers"]:
@@ -97,7 +100,7 @@ def told(line: Mapping[str, Any], predicted: Mapping[str, Any]) -> Told:
                 counts[(server, uri)] = counts.get((server, uri), 0) + 1
                 if len(row) < counts[(server, uri)]:
                     row.append(_answer(line, exchange["role"], exchange["upstream"]))
-    return Told(_answer(line, "main", ""), {key: tuple(row) for key, row in rows.items()})
+    return Told(_answer(line, "main", ""), {key: tuple(row) for key, row in rows.items()}, mirrors)
 
 
 def _answer(line: Mapping[str, Any], role: str, upstream: str) -> Answer:

@@ -15,6 +15,7 @@ from auditor.servers.nginx.site import NginxSite, parse_version
 from auditor.settings import DEFAULT, Settings
 from auditor.source import Place
 from auditor.trace import Outcomes
+from probes.caches import answer_keys, keys_of, may_hit, must_hit, without_main
 from probes.certificate import throw_away
 from probes.compare import Observation, differences
 from probes.fates import Fate, fates
@@ -69,7 +70,6 @@ class Probed(NamedTuple):
     requests: int
     seconds: float
     identities: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
     @property
     def differing(self) -> list[tuple[Row, Cell]]:
@@ -134,12 +134,17 @@ class Session:
 
     def _rehearsed(self, route: Route, number: int) -> list[Line]:
         wanted = ("no-credentials", "basic", "preflight", "repeat-first")
-        made = [self._line(route, probe, number) for probe in self.asker.probes if probe.name in wanted]
+        chosen = [probe for probe in self.asker.probes if probe.name in wanted or self.caches]
+        made = [self._line(route, probe, number) for probe in chosen]
         return [line for line in made if line is not None]
 
     def _line(self, route: Route, probe: Probe, number: int) -> Line | None:
-        """The probe at the route of that number; the two that repeat each other have one URL."""
-        return self.asker.line(route, probe, f"{number}")
+        """The probe at the route of that number. Where answers are kept, each has a URL of its own, so that it need not
+        wait for a server with empty caches; the two that repeat each other have one URL."""
+        mark = f"{number}"
+        if self.caches and not probe.fresh:
+            mark, probe = f"{number}-{probe.name}", probe._replace(fresh=True)
+        return self.asker.line(route, probe, mark)
 
     def grow(self) -> None:
         """Starts further sandboxes, so that several requests can be on their way side by side."""
@@ -161,7 +166,9 @@ class Session:
         cells: list[Cell] = []
         for probe in self.asker.probes:
             line = self._line(route, probe, number)
-            if line is None or (probe.fresh and not any(_keys(cell.predicted) for cell in cells)):
+            if line is None or (
+                probe.name.startswith("repeat") and not any(answer_keys(cell.predicted) for cell in cells)
+            ):
                 continue  # repeated requests are asked where a cache stands
             cells.append(self._cell(sandbox, probe.name, probe.title, line, cells[-1] if cells else None))
         return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, cells)))
@@ -169,10 +176,10 @@ class Session:
     def _cell(self, sandbox: Sandbox, name: str, title: str, line: Line, before: Cell | None) -> Cell:
         with self._lock:
             self.requests += 1
-            _, predicted = predict(self.site, sandbox.world(), line)
+            outcomes, predicted = predict(self.site, sandbox.world(), line)
         repeated = name == REPEATED
         if not repeated:
-            sandbox.refresh(_keys(predicted) | (_SUBREQUEST if self.caches and _asks(predicted) else set()))
+            sandbox.refresh(keys_of(outcomes))
         try:
             seen = sandbox.observe(line, told(line, predicted))
         except TimeoutError:
@@ -184,11 +191,11 @@ class Session:
         sandbox.failures = 0
         found = differences(predicted, seen)
         hit = False
-        if repeated and before is not None and found and may_hit(before, predicted):
+        if repeated and before is not None and found and may_hit(before.predicted, predicted):
             again = differences(without_main(predicted), seen)
             if not again:
                 hit, found = True, []
-        elif repeated and before is not None and not found and must_hit(self.site, before, predicted):
+        elif repeated and before is not None and not found and must_hit(self.site, before.predicted, predicted):
             found = ["a stored answer was expected, and the request went to the origin"]
         verdict = DIFFERS if found else AGREES
         if not found and all(outcome["action"] == "unknown" for outcome in predicted["outcomes"]):
@@ -281,53 +288,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-# --- caches
-
-
-def _keys(predicted: dict[str, Any]) -> set[tuple[str, str | None]]:
-    """The places of caches that a request may fill."""
-    caches = (outcome["cache"] for outcome in predicted["outcomes"])
-    return {(cache["zone"], cache["key"]) for cache in caches if cache is not None}
-
-
-def _asks(predicted: dict[str, Any]) -> bool:
-    """Whether an auth service is asked: its answers may be kept, too, and traces do not tell under which key."""
-    return any(exchange["role"] == "auth" for outcome in predicted["outcomes"] for exchange in outcome["exchanges"])
-
-
-_SUBREQUEST: set[tuple[str, str | None]] = {("", None)}
-
-
-def may_hit(before: Cell, predicted: dict[str, Any]) -> bool:
-    """Whether the answer to the probe before can be what this one gets."""
-    stored = [
-        o["cache"] for o in before.predicted["outcomes"] if o["cache"] is not None and o["cache"]["store"] != "no"
-    ]
-    keys = {(cache["zone"], cache["key"]) for cache in stored}
-    return any(key in keys or key[1] is None for key in _keys(predicted))
-
-
-def must_hit(site: NginxSite, before: Cell, predicted: dict[str, Any]) -> bool:
-    """Whether it has to be: the answer was surely stored under this very key, and nothing passes the cache by."""
-    if len(before.predicted["outcomes"]) != 1 or len(predicted["outcomes"]) != 1:
-        return False
-    first, second = before.predicted["outcomes"][0]["cache"], predicted["outcomes"][0]["cache"]
-    if first is None or second is None or first["store"] != "yes" or first["key"] is None:
-        return False
-    if any(each.name.endswith(("_cache_bypass", "_cache_min_uses")) for each in site.tree.walk()):
-        return False
-    return bool((first["zone"], first["key"]) == (second["zone"], second["key"]))
-
-
-def without_main(predicted: dict[str, Any]) -> dict[str, Any]:
-    """The trace of a request that a cache answers: nothing but auth requests goes out."""
-    outcomes = [
-        {**outcome, "exchanges": [each for each in outcome["exchanges"] if each["role"] == "auth"]}
-        for outcome in predicted["outcomes"]
-    ]
-    return {**predicted, "outcomes": outcomes}
 
 
 # --- small things

@@ -10,6 +10,7 @@ from auditor.findings import Finding, request_json
 from auditor.settings import Settings
 from auditor.trace import Outcome
 from auditor.world import Worlds
+from probes.caches import keys_of
 from probes.compare import differences
 from probes.plan import predict, told
 from probes.questions import Line
@@ -63,8 +64,8 @@ def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> 
         if not all(asked.question.kind in STEERED for asked in outcome.when):
             continue
         asked = {**line, **_answers(outcome)}
-        _, predicted = predict(session.site, sandbox.world(), asked)
-        sandbox.refresh({("", None)} if session.caches else set())
+        outcomes, predicted = predict(session.site, sandbox.world(), asked)
+        sandbox.refresh(keys_of(outcomes))
         session.requests += 1
         try:
             observation = sandbox.observe(asked, told(asked, predicted))

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     except (TimeoutError, OSError) as error:
         print(f"audit: the probe failed: {error}", file=sys.stderr)
         return FAILED
-    _write(args, document(probed, proofs, hidden), probed.seconds)
+    _write(args, document(probed, proofs, report.notes, hidden), probed.seconds)
     if probed.failed:
         return FAILED
     wrong = bool(probed.differing) or any(not limit.agrees for limit in probed.limits)

@@ -7,6 +7,7 @@ from typing import Any
 
 from auditor.findings import finding_json
 from auditor.reports.terminal import Terminal, printable
+from auditor.server import Note
 from auditor.source import readable
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, STRIPPED
 from probes.compare import is_watched
@@ -43,8 +44,11 @@ claimed identity reaches the origin. C: a cache answers. A status alone: the pro
 """.splitlines()
 
 
-def document(probed: Probed, proofs: Sequence[Proof], hidden: Sequence[str] = ()) -> Document:
-    """The whole report. Credentials are masked, and the texts `hidden` stand nowhere in it."""
+def document(
+    probed: Probed, proofs: Sequence[Proof], notes: Sequence[Note] = (), hidden: Sequence[str] = ()
+) -> Document:
+    """The whole report; `notes` are those of the static audit. Credentials are masked, and the texts `hidden` stand
+    nowhere in it."""
     whole = {
         "schema": SCHEMA,
         "mode": "sandbox",
@@ -58,10 +62,16 @@ def document(probed: Probed, proofs: Sequence[Proof], hidden: Sequence[str] = ()
             {"file": one.place.file, "line": one.place.line, "text": one.place.text, "why": one.why}
             for one in probed.taken
         ],
-        "notes": list(probed.notes),
+        "notes": [
+            *(f"{note.place.file}:{note.place.line}: {note.text}" if note.place else note.text for note in notes)
+        ],
     }
     clean: Document = without(whole, [text for text in hidden if text])
     return clean
+
+
+def _note(note: Note) -> str:
+    return note.text if note.place is None else f"{note.place.file}:{note.place.line}: {note.text}"
 
 
 def _row(row: Row) -> Document:
@@ -165,15 +175,18 @@ def _proof(proof: Proof, server: str) -> Document:
 def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bool = False) -> str:
     """The report for people. `verbose` adds what reached the origin, probe by probe."""
     took = f", {seconds:.1f} s" if seconds else ""
-    count = len(report["routes"])
-    lines = [terminal.paint(f"{report['server']}: {count} routes, {report['requests']} requests{took}", "bold"), ""]
+    routes, requests = _count(len(report["routes"]), "route"), _count(report["requests"], "request")
+    lines = [terminal.paint(f"{report['server']}: {routes}, {requests}{took}", "bold"), ""]
     lines += _table(report, terminal, verbose)
     lines += _differing(report, terminal)
     lines += _limits(report["limits"], terminal)
     lines += _predicted_only(report["routes"], terminal)
     lines += _findings(report["findings"], terminal)
     lines += _taken(report["taken_out"], terminal)
-    lines += [f"note: {printable(note)}" for note in report["notes"]]
+    if verbose:
+        lines += [f"note: {printable(readable(note))}" for note in report["notes"]]
+    elif report["notes"]:
+        lines.append(f"{_count(len(report['notes']), 'note')} (--show info)")
     lines.append(_tally(report))
     return "\n".join(lines) + "\n"
 
@@ -320,14 +333,18 @@ def _taken(taken: Sequence[Document], terminal: Terminal) -> list[str]:
     return [terminal.paint("not in the sandbox:", "bold"), *lines, ""] if lines else []
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def _tally(report: Document) -> str:
     verdicts = [probe["verdict"] for route in report["routes"] for probe in route["probes"]]
     proofs = [finding["proof"]["status"] for finding in report["findings"]]
-    parts = [f"{len(verdicts)} probes: {verdicts.count(AGREES)} as predicted, {verdicts.count(DIFFERS)} not"]
+    parts = [f"{_count(len(verdicts), 'probe')}: {verdicts.count(AGREES)} as predicted, {verdicts.count(DIFFERS)} not"]
     for verdict in dict.fromkeys(verdicts):
         if verdict not in (AGREES, DIFFERS):
             parts.append(f"{verdicts.count(verdict)} {verdict}")
     if proofs:
         counts = ", ".join(f"{proofs.count(status)} {status}" for status in dict.fromkeys(proofs))
-        parts.append(f"{len(proofs)} finding{'' if len(proofs) == 1 else 's'}: {counts}")
+        parts.append(f"{_count(len(proofs), 'finding')}: {counts}")
     return "; ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ from probes.sandbox.targets import Names, Targets
 
 CLIENT = "127.0.0.1"
 PATIENCE = 5.0  # seconds for an answer; the origins answer at once
-QUIET = 0.02  # seconds without a further request, where requests are mirrored
+LATE = 0.25  # seconds that a mirrored request may come after the answer
+QUIET = 0.004  # seconds without a further one, when all that were predicted have come
 REPAIRS = 60  # rounds in which lines are taken out that this server does not know
 Line = dict[str, Any]
 
@@ -60,7 +62,6 @@ class Prepared:
         self.broken: set[tuple[str, int]] = set()
         self.undefined: list[str] = []
         self.known: frozenset[str] | None = None
-        self.mirrors = any(each.name == "mirror" for each in site.tree.walk())
         if tables.third_party(program.build):
             from crossplane.analyzer import DIRECTIVES
 
@@ -69,10 +70,12 @@ class Prepared:
 
 class Told(NamedTuple):
     """What the origins answer while one request is asked. `rows` are the answers for (server, target) in the order in
-    which they are asked, the last one for all that follow; `main` is for everything else."""
+    which they are asked, the last one for all that follow; `main` is for everything else. `mirrors` is 0, or how many
+    requests reach the upstreams in all where some are mirrored: nobody waits for those."""
 
     main: Answer = Answer()
     rows: Mapping[tuple[str, str], tuple[Answer, ...]] = MappingProxyType({})
+    mirrors: int = 0
 
     def names(self) -> frozenset[str]:
         """The names, in lower case, of all headers in these answers."""
@@ -175,8 +178,7 @@ class Sandbox:
             prepared.lacking.add(found[1])
             return
         found = _VARIABLE.search(complaint)
-        optional = prepared.lacking or self.taken or any(each.name == "load_module" for each in self.site.tree.walk())
-        if found is not None and optional and found[1] not in prepared.undefined:
+        if found is not None and self._incomplete() and found[1] not in prepared.undefined:
             prepared.undefined.append(found[1])
             return
         place = _PLACE.search(complaint)
@@ -186,6 +188,14 @@ class Sandbox:
                 prepared.broken.add((source, int(place[2])))
                 return
         raise ServerRefused(self._in_users_words(complaint), place is not None and self._source(place[1]) is not None)
+
+    def _incomplete(self) -> bool:
+        """Whether something may define variables that this server does not see: a module, code, or a part of the
+        configuration that is not at hand."""
+        tree = self.site.tree
+        modules = any(each.name == "load_module" for each in tree.walk())
+        part = any(each.offset is None for each in tree.directives) or any(note.kind == "unread" for note in tree.notes)
+        return bool(self.prepared.lacking or self.taken) or modules or part
 
     def _source(self, path: str) -> str | None:
         name = path.removeprefix(self.folder.path + "/")
@@ -243,7 +253,10 @@ class Sandbox:
         try:
             reply = send(address, request_bytes(line), timeout=PATIENCE, tls=tls_name(line))
         finally:
-            if self.prepared.mirrors:
+            if told.mirrors:
+                deadline = time.monotonic() + LATE
+                while self.log.count < told.mirrors and time.monotonic() < deadline:
+                    time.sleep(0.001)
                 self.log.settle(QUIET)
             received = self.log.take()
         exchanges = tuple(self.targets.back(one) for one in received)

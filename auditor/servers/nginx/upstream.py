@@ -86,6 +86,7 @@ def pass_on(run: Run, directive: str) -> int:
         return _take(run, line, family, kept, cache.entity_of(run, family, kept))
     role = run.role if run.role != "main" else ("fallback" if run.shared.fallback else "main")
     answer = _ask(run, sending, family, role)
+    at = len(run.shared.exchanges)
     run.shared.exchanges.append(
         Exchange(
             role,
@@ -112,6 +113,7 @@ def pass_on(run: Run, directive: str) -> int:
         return 502
     if store is not None:
         decided = cache.decide(run, family, store, answer)
+        run.shared.exchanges[at] = run.shared.exchanges[at]._replace(cache=decided)
         if run.is_main:
             run.shared.cache = decided
     entity = cache.entity_of(run, family, answer) if store is not None and store.at_once else None
