@@ -198,8 +198,8 @@ class Session:
         elif repeated and before is not None and not found and must_hit(self.site, before.predicted, predicted):
             found = ["a stored answer was expected, and the request went to the origin"]
         verdict = DIFFERS if found else AGREES
-        if not found and all(outcome["action"] == "unknown" for outcome in predicted["outcomes"]):
-            verdict = UNPREDICTED
+        if not _predictable(predicted):
+            verdict, found = UNPREDICTED, []
         main = _main(seen, predicted)
         sent = tuple((n, v) for n, v in line["headers"])
         became = tuple(fates(sent, main)) if main else ()
@@ -299,6 +299,12 @@ def outcome_text(outcome: dict[str, Any]) -> str:
     if main is not None:
         return f"sent to {main['upstream']}"
     return f"{outcome['status'] or ''} {outcome['action']}".strip()
+
+
+def _predictable(predicted: dict[str, Any]) -> bool:
+    """Whether there is anything to compare with: the way is known, and to which upstream it leads."""
+    known = [outcome for outcome in predicted["outcomes"] if outcome["action"] != "unknown"]
+    return bool(known) and not any("$" in each["upstream"] for outcome in known for each in outcome["exchanges"])
 
 
 def _main(seen: Observation, predicted: dict[str, Any]) -> Any:
