@@ -39,9 +39,8 @@ class Body(NamedTuple):
 class Connection(asyncio.Protocol):
     """The bytes of one connection. `buffer` holds what has arrived and is not used up."""
 
-    def __init__(self, made: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+    def __init__(self, made: Callable[[Connection], None]) -> None:
         self._made = made
-        self._lost = lost
         self.buffer = bytearray()
         self.ended = False  # the peer sends nothing more
         self.lost = False  # the connection is no more
@@ -94,7 +93,6 @@ class Connection(asyncio.Protocol):
         self._wake()
         if self.guest is not None:
             self.guest.connection_lost(error)
-        self._lost(self)
 
     def pause_writing(self) -> None:
         self._full = True

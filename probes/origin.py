@@ -132,26 +132,22 @@ class Origin:
     async def _start(self, listener: socket.socket, tls: ssl.SSLContext | None) -> asyncio.Server:
         create = asyncio.get_running_loop().create_server
         timeout = HANDSHAKE if tls is not None else None
-        return await create(
-            lambda: Connection(self._made, self._lost), sock=listener, ssl=tls, ssl_handshake_timeout=timeout
-        )
+        return await create(lambda: Connection(self._made), sock=listener, ssl=tls, ssl_handshake_timeout=timeout)
 
     async def _stop(self) -> None:
         self._server.close()
-        tasks = list(self._open.values())
-        for connection, task in list(self._open.items()):
+        for connection, task in self._open.items():
             connection.transport.abort()
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._open.values(), return_exceptions=True)
 
     def _made(self, connection: Connection) -> None:
         if len(self._open) >= CONNECTIONS or not self._server.is_serving():
             connection.transport.abort()
             return
-        self._open[connection] = asyncio.get_running_loop().create_task(self._run(connection))
-
-    def _lost(self, connection: Connection) -> None:
-        self._open.pop(connection, None)
+        task = asyncio.get_running_loop().create_task(self._run(connection))
+        self._open[connection] = task
+        task.add_done_callback(lambda _: self._open.pop(connection))
 
     async def _run(self, connection: Connection) -> None:
         try:

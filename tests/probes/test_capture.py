@@ -13,7 +13,7 @@ from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.http2 import Http2
 from probes.log import Log, Received
 from probes.origin import Origin
-from tests.probes.wire import connect, no_complaints, rest, talk
+from tests.probes.wire import connect, nothing_left, rest, talk
 
 CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 TE = (("Transfer-Encoding", "chunked"),)
@@ -22,7 +22,7 @@ BIG = "v" * 200 * 1024
 
 @pytest.fixture
 def app() -> Iterator[Origin]:
-    with no_complaints(), Origin("A") as one:
+    with nothing_left(), Origin("A") as one:
         yield one
         assert one.log.state[1] == 0, "a request is still said to be arriving"
 
@@ -217,7 +217,7 @@ SEEDS = (
 def test_nothing_crashes_or_hangs(kind: type[Origin]) -> None:
     """Valid requests of each protocol with bytes changed, lost, and put in, at each protocol's origin."""
     dice = random.Random(1)
-    with no_complaints(), kind("A") as app:
+    with nothing_left(), kind("A") as app:
         for _ in range(400):
             data = bytearray(dice.choice(SEEDS))
             for _ in range(dice.randrange(6)):

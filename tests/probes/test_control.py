@@ -16,7 +16,7 @@ from probes.control import Control, read_answer
 from probes.gateways import FastCGI
 from probes.log import Answer, Log
 from probes.origin import Origin
-from tests.probes.wire import no_complaints, talk
+from tests.probes.wire import nothing_left, talk
 
 GET = b"GET /x?y HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: \xe4\r\n\r\n"
 
@@ -65,7 +65,7 @@ class Setting:
 
 @pytest.fixture
 def setting() -> Iterator[Setting]:
-    with no_complaints():
+    with nothing_left():
         one = Setting()
         yield one
         one.close()

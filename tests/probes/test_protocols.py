@@ -22,7 +22,7 @@ from probes.client import send
 from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.http2 import Http2
 from probes.origin import Answer, Log, Origin
-from tests.probes.wire import PATIENCE, connect, exactly, no_complaints, rest, talk
+from tests.probes.wire import PATIENCE, connect, exactly, nothing_left, rest, talk
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\norigin\n"
@@ -31,7 +31,7 @@ LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\norigin
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    with no_complaints():
+    with nothing_left():
         yield
 
 
@@ -54,16 +54,29 @@ def test_a_connection_is_kept(app: Origin) -> None:
     assert len({one.peer for one in app.log.take()}) == 1
 
 
-def test_requests_may_come_all_at_once_or_byte_by_byte(app: Origin) -> None:
+def test_requests_may_come_all_at_once_or_in_pieces(app: Origin) -> None:
     body = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
     assert talk(app, GET + body + GET) == OK * 3
     assert [(one.method, one.size) for one in app.log.take()] == [("GET", 0), ("POST", 5), ("GET", 0)]
     with connect(app) as connection:
-        for at in range(len(body)):
-            connection.sendall(body[at : at + 1])
-        assert exactly(connection, len(OK)) == OK
-    (received,) = app.log.take()
-    assert (received.raw + received.body, received.body_missing) == (body, False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(1, len(body)):
+            connection.sendall(body[:at])
+            time.sleep(0.002)  # so that the pieces are read one by one
+            connection.sendall(body[at:])
+            assert exactly(connection, len(OK)) == OK
+    for received in app.log.take():
+        assert (received.raw + received.body, received.body_missing) == (body, False)
+
+
+def test_the_answer_to_what_is_not_read_is_not_taken_away(app: Origin) -> None:
+    for data in (b"no request\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"):
+        with connect(app) as connection:
+            connection.sendall(data + b"x" * 3_000_000)
+            reply = b""
+            while part := connection.recv(65536):  # raises ConnectionResetError where the connection is torn down
+                reply += part
+        assert reply.startswith(b"HTTP/1.1 ")
 
 
 def test_http_1_0_and_head(app: Origin) -> None:
@@ -84,7 +97,7 @@ def test_answers(app: Origin) -> None:
 
 
 def test_a_delayed_answer_delays_nobody_else(app: Origin) -> None:
-    app.answer = lambda received: Answer(delay=60.0 if received.target == "/slow" else 0.1)
+    app.answer = lambda received: Answer(delay=600.0 if received.target == "/slow" else 0.1)
     with connect(app) as slow:
         slow.sendall(GET.replace(b"/x", b"/slow"))
         while not app.log.next:
@@ -308,6 +321,7 @@ def test_scgi() -> None:
         (FastCGI, GET, "this is not fastcgi"),
         (FastCGI, BEGIN, "the request breaks off"),
         (FastCGI, BEGIN + fastcgi_record(4, b"\x05\x05abc") + fastcgi_record(4, b""), "this is not fastcgi"),
+        (FastCGI, BEGIN + fastcgi_record(4, b"\x01") + fastcgi_record(4, b""), "this is not fastcgi"),
         (FastCGI, BEGIN + fastcgi_record(4, b"\x80") + fastcgi_record(4, b""), "this is not fastcgi"),
         (FastCGI, BEGIN + fastcgi_record(4, b"x" * 65535) * 17, "this is not fastcgi"),
         (Uwsgi, GET, "the request breaks off"),
@@ -383,7 +397,7 @@ def test_http2() -> None:
 
 def test_http2_streams_do_not_wait_for_each_other() -> None:
     with Http2("H") as app:
-        app.answer = lambda received: Answer(delay=60.0 if received.target == "/slow" else 0.0)
+        app.answer = lambda received: Answer(delay=600.0 if received.target == "/slow" else 0.0)
         client = Client(app)
         client.ask(1, "/slow")
         client.ask(3, "/quick")
@@ -400,6 +414,21 @@ def test_http2_answers_larger_than_the_window() -> None:
         client.ask(3, "/")
         client.until(2)
         assert client.bodies[1] == client.bodies[3] == bytes(range(256)) * 2000
+        client.socket.close()
+
+
+def test_http2_an_answer_that_is_not_wanted_any_more() -> None:
+    with Http2("H") as app:
+        app.respond(200, (), b"y" * 500_000)
+        client = Client(app)
+        client.ask(1, "/long")
+        while client.socket.recv(65536, socket.MSG_PEEK)[-1:] != b"y":
+            time.sleep(0.001)
+        client.state.reset_stream(1)
+        app.respond(200)
+        client.ask(3, "/short")
+        client.until(1)
+        assert client.bodies[3] == b"origin\n"
         client.socket.close()
 
 

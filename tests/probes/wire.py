@@ -1,9 +1,12 @@
-"""A client that writes bytes and reads bytes, and the events that the loop of the origins complains about."""
+"""A client that writes bytes and reads bytes, and a watch over the loop of the origins."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,14 +59,21 @@ def rest(connection: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def no_complaints() -> Iterator[None]:
-    """Fails where a task of an origin has ended with an exception, or a callback has raised one."""
+def nothing_left() -> Iterator[None]:
+    """Fails where something in the loop of the origins has raised an exception, or goes on after they are closed."""
     seen: list[dict[str, Any]] = []
     running = loop.background()
     running.call_soon_threadsafe(running.set_exception_handler, lambda _, context: seen.append(context))
+    before = loop.call(_tasks())
     yield
-    import gc
-
+    end = time.monotonic() + PATIENCE
+    while (left := loop.call(_tasks()) - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert left == set()
     gc.collect()  # a task's exception is told when the task is collected
     running.call_soon_threadsafe(running.set_exception_handler, None)
     assert seen == []
+
+
+async def _tasks() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
