@@ -70,6 +70,12 @@ def _fate(sent: list[str], got: list[str]) -> str:
         return FORWARDED if got and sent == got else STRIPPED
     if got == sent:
         return FORWARDED
-    # Edited values keep a part: `$host` is the client's Host without its port.
-    inside = any(value and other and (value in other or other in value) for value in sent for other in got)
-    return CHANGED if inside else REPLACED
+    changed = any(_shares(value, other) for value in sent for other in got)
+    return CHANGED if changed else REPLACED
+
+
+def _shares(sent: str, got: str) -> bool:
+    """Whether the client's value is inside, or what came is a part of it, as `a.example` is of `a.example:8080`."""
+    if not sent or not got:
+        return False
+    return sent in got or (sent.startswith(got) and sent[len(got)] in ":,;")

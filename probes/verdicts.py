@@ -106,7 +106,9 @@ def _preflight(visit: Visit) -> Iterator[Verdict]:
     if seen is None or seen.status is None:
         return
     cross = visit.get("cross-origin")
-    passed = " The origin got it." if seen.reached else ""
+    if seen.reached:
+        yield Verdict("preflight", INFO, "The preflight goes on to the origin, which has to answer it.", (seen.probe,))
+        return
     if seen.status in REFUSALS:
         meant = [one for one in (seen, cross) if one is not None and _means_cors(one)]
         text = f"The preflight is refused with {seen.status}: browsers will not send the request."
@@ -125,7 +127,7 @@ def _preflight(visit: Visit) -> Iterator[Verdict]:
         text = "The preflight admits other origins, but not the header Authorization: browsers will not send it."
     else:
         text = "The preflight admits requests with Authorization from other origins."
-    yield Verdict("preflight", INFO, text + passed, (seen.probe,))
+    yield Verdict("preflight", INFO, text, (seen.probe,))
 
 
 def _means_cors(seen: Seen) -> bool:
@@ -296,9 +298,9 @@ def _limit(visit: Visit) -> Iterator[Verdict]:
     if limit.unknown:
         text = f"How long an Authorization may be is not known: {limit.unknown}."
     elif limit.most:
-        text = f"An Authorization of {limit.size} bytes passes; no longer one was tried."
+        text = f"An Authorization of {limit.size} bytes fares as a short one; no longer one was tried."
     else:
-        text = f"The longest Authorization that passes has {limit.size} bytes; a longer one gets {limit.refusal}."
+        text = f"An Authorization of up to {limit.size} bytes fares as a short one; a longer one gets {limit.refusal}."
     yield Verdict("limit", INFO, text, tuple(s.probe for s in visit.seen if s.probe.startswith("oversized")))
 
 

@@ -169,7 +169,7 @@ def _report(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[V
     from probes.reports.remote import document, text
 
     hidden = [] if given is None else [basic(given).partition(" ")[2], given, given.partition(":")[2]]
-    report = document(visits, verdicts, _notes(args), hidden)
+    report = document(visits, verdicts, _notes(args, visits), hidden)
     written = json.dumps(report, indent=1) + "\n" if args.format == "json" else ""
     if args.output is None:
         sys.stdout.write(written or text(report, Terminal.of(sys.stdout, args.color)))
@@ -181,8 +181,15 @@ def _report(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[V
         raise UsageError(f"probe: {args.output}: {error.strerror}") from error
 
 
-def _notes(args: argparse.Namespace) -> list[str]:
+def _notes(args: argparse.Namespace, visits: list[Visit]) -> list[str]:
     notes = []
+    servers = {value for visit in visits for seen in visit.seen[:1] for value in seen.header("Server")}
+    versions = [value.partition("/")[2].split()[0] for value in sorted(servers) if value.startswith("nginx/")]
+    if args.config and not args.nginx_version and versions:
+        version = versions[0]
+        notes.append(
+            f"predictions are for the newest known nginx, and this one is {version}: --nginx-version {version}"
+        )
     if any(os.environ.get(name) for name in _PROXIES):
         notes.append("HTTP_PROXY and its like are ignored: only the named addresses are contacted")
     if args.insecure:

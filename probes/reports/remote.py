@@ -15,6 +15,7 @@ from probes.remote import MANNERS, Seen, Visit
 from probes.verdicts import Verdict
 
 SCHEMA = "probe/1"
+MANY = 4  # headers of one fate that the text names
 
 Document = dict[str, Any]
 
@@ -150,16 +151,25 @@ def _target_text(target: Document, terminal: Terminal) -> list[str]:
     ]
     if target["error"]:
         return [*lines, terminal.paint(f"  cannot be probed: {printable(target['error'])}", "bad")]
-    rows = [_row(probe) for probe in target["probes"]]
-    head = ("probe", "status", "prediction" if any(row[2] for row in rows) else "", "what reached the origin")
-    if all(probe["exchanges"] is None for probe in target["probes"]):
-        head = (*head[:3], "the answer")
+    probes = target["probes"]
+    outside = all(probe["exchanges"] is None for probe in probes)
+    usual = _usual_answer(probes) if outside else _usual_fates(probes)
+    rows = [_row(probe, usual) for probe in probes]
+    head = (
+        "probe",
+        "status",
+        "prediction" if any(row[2] for row in rows) else "",
+        "the answer" if outside else "what reached the origin",
+    )
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
+    if usual:
+        said = "; ".join(f"{name}: {value}" for name, value in usual) if outside else _by_fate(usual)
+        lines.append(f"  unless said otherwise: {printable(readable(said))}")
     lines.append("  " + terminal.paint(_aligned(head, widths), "faint"))
-    for probe, row in zip(target["probes"], rows, strict=True):
+    for probe, row in zip(probes, rows, strict=True):
         differs = bool(probe["prediction"] and probe["prediction"]["differences"])
         lines.append("  " + terminal.paint(_aligned(row, widths), "bad" if differs else "plain"))
-    for probe in target["probes"]:
+    for probe in probes:
         lines += _differences(probe, terminal)
     lines.append("")
     for verdict in target["verdicts"]:
@@ -170,39 +180,65 @@ def _target_text(target: Document, terminal: Terminal) -> list[str]:
     return lines
 
 
-def _row(probe: Document) -> tuple[str, str, str, str]:
+Pairs = list[tuple[str, str]]  # header and fate, or header and value
+
+
+def _usual_fates(probes: Sequence[Document]) -> Pairs:
+    """What most requests have in common: the fates of what every client sends, and what the proxy adds."""
+    rows = [[(one["name"], one["fate"]) for one in probe["reached"]["headers"]] for probe in probes if probe["reached"]]
+    names = ("host", *(name.lower() for name, _ in MANNERS))
+    pairs = dict.fromkeys(pair for row in rows for pair in row if pair[1] == ADDED or pair[0].lower() in names)
+    return [pair for pair in pairs if 2 * sum(pair in row for row in rows) > len(rows)]
+
+
+def _usual_answer(probes: Sequence[Document]) -> Pairs:
+    """The header lines that stand in most answers."""
+    rows = [_watched(probe) for probe in probes if probe["status"] is not None]
+    pairs = dict.fromkeys(pair for row in rows for pair in row)
+    return [pair for pair in pairs if 2 * sum(pair in row for row in rows) > len(rows)]
+
+
+def _row(probe: Document, usual: Pairs) -> tuple[str, str, str, str]:
     status = "closed" if probe["closed"] else "none" if probe["status"] is None else str(probe["status"])
     prediction = probe["prediction"]
     said = "" if prediction is None else "DIFFERS" if prediction["differences"] else "as seen"
-    return probe["title"], status, said, _arrived(probe)
-
-
-def _arrived(probe: Document) -> str:
     if probe["error"]:
-        return printable(probe["error"])
+        return probe["title"], status, said, printable(probe["error"])
     if probe["exchanges"] is None:
-        return _answer(probe)
+        parts = [] if probe["closed"] else [f"{probe['body_size']} bytes"]
+        own = _watched(probe)
+        parts += [f"{name}: {value}" for name, value in own if (name, value) not in usual]
+        names = {name.lower() for name, _ in own}
+        missing = [] if probe["closed"] else [name for name, _ in usual if name.lower() not in names]
+        parts += [f"without {', '.join(missing)}"] if missing else []
+        return probe["title"], status, said, printable(readable("; ".join(parts)))
+    return probe["title"], status, said, printable(_arrived(probe, usual))
+
+
+def _watched(probe: Document) -> Pairs:
+    return [(name, value) for name, value in probe["headers"] if not name.lower().startswith("x-")]
+
+
+def _arrived(probe: Document, usual: Pairs) -> str:
     reached = probe["reached"]
     if reached is None:
         return f"nothing: the answer to '{probe['body_of']}' comes again" if probe["body_of"] else "nothing"
-    usual = {name.lower() for name, _ in MANNERS}
+    pairs = [(one["name"], one["fate"]) for one in reached["headers"]]
+    names = {name.lower() for name, _ in pairs}
+    missing = [name for name, _ in usual if name.lower() not in names]
+    text = _by_fate([pair for pair in pairs if pair not in usual]) or "nothing but that"
+    return text + (f"; without {', '.join(missing)}" if missing else "")
+
+
+def _by_fate(pairs: Pairs) -> str:
     parts = []
     for fate in _FATES:
-        names = [
-            one["name"]
-            for one in reached["headers"]
-            if one["fate"] == fate and not (fate == FORWARDED and one["name"].lower() in usual)
-        ]
+        names = [name for name, other in pairs if other == fate]
+        if len(names) > MANY:
+            names = [*names[: MANY - 1], f"{len(names) - MANY + 1} more"]
         if names:
             parts.append(f"{fate} {', '.join(names)}")
-    return printable("; ".join(parts) or "the request, without any header")
-
-
-def _answer(probe: Document) -> str:
-    """From outside, the answer is all that there is."""
-    parts = [] if probe["closed"] else [f"{probe['body_size']} bytes"]
-    parts += [f"{name}: {value}" for name, value in probe["headers"] if not name.lower().startswith("x-")]
-    return printable(readable("; ".join(parts)))
+    return "; ".join(parts)
 
 
 def _differences(probe: Document, terminal: Terminal) -> list[str]:
