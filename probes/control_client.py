@@ -13,6 +13,7 @@ from probes.peer import Peer, Target, Unreachable
 
 SCHEMA = "origin/1"
 MANY = 16 << 20  # bytes: the origin keeps 1000 requests, and one may have header lines of 64 KiB
+FAR = 10**12  # a sequence that no request has yet
 
 
 class Listener(NamedTuple):
@@ -55,7 +56,7 @@ class Control:
 
     def mark(self) -> int:
         """The sequence that the next request will get."""
-        return self.received(1 << 62)[1]
+        return self.received(FAR)[1]
 
     def received(self, after: int, settle: int = 0) -> tuple[list[Received], int]:
         """What arrived from that sequence on, after nothing has been arriving for `settle` milliseconds, and the

@@ -92,7 +92,8 @@ class Limit(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """All that was seen at one URL. `error` says why nothing could be, `stopped` why not everything was asked."""
+    """All that was seen at one URL. `error` says why nothing could be, `stopped` why not everything was asked; with
+    `failed`, because the server did not answer any more."""
 
     url: str
     address: str | None
@@ -100,6 +101,7 @@ class Visit(NamedTuple):
     limit: Limit = Limit()
     requests: int = 0
     stopped: str = ""
+    failed: bool = False
     error: str = ""
 
     def get(self, name: str) -> Seen | None:
@@ -108,7 +110,11 @@ class Visit(NamedTuple):
 
 
 class _Stop(Exception):
-    """No more requests; the message says why."""
+    """No more requests; the message says why, `failed` that the server is the reason."""
+
+    def __init__(self, message: str, failed: bool = False) -> None:
+        super().__init__(message)
+        self.failed = failed
 
 
 class Visitor:
@@ -129,15 +135,16 @@ class Visitor:
         peer = self._peers.setdefault(target, Peer(target, self.options.insecure, self.options.timeout))
         tour = _Tour(url, peer, self.options, self._control, self._predict)
         stopped = error = ""
+        failed = False
         try:
             tour.run()
         except _Stop as stop:
-            stopped = str(stop)
+            stopped, failed = str(stop), stop.failed
         except Unreachable as failure:
             error = str(failure)
         if not error and all(seen.status is None for seen in tour.seen):
             error = f"{target.label}: every connection is closed without an answer"
-        return Visit(url, peer.address, tuple(tour.seen), tour.limit, tour.requests, stopped, error)
+        return Visit(url, peer.address, tuple(tour.seen), tour.limit, tour.requests, stopped, failed, error)
 
 
 class _Tour:
@@ -197,20 +204,18 @@ class _Tour:
         self.requests += 1
         try:
             reply = self._peer.send(request_bytes(line))
-        except Late as error:
-            self._late += 1
-            if self.requests == 1:
-                raise
-            if self._late == LATE_LIMIT:
-                raise _Stop(f"{LATE_LIMIT} requests in a row got no answer") from error
-            return Seen(name, title, line, None, str(error), None if self._control is None else ())
+            if reply.status is None and reply.body:
+                raise Unreachable(f"{self._peer.target.label}: this is no answer of HTTP: {reply.body[:40]!r}")
         except Unreachable as error:
             if self.requests == 1:
                 raise
-            raise _Stop(str(error)) from error
+            if not isinstance(error, Late):
+                raise _Stop(str(error), failed=True) from error
+            self._late += 1
+            if self._late == LATE_LIMIT:
+                raise _Stop(f"{LATE_LIMIT} requests in a row got no answer", failed=True) from error
+            return Seen(name, title, line, None, str(error), None if self._control is None else ())
         self._late = 0
-        if reply.status is None and reply.body:
-            raise Unreachable(f"{self._peer.target.label}: this is no answer of HTTP: {reply.body[:40]!r}")
         if reply.status == 429 and self.requests > 1:
             raise _Stop("the server answers 429: it is asked too often")
         seen = Seen(name, title, line, reply)

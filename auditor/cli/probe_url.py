@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.cli.inputs import add_input_options, open_site
@@ -64,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     address = None if args.known_as is None else _address(args.known_as, urls)
     prediction = _prediction(args, urls, address)
     given = None if args.user is None else _credentials(args.user)
-    visits, verdicts = _ask(args, urls, _options(args, given, address), prediction)
+    with _termination():
+        visits, verdicts = _ask(args, urls, _options(args, given, address), prediction)
     _report(args, visits, verdicts, given)
     return _status(args, visits, verdicts)
 
@@ -154,6 +158,20 @@ def _ask(
     return visits, judge(visits)
 
 
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """SIGTERM ends this as Ctrl-C does: the origin gets its own answer back."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _reset(control: Control) -> None:
     from probes.peer import Unreachable
 
@@ -185,7 +203,7 @@ def _notes(args: argparse.Namespace, visits: list[Visit]) -> list[str]:
     notes = []
     servers = {value for visit in visits for seen in visit.seen[:1] for value in seen.header("Server")}
     versions = [value.partition("/")[2].split()[0] for value in sorted(servers) if value.startswith("nginx/")]
-    if args.config and not args.nginx_version and versions:
+    if versions and not args.nginx_version and any(seen.differences for visit in visits for seen in visit.seen):
         version = versions[0]
         notes.append(
             f"predictions are for the newest known nginx, and this one is {version}: --nginx-version {version}"
@@ -194,13 +212,22 @@ def _notes(args: argparse.Namespace, visits: list[Visit]) -> list[str]:
         notes.append("HTTP_PROXY and its like are ignored: only the named addresses are contacted")
     if args.insecure:
         notes.append("certificates were not verified (--insecure)")
+    if args.user is not None and any(_in_the_clear(visit) for visit in visits):
+        notes.append("the password went over the network unencrypted: the URL is http://")
     if args.user is None:
         notes.append("no right credentials were given (--user), so nobody was let in through a gate")
     return notes
 
 
+def _in_the_clear(visit: Visit) -> bool:
+    from ipaddress import ip_address
+
+    address = (visit.address or "127.0.0.1").partition("%")[0]
+    return not make_request(visit.url).tls and not ip_address(address).is_loopback
+
+
 def _status(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[Verdict]]) -> int:
-    if any(visit.error for visit in visits):
+    if any(visit.error or visit.failed for visit in visits):
         return UNREACHABLE
     if args.exit_zero:
         return 0

@@ -8,6 +8,7 @@ from typing import Any
 from auditor.findings import ERROR, INFO, WARNING
 from auditor.reports.terminal import Terminal, printable
 from auditor.reports.trace_text import credential
+from auditor.secrets import mask
 from auditor.source import readable
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, STRIPPED
 from probes.compare import is_watched
@@ -38,7 +39,7 @@ def document(
 def _target(visit: Visit, verdicts: Sequence[Verdict]) -> Document:
     limit = visit.limit
     return {
-        "url": visit.url,
+        "url": mask(visit.url),
         "address": visit.address,
         "requests": visit.requests,
         "error": visit.error or None,
@@ -61,7 +62,7 @@ def _probe(seen: Seen) -> Document:
         "title": seen.title,
         "request": {
             "method": seen.line["method"],
-            "url": seen.line["url"],
+            "url": mask(seen.line["url"]),
             "headers": [_masked(name, value) for name, value in seen.line["headers"]],
         },
         "status": seen.status,
@@ -77,7 +78,7 @@ def _probe(seen: Seen) -> Document:
             "listener": seen.main.origin,
             "protocol": seen.main.protocol,
             "method": seen.main.method,
-            "target": seen.main.target,
+            "target": mask(seen.main.target),
             "headers": [
                 {"name": fate.name, "fate": fate.fate, "values": [_masked(fate.name, v)[1] for v in fate.values]}
                 for fate in seen.fates

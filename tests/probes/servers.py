@@ -15,7 +15,7 @@ class Odd:
     """Listens on loopback; each request (what comes up to `end`) is kept in `requests`, and `behave` does the rest."""
 
     def __init__(self, behave: Behaviour, end: bytes = b"\r\n\r\n") -> None:
-        self._behave = behave
+        self.behave = behave
         self._end = end
         self.requests: list[bytes] = []
         self.connections = 0
@@ -42,7 +42,7 @@ class Odd:
                 if not piece:
                     return
             self.requests.append(data)
-            self._behave(connection, data)
+            self.behave(connection, data)
 
     def __enter__(self) -> Odd:
         return self

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,10 +189,26 @@ def test_a_server_that_falls_silent_is_left_alone() -> None:
 
     with Odd(behave) as server:
         ran = ask("--url", server.url, "--timeout", "0.1")
-    # Bearer and made-up Basic get no answer, the preflight does; then the rest with credentials.
     assert ran.probe("bearer")["error"].endswith("no answer within 0.1 s")
     assert ran.probe("preflight")["status"] == 200
-    assert ran.target["stopped"] is not None
+    # What comes last has credentials in it, and three of these follow each other.
+    assert (ran.status, ran.target["stopped"]) == (4, "3 requests in a row got no answer")
+
+
+def test_a_server_that_goes_away() -> None:
+    server = Odd(says(OK))
+    asked = []
+
+    def behave(connection: socket.socket, data: bytes) -> None:
+        asked.append(data)
+        if len(asked) == 3:
+            server.__exit__()
+        connection.sendall(OK)
+
+    server.behave = behave
+    ran = ask("--url", server.url)
+    assert (ran.status, ran.report["requests"], len(ran.target["probes"])) == (4, 4, 3)
+    assert ran.target["stopped"].endswith("nothing listens there (connection refused)")
 
 
 def test_a_server_that_has_enough_is_left_alone() -> None:
@@ -332,6 +352,31 @@ def test_the_origin_is_left_as_it_was(origin: Controlled) -> None:
     assert ran.status == 0
     assert origin.calls[-1] == "DELETE /answer"
     assert ran.probe("bearer")["exchanges"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_origin_is_left_as_it_was_after_a_signal(origin: Controlled, number: signal.Signals) -> None:
+    with Odd(hangs) as server:
+        command = [sys.executable, "-m", "auditor", "probe", "--url", server.url, "--origin", origin.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            while not server.requests:
+                assert process.poll() is None
+                time.sleep(0.01)
+            assert "PUT /answer" in origin.calls
+            process.send_signal(number)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert origin.calls[-1] == "DELETE /answer"
+
+
+def test_secrets_in_a_url_are_masked() -> None:
+    with Odd(says(OK)) as server:
+        url = server.url + "?access_token=hunter2hunter2"
+        both = [ask("--url", url), run("--url", url)]
+    assert b"GET /?access_token=hunter2hunter2 HTTP/1.1" in server.requests[0]
+    for ran in both:
+        assert "access_token=***" in ran.out
+        assert "hunter2" not in ran.out + ran.err
 
 
 def test_the_report_goes_into_a_file(tmp_path: Path) -> None:
