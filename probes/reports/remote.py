@@ -7,12 +7,12 @@ from typing import Any
 
 from auditor.findings import ERROR, INFO, WARNING
 from auditor.reports.terminal import Terminal, printable
-from auditor.reports.trace_text import credential
 from auditor.secrets import mask
 from auditor.source import readable
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, STRIPPED
 from probes.compare import is_watched
 from probes.remote import MANNERS, Seen, Visit
+from probes.reports.masked import masked, masked_lines, without
 from probes.verdicts import Verdict
 
 SCHEMA = "probe/1"
@@ -32,7 +32,7 @@ def document(
         "targets": [_target(visit, list(found)) for visit, found in zip(visits, verdicts, strict=True)],
         "notes": list(notes),
     }
-    clean: Document = _without(whole, [text for text in hidden if text])
+    clean: Document = without(whole, [text for text in hidden if text])
     return clean
 
 
@@ -63,12 +63,12 @@ def _probe(seen: Seen) -> Document:
         "request": {
             "method": seen.line["method"],
             "url": mask(seen.line["url"]),
-            "headers": [_masked(name, value) for name, value in seen.line["headers"]],
+            "headers": [masked(name, value) for name, value in seen.line["headers"]],
         },
         "status": seen.status,
         "error": seen.error or None,
         "closed": reply is not None and reply.status is None,
-        "headers": [] if reply is None else [_masked(n, v) for n, v in reply.headers if is_watched(n)],
+        "headers": [] if reply is None else [masked(n, v) for n, v in reply.headers if is_watched(n)],
         "body_size": 0 if reply is None else len(reply.body),
         "body_of": seen.owner or None,
         "exchanges": None if seen.exchanges is None else len(seen.exchanges),
@@ -80,7 +80,7 @@ def _probe(seen: Seen) -> Document:
             "method": seen.main.method,
             "target": mask(seen.main.target),
             "headers": [
-                {"name": fate.name, "fate": fate.fate, "values": [_masked(fate.name, v)[1] for v in fate.values]}
+                {"name": fate.name, "fate": fate.fate, "values": [masked(fate.name, v)[1] for v in fate.values]}
                 for fate in seen.fates
             ],
         },
@@ -99,35 +99,8 @@ def _prediction(seen: Seen) -> Document | None:
         "status": outcome.get("status"),
         "headers": [{"name": one["name"], "fate": one["fate"]} for one in main[-1]["headers"]] if main else [],
         "lost": [one["name"] for one in main[-1]["lost"]] if main else [],
-        "differences": [_masked_lines(text) for text in seen.differences],
+        "differences": [masked_lines(text) for text in seen.differences],
     }
-
-
-def _masked(name: str, value: str) -> list[str]:
-    """The pair with a credential in it masked; values that a probe makes up are none, but look like some."""
-    return [name, credential(name, value).partition(": ")[2]]
-
-
-def _masked_lines(text: str) -> str:
-    """A difference, of which each line may be a header line."""
-    lines = []
-    for line in text.split("\n"):
-        lead, colon, value = line.partition(": ")
-        name = lead.split()[-1] if lead.split() else ""
-        lines.append(lead + colon + _masked(name, value)[1] if colon and value else line)
-    return "\n".join(lines)
-
-
-def _without(value: Any, hidden: Sequence[str]) -> Any:
-    if isinstance(value, str):
-        for text in hidden:
-            value = value.replace(text, "***")
-        return value
-    if isinstance(value, list):
-        return [_without(item, hidden) for item in value]
-    if isinstance(value, dict):
-        return {key: _without(item, hidden) for key, item in value.items()}
-    return value
 
 
 _STYLE = {ERROR: "error", WARNING: "warning", INFO: "info"}

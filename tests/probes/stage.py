@@ -12,7 +12,7 @@ from auditor.cli.main import main
 from probes.runners.local import Binary, Server, free_ports
 from tests.probes.controlled import Controlled
 
-PREAMBLE = "daemon off; master_process off; pid @DIR@/pid; user root; events {}\n"
+PREAMBLE = "daemon off; master_process off;  user root; events {}\n"
 TEMPORARY = "".join(
     f"{kind}_temp_path @DIR@/tmp/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 )
@@ -101,4 +101,4 @@ def nginx_with(program: Binary, origin: Controlled, server: str, http: str = "")
     text = text.replace("ORIGIN", origin.origin.address).replace("USERS", "@DIR@/users")
     with Server(program, text, {"users": USERS}, ("cache",), [("127.0.0.1", port)]) as running:
         origin.received.clear()
-        yield Proxy(port, running.config, running.folder, program.version)
+        yield Proxy(port, running.config, running.path, program.version)
