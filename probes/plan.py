@@ -81,7 +81,7 @@ def probes_for(names: Sequence[str]) -> tuple[Probe, ...]:
 def predict(site: NginxSite, world: World, line: Line) -> tuple[Outcomes, dict[str, Any]]:
     """The outcomes of a line, and the same as the JSON that observations are compared with."""
     request, given = read_line(line)
-    outcomes = site.trace(request, Worlds(given, world))
+    outcomes = site.trace_once(request, Worlds(given, world))
     return outcomes, trace_json(line, outcomes)
 
 
@@ -123,11 +123,31 @@ def rehearse(
     for line in lines:
         request, given = read_line(line)
         collector.target = request.path
-        for outcome in site.trace(request, Worlds(given, collector, world)):
+        for outcome in site.trace_once(request, Worlds(given, collector, world)):
             for exchange in outcome.exchanges:
                 if exchange.place is not None:
                     evaluated.setdefault(exchange.place, set()).add((exchange.upstream, exchange.uri or ""))
     return evaluated
+
+
+def brief(predicted: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The outcomes of a trace without blame and values: a whole one for each cell of a big site would fill the
+    memory."""
+    out = []
+    for outcome in predicted["outcomes"]:
+        main = next((each for each in reversed(outcome["exchanges"]) if each["role"] in ("main", "fallback")), None)
+        headers = main["headers"] if main is not None else ()
+        out.append(
+            {
+                "when": [asked["text"] for asked in outcome["when"]],
+                "action": outcome["action"],
+                "status": outcome["status"],
+                "upstream": main["upstream"] if main is not None else None,
+                "headers": [{"name": one["name"], "fate": one["fate"], "present": one["present"]} for one in headers],
+                "lost": [one["name"] for one in main["lost"]] if main is not None else [],
+            }
+        )
+    return tuple(out)
 
 
 def request_of(line: Mapping[str, Any]) -> Request:

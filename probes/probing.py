@@ -20,7 +20,7 @@ from probes.certificate import throw_away
 from probes.compare import Observation, differences
 from probes.fates import Fate, fates
 from probes.limits import Limit, find_limits
-from probes.plan import Asker, predict, rehearse, told
+from probes.plan import Asker, brief, predict, rehearse, told
 from probes.questions import Line, Probe
 from probes.sandbox.mirror import Collector
 from probes.sandbox.sandbox import CLIENT, Prepared, Sandbox, ServerRefused
@@ -36,13 +36,13 @@ REPEATED = "repeat-other"  # asks what another probe has just asked, of a cache
 
 
 class Cell(NamedTuple):
-    """One probe at one route. `seen` is None where no answer came, `fates` what became of the headers on the way to the
-    origin, `differences` where observation and prediction part."""
+    """One probe at one route. `predicted` are the outcomes in brief, `seen` is None where no answer came, `fates` what
+    became of the headers on the way to the origin, `differences` where observation and prediction part."""
 
     probe: str
     title: str
     line: Line
-    predicted: dict[str, Any]
+    predicted: tuple[dict[str, Any], ...]
     seen: Observation | None
     verdict: str
     differences: tuple[str, ...] = ()
@@ -164,50 +164,57 @@ class Session:
     def row(self, sandbox: Sandbox, route: Route, number: int) -> Row:
         """All the cells of a route."""
         cells: list[Cell] = []
+        traces: list[dict[str, Any]] = []
         for probe in self.asker.probes:
             line = self._line(route, probe, number)
-            if line is None or (
-                probe.name.startswith("repeat") and not any(answer_keys(cell.predicted) for cell in cells)
-            ):
+            repeats = probe.name.startswith("repeat")
+            if line is None or (repeats and not any(answer_keys(trace) for trace in traces)):
                 continue  # repeated requests are asked where a cache stands
-            cells.append(self._cell(sandbox, probe.name, probe.title, line, cells[-1] if cells else None))
-        return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, cells)))
+            cell, trace = self._cell(sandbox, probe, line, traces[-1] if traces else None)
+            cells.append(cell)
+            traces.append(trace)
+        return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, traces)))
 
-    def _cell(self, sandbox: Sandbox, name: str, title: str, line: Line, before: Cell | None) -> Cell:
+    def _cell(self, sandbox: Sandbox, probe: Probe, line: Line, before: dict[str, Any] | None) -> tuple[Cell, Any]:
+        """A cell and its whole trace; `before` is the trace of the cell before."""
         with self._lock:
             self.requests += 1
             outcomes, predicted = predict(self.site, sandbox.world(), line)
-        repeated = name == REPEATED
-        if not repeated:
+        cell = Cell(probe.name, probe.title, line, brief(predicted), None, FAILED)
+        if probe.name != REPEATED:
             sandbox.refresh(keys_of(outcomes))
         try:
             seen = sandbox.observe(line, told(line, predicted))
-        except TimeoutError:
+        except (TimeoutError, OSError) as error:
             sandbox.failures += 1
-            return Cell(name, title, line, predicted, None, FAILED, ("the server did not answer in time",))
-        except OSError as error:
-            sandbox.failures += 1
-            return Cell(name, title, line, predicted, None, FAILED, (f"the server is not there: {error}",))
+            late = isinstance(error, TimeoutError)
+            why = "the server did not answer in time" if late else f"the server is not there: {error}"
+            return cell._replace(differences=(why,)), predicted
         sandbox.failures = 0
         found = differences(predicted, seen)
         hit = False
-        if repeated and before is not None and found and may_hit(before.predicted, predicted):
-            again = differences(without_main(predicted), seen)
-            if not again:
+        if probe.name == REPEATED and before is not None:
+            if found and may_hit(before, predicted) and not differences(without_main(predicted), seen):
                 hit, found = True, []
-        elif repeated and before is not None and not found and must_hit(self.site, before.predicted, predicted):
-            found = ["a stored answer was expected, and the request went to the origin"]
+            elif not found and must_hit(self.site, before, predicted):
+                found = ["a stored answer was expected, and the request went to the origin"]
         verdict = DIFFERS if found else AGREES
         if not _predictable(predicted):
             verdict, found = UNPREDICTED, []
         main = _main(seen, predicted)
-        sent = tuple((n, v) for n, v in line["headers"])
-        became = tuple(fates(sent, main)) if main else ()
-        return Cell(name, title, line, predicted, seen, verdict, tuple(found), became, hit, main is not None)
+        sent = tuple((name, value) for name, value in line["headers"])
+        return cell._replace(
+            seen=seen._replace(exchanges=tuple(one._replace(raw=b"") for one in seen.exchanges)),
+            verdict=verdict,
+            differences=tuple(found),
+            fates=tuple(fates(sent, main)) if main is not None else (),
+            hit=hit,
+            reached=main is not None,
+        ), predicted
 
-    def _elsewhere(self, sandbox: Sandbox, route: Route, cells: Sequence[Cell]) -> list[str]:
+    def _elsewhere(self, sandbox: Sandbox, route: Route, traces: Sequence[dict[str, Any]]) -> list[str]:
         """What is predicted where the client's address decides, and loopback is only one of them."""
-        gates = (gate for cell in cells for outcome in cell.predicted["outcomes"] for gate in outcome["gates"])
+        gates = (gate for trace in traces for outcome in trace["outcomes"] for gate in outcome["gates"])
         if not any(gate["kind"] == "access" for gate in gates):
             return []
         line = self.asker.complete(self.asker.base(route))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from auditor.findings import finding_json
@@ -90,12 +90,8 @@ def _row(row: Row) -> Document:
 
 def _upstream(row: Row) -> str | None:
     """Where the route's requests go, as predicted."""
-    for cell in row.cells:
-        for outcome in cell.predicted["outcomes"]:
-            main = [one for one in outcome["exchanges"] if one["role"] in ("main", "fallback")]
-            if main:
-                return str(main[-1]["upstream"])
-    return None
+    outcomes = (outcome for cell in row.cells for outcome in cell.predicted)
+    return next((outcome["upstream"] for outcome in outcomes if outcome["upstream"] is not None), None)
 
 
 def _cell(cell: Cell) -> Document:
@@ -108,25 +104,9 @@ def _cell(cell: Cell) -> Document:
             "headers": [masked(name, value) for name, value in cell.line["headers"]],
         },
         "verdict": cell.verdict,
-        "predicted": [_predicted(outcome) for outcome in cell.predicted["outcomes"]],
+        "predicted": list(cell.predicted),
         "observed": _observed(cell),
         "differences": [masked_lines(text) for text in cell.differences],
-    }
-
-
-def _predicted(outcome: Mapping[str, Any]) -> Document:
-    main = [one for one in outcome["exchanges"] if one["role"] in ("main", "fallback")]
-    return {
-        "when": [asked["text"] for asked in outcome["when"]],
-        "action": outcome["action"],
-        "status": outcome["status"],
-        "upstream": main[-1]["upstream"] if main else None,
-        "headers": [
-            {"name": one["name"], "fate": one["fate"], "present": one["present"]} for one in main[-1]["headers"]
-        ]
-        if main
-        else [],
-        "lost": [one["name"] for one in main[-1]["lost"]] if main else [],
     }
 
 

@@ -92,10 +92,11 @@ class NginxSite:
         key = (request, known)
         outcomes = self._memo.get(key)
         if outcomes is None:
-            outcomes = self._memo[key] = self._trace(request, known)
+            outcomes = self._memo[key] = self.trace_once(request, known)
         return outcomes
 
-    def _trace(self, request: Request, world: World) -> Outcomes:
+    def trace_once(self, request: Request, world: World) -> Outcomes:
+        """The same for what will not be asked again: nothing is remembered."""
         found = walk(lambda path: self._run(request, path), Worlds(world, self._world))
         if found is None:
             step = Step(None, "", "more than 32 ways, depending on what is not known")
