@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -201,8 +202,8 @@ def _report(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[V
 
 def _notes(args: argparse.Namespace, visits: list[Visit]) -> list[str]:
     notes = []
-    servers = {value for visit in visits for seen in visit.seen[:1] for value in seen.header("Server")}
-    versions = [value.partition("/")[2].split()[0] for value in sorted(servers) if value.startswith("nginx/")]
+    said = [value for visit in visits for seen in visit.seen[:1] for value in seen.header("Server")]
+    versions = [found[1] for value in said if (found := re.match(r"nginx/([0-9.]+)", value))]
     if versions and not args.nginx_version and any(seen.differences for visit in visits for seen in visit.seen):
         version = versions[0]
         notes.append(

@@ -369,6 +369,18 @@ def test_the_origin_is_left_as_it_was_after_a_signal(origin: Controlled, number:
     assert origin.calls[-1] == "DELETE /answer"
 
 
+@pytest.mark.parametrize(("name", "noted"), [(b"nginx/1.22.1", True), (b"nginx/", False), (b"x", False)])
+def test_another_version_is_named_where_predictions_differ(
+    origin: Controlled, tmp_path: Path, name: bytes, noted: bool
+) -> None:
+    config = tmp_path / "nginx.conf"
+    config.write_text("events {} http { server { listen 8080; return 403; } }")
+    with Odd(says(OK.replace(b"\r\n\r\n", b"\r\nServer: " + name + b"\r\n\r\n"))) as server:
+        ran = ask("--url", server.url, "--origin", origin.url, "--config", str(config))
+    assert ran.status == 1
+    assert any("--nginx-version 1.22.1" in note for note in ran.report["notes"]) == noted
+
+
 def test_secrets_in_a_url_are_masked() -> None:
     with Odd(says(OK)) as server:
         url = server.url + "?access_token=hunter2hunter2"
