@@ -16,21 +16,19 @@ from auditor.settings import DEFAULT, Settings
 from auditor.source import Place
 from auditor.trace import Outcomes
 from probes.caches import answer_keys, keys_of, may_hit, must_hit, without_main
-from probes.certificate import throw_away
 from probes.compare import Observation, differences
 from probes.fates import Fate, fates
 from probes.limits import Limit, find_limits
 from probes.plan import Asker, brief, predict, rehearse, told
 from probes.questions import Line, Probe
 from probes.sandbox.mirror import Collector
-from probes.sandbox.sandbox import CLIENT, Prepared, Sandbox, ServerRefused
+from probes.sandbox.sandbox import CLIENT, GivenUp, Prepared, Sandbox, ServerRefused
 from probes.sandbox.seal import Taken, Unsafe
 
 AGREES = "agrees"
 DIFFERS = "differs"
 UNPREDICTED = "not predicted"  # the configuration leaves it to code or modules: what was seen stands alone
 FAILED = "no answer"  # the server did not answer in time
-FAILURES = 3  # requests in a row without an answer, after which a sandbox is given up
 CACHES = ("proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache")
 REPEATED = "repeat-other"  # asks what another probe has just asked, of a cache
 
@@ -113,11 +111,7 @@ class Session:
         lines += witnesses
         collector = Collector(self.original.known_files, _pages(self.original), _folders(self.original))
         evaluated = rehearse(self.original, lines, _Client(), collector)
-        tls = any(port.listen.tls for port in self.original.http.ports.values())
-        tls = tls or any("https" in source.text or "grpcs" in source.text for source in self.original.files)
-        names = [name for server in self.original.http.servers for name in server.names]
-        pem = b"".join(throw_away(names)).decode() if tls else ""
-        self.prepared = Prepared(self.original, program, collector, evaluated, self.secret, pem)
+        self.prepared = Prepared(self.original, program, collector, evaluated, self.secret)
         self.prepared.code = options.code
         try:
             self.sandboxes.append(Sandbox(self.prepared))
@@ -186,11 +180,9 @@ class Session:
         try:
             seen = sandbox.observe(line, told(line, predicted))
         except (TimeoutError, OSError) as error:
-            sandbox.failures += 1
             late = isinstance(error, TimeoutError)
             why = "the server did not answer in time" if late else f"the server is not there: {error}"
             return cell._replace(differences=(why,)), predicted
-        sandbox.failures = 0
         found = differences(predicted, seen)
         hit = False
         if probe.name == REPEATED and before is not None:
@@ -278,8 +270,6 @@ class Session:
                 except queue.Empty:
                     return
                 rows[number] = self.row(sandbox, self.routes[number], number)
-                if sandbox.failures >= FAILURES:
-                    raise TimeoutError("the server does not answer any more")
                 done.put(None)
         except BaseException as error:
             done.put(error)
@@ -355,4 +345,4 @@ class _Anywhere:
         return None if question.kind == "client-address" else self._world.ask(question)
 
 
-__all__ = ["Options", "Place", "Probed", "ServerRefused", "Session", "Unsafe"]
+__all__ = ["GivenUp", "Options", "Place", "Probed", "ServerRefused", "Session", "Unsafe"]

@@ -40,6 +40,7 @@ class UsageError(Exception):
 def run() -> NoReturn:
     """The command as the shell starts it. The process ends at once: to take apart all that was made for one answer
     costs a tenth of the time, and every file that was written is closed by then."""
+    _open_streams()
     status = main()
     try:
         sys.stdout.flush()
@@ -47,6 +48,16 @@ def run() -> NoReturn:
     except OSError:
         pass  # the reader has gone
     os._exit(status)
+
+
+def _open_streams() -> None:
+    """A standard stream that the shell has closed (`>&-`) goes nowhere, so that what is opened next does not take its
+    number and get what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            while (opened := os.open(os.devnull, os.O_RDWR)) < number:
+                pass
+            setattr(sys, name, os.fdopen(opened, "r" if number == 0 else "w", encoding="utf-8"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from auditor.server import Site
 
 FAILED = INTERNAL
+EXTRA = "pip install 'header-auditor[probe]'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +53,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         import probes.probing  # noqa: F401
     except ImportError as error:
-        print(f"audit: probe needs {error.name}: pip install 'header-auditor[probe]'", file=sys.stderr)
-        return FAILED
-    from probes.probing import Options, ServerRefused, Session, Unsafe
+        return _failed(f"probe needs {error.name}: {EXTRA}")
+    from probes.probing import GivenUp, Options, ServerRefused, Session, Unsafe
     from probes.proofs import prove, witness_line
     from probes.reports.sandbox import document
 
@@ -72,16 +74,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"audit: {error}", file=sys.stderr)
         return UNREADABLE if error.own else FAILED
     except Unsafe as error:
-        print(f"audit: not started, since this would leave the sandbox: {error}", file=sys.stderr)
-        return FAILED
-    except (TimeoutError, OSError) as error:
-        print(f"audit: the probe failed: {error}", file=sys.stderr)
-        return FAILED
+        return _failed(f"not started, since this would leave the sandbox: {error}")
+    except GivenUp as error:
+        return _failed(f"the probe failed: {error}")
+    except ImportError as error:
+        return _failed(f"what this configuration uses needs {error.name}: {EXTRA}")
+    except OSError as error:
+        return _failed(f"the probe failed: {_why(error)}")
     _write(args, document(probed, proofs, report.notes, hidden), probed.seconds)
     if probed.failed:
         return FAILED
     wrong = bool(probed.differing) or any(not limit.agrees for limit in probed.limits)
     return 1 if (wrong or report.fails(args.fail_on)) and not args.exit_zero else 0
+
+
+def _failed(message: str) -> int:
+    print(f"audit: {message}", file=sys.stderr)
+    return FAILED
+
+
+def _why(error: OSError) -> str:
+    """What the machine refused, in words."""
+    if error.errno == errno.EMFILE:
+        return "each listener and each upstream is an open file, and the limit is lower (ulimit -n): raise it"
+    text = (error.strerror or os.strerror(error.errno)) if error.errno else str(error)
+    return f"{error.filename}: {text}" if isinstance(error.filename, str) else text
 
 
 def _report(site: Site, settings: Any) -> Report:
@@ -103,43 +120,57 @@ def _program(args: argparse.Namespace) -> Iterator[Any]:
         return
     if args.nginx:
         program = local.select(args.nginx)
-        missing = f"no nginx at {args.nginx}"
+        missing = f"{args.nginx} is no nginx that runs here"
     else:
         found = local.find()
         program = found[0] if found else None
         missing = "no nginx found"
     if program is None:
-        advice = (
-            "pip install 'header-auditor[probe]' brings one, apt-get install nginx another; or --nginx PATH, --image"
-        )
-        print(f"audit: {missing}: {advice}", file=sys.stderr)
+        _failed(f"{missing}: {EXTRA} brings one, apt-get install nginx another; or --nginx PATH, --image")
     yield program
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a probe as Ctrl-C does: everything that was started is ended first."""
+    """SIGTERM and SIGHUP end a probe as Ctrl-C does: everything that was started is ended first. That takes no time
+    worth a word, and a second signal must not break it off. What is ignored already (nohup) stays so."""
 
     def interrupt(number: int, frame: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in every if signal.getsignal(number) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    except KeyboardInterrupt:
+        raise  # the process is about to end
+    except BaseException:
+        _restore(before)
+        raise
+    else:
+        _restore(before)
+
+
+def _restore(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @contextmanager
 def _progress(args: argparse.Namespace) -> Iterator[Any]:
-    """A bar on standard error, if that is a terminal."""
-    if not sys.stderr.isatty() or args.color == "never":
+    """A bar on standard error, if that is a terminal, and the package rich is there."""
+    try:
+        if sys.stderr is None or not sys.stderr.isatty() or args.color == "never":
+            raise ImportError
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    except ImportError:
         yield lambda done, total: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     columns = (TextColumn("probing"), BarColumn(), MofNCompleteColumn(), TextColumn("routes"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("probing", total=None)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
 NOBODY = 65534
 PID = "nginx.pid"
 FILE_TIME = 1_600_000_000  # 2020-09-13: files get one known time, so that conditional requests can be written down
+FILES = 1 << 16  # open files that we and the server may have, if the machine lets us
+# All that a server gets of our environment, which may hold secrets: what it is found, linked and dated by.
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "TZ")
+# Ends the server and removes its folder once nobody holds the other end of its standard input. The server is in the
+# watcher's process group, so it is known even if we are ended right after having started it.
+WATCHER = """trap "" HUP INT TERM; read -r _; kill -TERM 0; kill -CONT 0; rm -rf "$0"; kill -KILL 0"""
 
 
 class Refused(Exception):
@@ -97,13 +108,18 @@ class Taken(Exception):
 
 class Folder:
     """A temporary folder with a running server in it. Leaving the `with` block stops the server and removes the folder;
-    so does a watcher of its own, should this process be killed."""
+    so does a watcher, if there is one, should this process be killed.
+
+    Nobody but the user, and the account that the server runs as, can look into it: it holds copies of user files. May
+    be closed while another thread uses it; OSError is what that one gets.
+    """
 
     def __init__(self) -> None:
         self.path = tempfile.mkdtemp(prefix="audit-")
-        os.chmod(self.path, 0o755)
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def write(self, name: str, text: str) -> None:
         """A file, from the latin-1 reading of its bytes."""
@@ -123,20 +139,20 @@ class Folder:
 
     def empty(self, *names: str) -> None:
         """Folders of those names, with nothing in them."""
-        for name in names:
-            path = os.path.join(self.path, name)
-            shutil.rmtree(path, ignore_errors=True)
-            os.makedirs(path)
+        with self._open():
+            for name in names:
+                path = os.path.join(self.path, name)
+                shutil.rmtree(path, ignore_errors=True)
+                os.makedirs(path)
 
     def watch(self) -> None:
         """From here on the folder and what runs in it do not outlive this process, however it ends."""
-        script = 'read -r word || { kill -9 $(cat "$0/nginx.pid") 2>/dev/null; rm -rf "$0"; }'
         self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", script, self.path],
+            ["/bin/sh", "-c", WATCHER, self.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,
         )
 
     def run(
@@ -146,7 +162,7 @@ class Folder:
         `unprivileged`, a superuser's server runs as nobody.
 
         Raises Refused where nginx does not accept the configuration, Taken where a port is in use, TimeoutError where
-        it is not ready in `patience` seconds.
+        it is not ready in `patience` seconds, OSError where this machine cannot run it.
         """
         for name in (PID, "error.log", "stderr"):
             with contextlib.suppress(FileNotFoundError):
@@ -154,28 +170,26 @@ class Folder:
         path = program.path
         account: int | None = None
         if unprivileged and os.geteuid() == 0:
-            path = os.path.join(self.path, "nginx")  # nobody may not enter the folder that the program lies in
-            if not os.path.exists(path):
-                shutil.copy(program.path, path)
-            for folder, _, files in os.walk(self.path):
-                for name in (folder, *(os.path.join(folder, file) for file in files)):
-                    os.chown(name, NOBODY, NOBODY)
+            path = self._handed_over(path)
             account = NOBODY
         command = [path, "-p", prefix, "-c", config, "-e", os.path.join(self.path, "error.log")]
-        with open(os.path.join(self.path, "stderr"), "wb") as errors:
+        with self._open(), open(os.path.join(self.path, "stderr"), "wb") as errors:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
                 cwd=self.path,
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
                 user=account,
                 group=account,
+                extra_groups=None if account is None else (),
+                process_group=None if self._watcher is None else self._watcher.pid,
             )
         deadline = time.monotonic() + patience
         while not self.read(PID):  # written when all sockets are bound
             if self._process.poll() is not None:
-                raise Refused(self._complaint())
+                raise self._failure()
             if "(98: " in self.read("error.log"):
                 self.kill()
                 raise Taken
@@ -183,14 +197,41 @@ class Folder:
                 raise TimeoutError(f"nginx is not ready after {patience:g} s")
             time.sleep(0.001)
 
+    def _handed_over(self, program: str) -> str:
+        """Gives the folder to nobody. The path of the program, or of a copy where nobody cannot reach it."""
+        barred = _barred(os.path.dirname(self.path))
+        if barred is not None:
+            raise PermissionError(
+                errno.EACCES, f"a superuser's nginx runs as nobody, who may not enter {barred}: set TMPDIR to another"
+            )
+        if _barred(os.path.dirname(program)) is not None:
+            copy = os.path.join(self.path, "nginx")
+            if not os.path.exists(copy):
+                shutil.copy(program, copy)
+            program = copy
+        for folder, _, files in os.walk(self.path):
+            for name in (folder, *(os.path.join(folder, file) for file in files)):
+                os.chown(name, NOBODY, NOBODY, follow_symlinks=False)
+        return program
+
     def alive(self) -> bool:
         """Whether the server is still there."""
         return self._process is not None and self._process.poll() is None
 
-    def _complaint(self) -> str:
+    def ending(self) -> str:
+        """How the server ended, or "" where it runs."""
+        status = None if self._process is None else self._process.poll()
+        if status is None:
+            return ""
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+    def _failure(self) -> Exception:
         lines = (self.read("stderr") + self.read("error.log")).splitlines()
         said = [line for line in lines if "[emerg]" in line] or lines[-1:]
-        return re.sub(r"^.*\[emerg\] (\d+#\d+: )?", "", said[0]) if said else "no message"
+        if any(f"({errno.EMFILE}: " in line for line in said):
+            return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        text = re.sub(r"^.*\[emerg\] (\d+#\d+: )?", "", said[0]) if said else f"no message, {self.ending()}"
+        return Refused(text)
 
     def kill(self) -> None:
         """Ends the server at once: one process of which nothing is worth an orderly end."""
@@ -200,20 +241,51 @@ class Folder:
 
     def close(self) -> None:
         """Ends the server and removes the folder."""
+        with self._lock:
+            self._closed = True
         self.kill()
         shutil.rmtree(self.path, ignore_errors=True)
-        if self._watcher is not None and self._watcher.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._watcher.stdin.write(b"done\n")
-                self._watcher.stdin.close()
+        if self._watcher is not None:
+            os.killpg(self._watcher.pid, signal.SIGKILL)  # and whatever the server has started
             self._watcher.wait()
+            if self._watcher.stdin is not None:
+                self._watcher.stdin.close()
             self._watcher = None
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        """Holds the folder open while something is put there."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.ENOENT, "the sandbox is closed")
+            yield
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def allow_files() -> None:
+    """Lets this process, and the servers that it starts, open as many files as the machine allows: each listener and
+    each stand-in is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _barred(folder: str) -> str | None:
+    """The outermost of a folder and those around it that nobody may not enter."""
+    found = None
+    while True:
+        status = os.stat(folder)
+        needed = stat.S_IXUSR if status.st_uid == NOBODY else stat.S_IXGRP if status.st_gid == NOBODY else stat.S_IXOTH
+        found = found if status.st_mode & needed else folder
+        if os.path.dirname(folder) == folder:
+            return found
+        folder = os.path.dirname(folder)
 
 
 class Server(Folder):

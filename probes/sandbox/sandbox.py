@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -14,10 +16,11 @@ from auditor.servers.nginx.intake import find_port
 from auditor.servers.nginx.site import NginxSite, load_file
 from auditor.world import Answer as WorldAnswer
 from auditor.world import Path, Question, World
+from probes.certificate import throw_away
 from probes.client import Reply, request_bytes, send, tls_name
 from probes.compare import Observation
 from probes.log import Answer, Log, Received
-from probes.runners.local import Folder, Refused, Taken, free_ports
+from probes.runners.local import Folder, Refused, Taken, allow_files, free_ports
 from probes.sandbox import tables
 from probes.sandbox.mirror import Collector, Mirror
 from probes.sandbox.seal import Evaluated, Plan, Sealed, check_sealed, seal
@@ -27,6 +30,8 @@ CLIENT = "127.0.0.1"
 PATIENCE = 5.0  # seconds for an answer; the origins answer at once
 LATE = 0.25  # seconds that a mirrored request may come after the answer
 QUIET = 0.004  # seconds without a further one, when all that were predicted have come
+FAILURES = 3  # requests in a row without an answer, after which a sandbox is given up
+LONGEST_FOLDER = 80  # bytes: the path of a Unix socket in it may have 107 (sun_path)
 REPAIRS = 60  # rounds in which lines are taken out that this server does not know
 Line = dict[str, Any]
 
@@ -45,27 +50,41 @@ class ServerRefused(Exception):
         self.own = own
 
 
+class GivenUp(Exception):
+    """The server does not answer any more, or has ended; the message says which."""
+
+
 class Prepared:
     """What all sandboxes of one configuration share, and what the first of them finds out about the server."""
 
     def __init__(
-        self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str, certificate: str
+        self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str
     ) -> None:
         self.site = site
         self.program = program
         self.collector = collector
         self.evaluated = evaluated
         self.secret = secret  # the password of the probe's user
-        self.certificate = certificate  # PEM text: a certificate and its key
         self.code = False
         self.lacking: set[str] = set()
         self.broken: set[tuple[str, int]] = set()
         self.undefined: list[str] = []
         self.known: frozenset[str] | None = None
+        self._certificate = ""
+        self.tls = any(port.listen.tls for port in site.http.ports.values()) or any(
+            tables.CERTIFICATE.match(each.name) for each in site.tree.walk()
+        )
         if tables.third_party(program.build):
             from crossplane.analyzer import DIRECTIVES
 
             self.known = frozenset(DIRECTIVES)
+
+    def certificate(self) -> str:
+        """A throw-away certificate and its key, PEM. Raises ImportError where the package cryptography is missing."""
+        if not self._certificate:
+            names = [name for server in self.site.http.servers for name in server.names]
+            self._certificate = b"".join(throw_away(names)).decode()
+        return self._certificate
 
 
 class Told(NamedTuple):
@@ -94,14 +113,17 @@ class Sandbox:
         self._told = Told()
         self._rows: dict[tuple[str, str], list[Answer]] = {}
         self.folder = Folder()
-        self.targets = Targets(self.log, self.names, self._certificate, self._answer)
+        self.targets = Targets(self.log, self.names, self._certificate, self._answer, self.folder.path)
         self.sealed: Sealed | None = None
         self.ports: dict[tuple[str, int], int] = {}
-        self.failures = 0  # requests in a row that got no answer
+        self._failures = 0  # requests in a row that got no answer
         self._filled: set[tuple[str, str | None]] = set()
         try:
             self.folder.watch()
-            self.folder.write("certificate.pem", prepared.certificate)
+            allow_files()
+            self._check_length()
+            if prepared.tls:
+                self._certificate()
             self.mirror = Mirror(f"{self.folder.path}/root", self.site)
             self.mirror.fill(prepared.collector, self.site, prepared.secret)
             self.names.add(f"{self.folder.path}/root", "")
@@ -111,7 +133,17 @@ class Sandbox:
             raise
 
     def _certificate(self) -> str:
-        return f"{self.folder.path}/certificate.pem"
+        path = f"{self.folder.path}/certificate.pem"
+        if not os.path.exists(path):
+            self.folder.write("certificate.pem", self.prepared.certificate())
+        return path
+
+    def _check_length(self) -> None:
+        """Raises OSError where Unix sockets are needed and the folder's path leaves no room for their names."""
+        local = any("unix:" in source.text for source in self.site.files)
+        if local and len(os.fsencode(self.folder.path)) > LONGEST_FOLDER:
+            where = os.path.dirname(self.folder.path)
+            raise OSError(errno.ENAMETOOLONG, f"{where}: too long for Unix sockets in it, set TMPDIR to another")
 
     # --- starting
 
@@ -127,7 +159,7 @@ class Sandbox:
             plan = Plan(
                 self.folder.path,
                 self.ports,
-                self._certificate(),
+                f"{self.folder.path}/certificate.pem",
                 prepared.evaluated,
                 frozenset(prepared.lacking),
                 frozenset(prepared.broken),
@@ -244,23 +276,36 @@ class Sandbox:
         return row.pop(0) if len(row) > 1 else row[0]
 
     def observe(self, line: Mapping[str, Any], told: Told) -> Observation:
-        """Asks one request. Raises TimeoutError where no answer comes, OSError where the server is not there."""
+        """Asks one request. Raises TimeoutError where no answer comes, OSError where the server is not there, GivenUp
+        after FAILURES of them in a row."""
         address = self.address(make_request(line["url"]))
         if address is None:
             return Observation(Reply(None), ())
         self.tell(told)
         self.log.take()
         try:
-            reply = send(address, request_bytes(line), timeout=PATIENCE, tls=tls_name(line))
-        finally:
+            reply = send(address, request_bytes(line), timeout=PATIENCE, tls=tls_name(line), total=PATIENCE)
             if told.mirrors:
                 deadline = time.monotonic() + LATE
                 while self.log.count < told.mirrors and time.monotonic() < deadline:
                     time.sleep(0.001)
-                self.log.settle(QUIET)
-            received = self.log.take()
+                self.log.settle(QUIET, PATIENCE)
+        except OSError as error:
+            self._failures += 1
+            if self._failures >= FAILURES or not self.folder.alive():
+                raise GivenUp(self._why_silent()) from error
+            raise
+        self._failures = 0
+        received = self.log.take()
         exchanges = tuple(self.targets.back(one) for one in received)
         return Observation(self.names.back_reply(reply), exchanges, told.names())
+
+    def _why_silent(self) -> str:
+        ending = self.folder.ending()
+        if not ending:
+            return "the server does not answer any more"
+        said = self.complaints()[-1:]
+        return f"the server has ended ({ending}){'; its last words: ' + said[0] if said else ''}"
 
     def complaints(self) -> list[str]:
         """The server's error log so far, in the user's words."""
