@@ -98,6 +98,7 @@ class Session:
     def __init__(self, site: Any, program: Any, options: Options = PLAIN, witnesses: Sequence[Line] = ()) -> None:
         self.program = program
         self.options = options
+        self.witnesses = witnesses
         self.original: NginxSite = site.at_version(parse_version(program.version))
         self.routes = [route for route in self.original.routes() if self._listened(route)]
         self.secret = secrets.token_hex(8)
@@ -168,6 +169,10 @@ class Session:
             cells.append(cell)
             traces.append(trace)
         return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, traces)))
+
+    def cell(self, sandbox: Sandbox, line: Line, name: str = "", title: str = "") -> Cell:
+        """One request of its own, with no cache that could answer it."""
+        return self._cell(sandbox, Probe(name, title), line, None)[0]
 
     def _cell(self, sandbox: Sandbox, probe: Probe, line: Line, before: dict[str, Any] | None) -> tuple[Cell, Any]:
         """A cell and its whole trace; `before` is the trace of the cell before."""

@@ -7,8 +7,7 @@ Each folder has `verdicts.json`:
   that a comment `# expect: RULE` marks, or `line` where the file cannot hold a comment. Rules that do not exist yet
   are passed over;
 - `silent`: findings that there must not be even as an info, each with `rule`, perhaps `file` and `line`, and why;
-- `nginx`: for `system` and `wheel`, why that server cannot read the tree;
-- `replay`: the same for why it does something else than the server that the tree is meant for.
+- `nginx`: for `system` and `wheel`, why that server cannot run the tree.
 
 Any other warning or error is a false alarm. Other infos are knowledge, which nobody has to see.
 """
@@ -17,18 +16,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from auditor import rules
-from auditor.check import Options, check
+from auditor.check import Options, check, load_sites
 from auditor.findings import INFO, Finding
+from auditor.server import Site
+from probes.probing import Session
+from probes.questions import Line
 from probes.runners import local
-from tests.differential.play import Origins, contradictions, play, predictor
-from tests.trees import replay, stage
+from tests.live import disagreements
 
 HERE = Path(__file__).resolve().parent
 TREES = sorted(path.parent.name for path in HERE.glob("*/verdicts.json"))
@@ -112,35 +112,32 @@ def test_no_noise(name: str) -> None:
         assert not noise, entry["why"]
 
 
-@pytest.fixture(scope="session")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A certificate and its key."""
-    folder = tmp_path_factory.mktemp("pem")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=stand-in -days 2 -keyout key -out certificate"
-    try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("no openssl found")
-    return (folder / "certificate").read_text() + (folder / "key").read_text()
-
-
-@pytest.mark.parametrize("name", [name for name in TREES if (HERE / name / "nginx.conf").exists()])
-def test_the_real_server_accepts_it(name: str, nginx: local.Binary, pem: str, tmp_path: Path) -> None:
-    reason = verdicts(name).get("nginx", {}).get(nginx.name)
-    if reason:
-        pytest.skip(reason)
-    assert not stage.complaint(nginx.path, stage.stage(HERE / name, tmp_path / "tree", pem))
-
-
-@pytest.mark.parametrize("name", [name for name in TREES if (HERE / name / "nginx.conf").exists()])
-def test_the_real_server_does_what_is_predicted(name: str, nginx: local.Binary, origins: Origins) -> None:
+@pytest.mark.parametrize("name", TREES)
+def test_the_real_server_does_what_is_predicted(name: str, nginx: local.Binary) -> None:
     verdict = verdicts(name)
-    reason = verdict.get("nginx", {}).get(nginx.name) or verdict.get("replay", {}).get(nginx.name)
+    reason = verdict.get("nginx", {}).get(nginx.name)
     if reason:
         pytest.skip(reason)
-    tree = HERE / name
-    differing = []
-    for played in play(replay.case(tree, replay.requests(tree)), nginx, origins, predictor, fresh=False):
-        for difference in contradictions(played):
-            differing.append(f"{played.line['method']} {played.line['url']} {played.line['headers']}: {difference}")
-    assert not differing
+    sites, errors, _ = load_sites([str(HERE / name)], Options())
+    assert not errors, errors
+    for site in sites:
+        if not any(note.kind == "template" for note in site.notes):
+            with Session(site, nginx, witnesses=further(site)) as session:
+                assert disagreements(session) == []
+
+
+def further(site: Site) -> list[Line]:
+    """What the probes do not ask, of each route: an upgrade that the origin knows nothing of, and other spellings of
+    the path."""
+    lines: list[Line] = []
+    for request in (route.request for route in site.routes()):
+        headers = [list(pair) for pair in request.headers]
+        base = {"method": request.method, "headers": headers, "client_ip": "127.0.0.1"}
+        upgrade = [["Upgrade", "websocket"], ["Connection", "upgrade"], ["X_Remote_User", "forged"]]
+        answer = {"status": 404, "headers": []}
+        lines.append({**base, "url": request.url, "headers": [*headers, *upgrade], "upstream_response": answer})
+        path, mark, query = request.target.partition("?")
+        root = request.url.removesuffix(request.target)
+        for spelling in (path.replace("/", "//", 1), f"{path}%2e%2E/x.php", f"{path}X"):
+            lines.append({**base, "url": f"{root}{spelling}{mark}{query}", "upstream_response": {"status": 200}})
+    return lines

@@ -1,0 +1,22 @@
+"""What the tests that run a configuration in the sandbox share."""
+
+from __future__ import annotations
+
+from probes.probing import AGREES, UNPREDICTED, Session
+
+
+def disagreements(session: Session) -> list[str]:
+    """All the probes asked, and then the further lines that the session was made for: where the server did something
+    else than predicted."""
+    found = []
+    probed = session.run()
+    for limit in probed.limits:
+        if not limit.agrees:
+            found.append(f"the longest Authorization: {limit}")
+    cells = [cell for row in probed.rows for cell in row.cells]
+    cells += [session.cell(session.sandboxes[0], line) for line in session.witnesses]
+    for cell in cells:
+        if cell.verdict not in (AGREES, UNPREDICTED):
+            request = f"{cell.line['method']} {cell.line['url']} {cell.line['headers']}"
+            found += [f"{cell.probe} {request}: {difference}" for difference in cell.differences]
+    return found
