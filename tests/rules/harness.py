@@ -1,7 +1,7 @@
 """What the rule tests share: the configurations beside them, the lines that they mark, and the real server.
 
-Configurations use fixed names, so that they read like real ones: port 8080, the upstreams 127.0.0.1:9000 (A),
-127.0.0.1:9001 (B) and 127.0.0.1:9002 (F, FastCGI), and files below /srv, which lie in the folder `files`.
+Configurations read like real ones: port 8080, upstreams such as 127.0.0.1:9000, and files below /srv, which lie in the
+folder `files`.
 """
 
 from __future__ import annotations

@@ -2,76 +2,77 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.client import Reply, request_bytes, send
-from probes.gateways import FastCGI
-from probes.origin import Log, Origin, Received
-from probes.runners.local import Binary, Server, find, free_ports
-from tests.rules.harness import FILES, HERE, NAMES, proof
+from auditor.check import judge, load_sites
+from auditor.settings import DEFAULT
+from probes.client import Reply
+from probes.compare import Observation
+from probes.log import Received
+from probes.probing import Session
+from probes.proofs import CONFIRMED, prove, witness_line
+from probes.runners.local import Binary
+from probes.sandbox.sandbox import Told
+from tests.rules.harness import HERE, NAMES, OPTIONS, proof
 
-pytestmark = pytest.mark.live
-
-SERVERS: list[Binary | None] = [*find()]
 PROOFS = [(name, described) for name in NAMES if (described := proof(name)) is not None]
-# Paths that the compiled-in defaults would put where only an installed server may write.
-PREAMBLE = "daemon off; master_process off; user root;\n"
-TEMPORARY = "".join(
-    f"{kind}_temp_path @DIR@/tmp/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-)
+# Why findings of these rules have no witness, so that `audit probe` has nothing to ask; proof.yaml has.
+WITHOUT_WITNESS = {
+    "ineffective-directive": "that a line changes nothing takes two servers, one without it",
+    "misplaced-gate": "one finding is that a prefix was meant to be a regular expression: what it was to guard is open",
+    "missing-user-file": "it is about a file of the deployed machine; here only its copy is missing",
+    "unreadable-user-file": "it is about a file of the deployed machine; here only its copy cannot be read",
+}
+each_proof = pytest.mark.parametrize(("name", "described"), PROOFS, ids=[name for name, _ in PROOFS])
 
 
-@pytest.fixture(params=SERVERS or [None], ids=lambda server: server.version if server else "none")
-def program(request: pytest.FixtureRequest) -> Binary:
-    if request.param is None:
-        if os.environ.get("CI"):
-            pytest.fail("no nginx on this machine")
-        pytest.skip("no nginx on this machine")
-    binary: Binary = request.param
-    return binary
+def site_of(path: Path) -> Any:
+    sites, errors, _ = load_sites([str(path)], OPTIONS)
+    assert not errors and len(sites) == 1, errors
+    return sites[0]
 
 
-@pytest.fixture
-def origins() -> Iterator[dict[str, Origin]]:
-    log = Log()
-    with Origin("A", log) as first, Origin("B", log) as second, FastCGI("F", log) as third:
-        yield {"A": first, "B": second, "F": third}
-
-
-@pytest.mark.parametrize(("name", "described"), PROOFS, ids=[name for name, _ in PROOFS])
-def test_proof(name: str, described: dict[str, Any], program: Binary, origins: dict[str, Origin]) -> None:
-    text = (HERE / name / described["config"]).read_text()
-    for item in described["requests"]:
-        reply, received = ask(program, text, item["request"], origins)
-        _compare(item, reply, received, origins)
+@each_proof
+def test_proof(name: str, described: dict[str, Any], nginx: Binary, tmp_path: Path) -> None:
+    path = HERE / name / described["config"]
+    seen = ask(nginx, path, [item["request"] for item in described["requests"]])
+    for item, observation in zip(described["requests"], seen, strict=True):
+        compare(item, observation)
         if "same_without" in item:
+            text = path.read_text()
             assert item["same_without"] in text
-            again = ask(program, text.replace(item["same_without"], ""), item["request"], origins)
-            assert _bare(reply, received) == _bare(*again)
+            without = tmp_path / path.name
+            without.write_text(text.replace(item["same_without"], ""))
+            assert [bare(observation)] == [bare(again) for again in ask(nginx, without, [item["request"]])]
 
 
-def ask(program: Binary, text: str, line: dict[str, Any], origins: dict[str, Origin]) -> tuple[Reply, list[Received]]:
-    """What the real server answers to one request, and what its origins received meanwhile."""
-    (port,) = free_ports(1)
-    config = PREAMBLE + text.replace("http {", "http {\n" + TEMPORARY, 1)
-    config = config.replace("listen 8080;", f"listen 127.0.0.1:{port};").replace("/srv/", "@DIR@/srv/")
-    for number, origin in zip((9000, 9001, 9002), origins.values(), strict=True):
-        config = config.replace(f"127.0.0.1:{number}", origin.address)
-    log = next(iter(origins.values())).log
-    log.take()
-    files = {f"srv/{path.relative_to(FILES)}": path.read_text() for path in FILES.rglob("*") if path.is_file()}
-    with Server(program, config, files, listens=[("127.0.0.1", port)]):
-        log.take()
-        reply = send(("127.0.0.1", port), request_bytes(line))
-    return reply, log.take()
+@each_proof
+def test_audit_probe_confirms_it(name: str, described: dict[str, Any], nginx: Binary) -> None:
+    """What `audit probe` itself makes of the rule's findings: it chooses requests and judges answers without
+    proof.yaml."""
+    site = site_of(HERE / name / described["config"])
+    findings = [finding for finding in judge([site], DEFAULT).findings if finding.rule == name]
+    assert findings
+    lines = [line for finding in findings if (line := witness_line(finding)) is not None]
+    with Session(site, nginx, witnesses=lines) as session:
+        proofs = list(prove(session, findings, DEFAULT))
+    assert [(one.status, one.observed) for one in proofs if one.finding.witness and one.status != CONFIRMED] == []
+    left = {one.observed for one in proofs if not one.finding.witness}
+    assert left == ({"no request shows it"} if name in WITHOUT_WITNESS else set())
 
 
-def _compare(item: dict[str, Any], reply: Reply, received: list[Received], origins: dict[str, Origin]) -> None:
+def ask(nginx: Binary, path: Path, lines: list[dict[str, Any]]) -> list[Observation]:
+    """What the real server does with the requests; every upstream answers 200."""
+    with Session(site_of(path), nginx, witnesses=[{**line, "client_ip": "127.0.0.1"} for line in lines]) as session:
+        return [session.sandboxes[0].observe(line, Told()) for line in lines]
+
+
+def compare(item: dict[str, Any], seen: Observation) -> None:
+    reply: Reply = seen.reply
     assert reply.status == item["status"]
     answered = {name.lower() for name, _ in reply.headers}
     for name in item.get("answer_with", ()):
@@ -81,22 +82,22 @@ def _compare(item: dict[str, Any], reply: Reply, received: list[Received], origi
     if "body" in item:
         assert reply.body.decode() == item["body"]
     reaches = item.get("reaches")
-    assert [one.origin for one in received] == ([reaches["origin"]] if reaches else [])
+    assert [one.origin for one in seen.exchanges] == ([reaches["origin"]] if reaches else [])
     if reaches:
-        headers = {name.lower(): value for name, value in received[0].headers}
+        headers = {name.lower(): value for name, value in seen.exchanges[0].headers}
         for name in reaches.get("without", ()):
             assert name.lower() not in headers
         for name, value in reaches.get("with", {}).items():
-            assert headers.get(name.lower()) == value.replace("127.0.0.1:9000", origins["A"].address)
+            assert headers.get(name.lower()) == value
 
 
-def _bare(reply: Reply, received: list[Received]) -> Any:
+def bare(seen: Observation) -> Any:
     """What does not differ from one run of the server to the next."""
-    exchanges = [
-        (one.origin, one.method, one.target, sorted((name.lower(), value) for name, value in one.headers))
-        for one in received
-    ]
-    return reply.status, reply.body, exchanges
+    return seen.reply.status, seen.reply.body, [_of(one) for one in seen.exchanges]
+
+
+def _of(one: Received) -> Any:
+    return one.origin, one.method, one.target, sorted((name.lower(), value) for name, value in one.headers)
 
 
 def test_every_bad_line_is_asked_about() -> None:
