@@ -7,51 +7,111 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from probes.stack.ask import BEARER, SAMPLE_PROBES, Seen, ask
+from probes.stack.ask import BEARER, OWN_PROBES, SAMPLE_PROBES, Seen, ask
 from probes.stack.compose import TOP, Compose, Failed, complain, digest
+from probes.stack.override import ports_inside, services
+from probes.stack.override import text as override_text
+from probes.stack.own import Own, read
 from probes.stack.table import LEGEND, cell, headers_side_by_side, side_by_side
 
-SERVERS = ("nginx", "httpd", "haproxy", "caddy", "traefik", "envoy")
-INSIDE = 8080  # the port of every sample
+# The ports of the door in docker-compose.yml.
+SERVERS = {"nginx": 8001, "httpd": 8002, "haproxy": 8003, "caddy": 8004, "traefik": 8005, "envoy": 8006}
+CONTROL = 9001
 ROUTES = ("/", "/api/items", "/private/report", "/app/items")
+VARIANTS = ("good", "broken")
+MOST = 200  # routes of a user's own configuration
 FAILED = 4
 
-
-def urls(ports: dict[str, dict[int, int]]) -> dict[str, str]:
-    """The URL of each sample server that runs."""
-    return {name: f"http://127.0.0.1:{ports[name][INSIDE]}" for name in SERVERS if INSIDE in ports.get(name, {})}
+Ports = Mapping[int, int]  # those of the door, and those of this machine that lead there
 
 
-def control(ports: dict[str, dict[int, int]]) -> str:
-    """The URL of the origin's control interface, the only port that the origin publishes."""
-    return f"http://127.0.0.1:{next(iter(ports['origin'].values()))}"
+def address(port: int) -> str:
+    """The URL of a port of this machine."""
+    return f"http://127.0.0.1:{port}"
 
 
-def probe_samples(ports: dict[str, dict[int, int]]) -> dict[str, dict[str, list[Seen]]]:
+def probe_samples(ports: Ports) -> dict[str, dict[str, list[Seen]]]:
     """For each route what each server did with the probes."""
-    found = urls(ports)
+    control = address(ports[CONTROL])
     return {
-        route: {name: ask(url + route, control(ports), SAMPLE_PROBES) for name, url in found.items()} for route in ROUTES
+        route: {name: ask(address(ports[door]) + route, control, SAMPLE_PROBES) for name, door in SERVERS.items()}
+        for route in ROUTES
     }
 
 
-def show_samples(ports: dict[str, dict[int, int]]) -> int:
+def show_samples(ports: Ports) -> int:
     """Prints the tables. The exit status is 4 where something could not be probed."""
     seen = probe_samples(ports)
     print(LEGEND)
-    errors = [f"{name} is not running" for name in SERVERS if name not in seen[ROUTES[0]]]
+    errors = []
+    rows = [probe.name for probe in SAMPLE_PROBES]
     for route, servers in seen.items():
-        rows = [probe.name for probe in SAMPLE_PROBES]
         print("\n" + side_by_side(route, rows, {name: [cell(one) for one in got] for name, got in servers.items()}))
-        errors += [f"{name} {route}, {one.probe.name}: {one.error}" for name, got in servers.items() for one in got if one.error]
-    api = {name: got[SAMPLE_PROBES.index(BEARER)] for name, got in seen["/api/items"].items()}
-    print("\n" + headers_side_by_side("GET /api/items, Bearer token", api))
+        errors += [f"{name} {route}: {got[-1].error}" for name, got in servers.items() if got[-1].error]
+    bearer = {name: got[SAMPLE_PROBES.index(BEARER)] for name, got in seen["/api/items"].items()}
+    print("\n" + headers_side_by_side("GET /api/items, Bearer token", bearer))
+    return _complain(errors)
+
+
+def show_own(own: Own, ports: Ports) -> int:
+    """Prints one table for the user's own configuration: a row for each route. The exit status is 4 where something
+    could not be probed."""
+    control = address(ports[ports_inside(own)["control"]])
+    routes = {route.request.url: route.request for route in own.site.routes() if route.request.method == "GET"}
+    asked = [url for url, request in routes.items() if request.port in own.ports][:MOST]
+    rows = [ask(url, control, OWN_PROBES, ("127.0.0.1", ports[routes[url].port])) for url in asked]
+    print(LEGEND + "\n")
+    names = [probe.name for probe in OWN_PROBES]
+    print(side_by_side("GET", asked, {name: [cell(row[at]) for row in rows] for at, name in enumerate(names)}))
+    errors = [f"{url}: {row[-1].error}" for url, row in zip(asked, rows, strict=True) if row[-1].error]
+    if len(asked) < len(routes):
+        errors.append(f"{len(routes) - len(asked)} of {len(routes)} routes were not asked")
+    return _complain(errors)
+
+
+def _complain(errors: Sequence[str]) -> int:
     for error in errors:
         complain(error)
     return FAILED if errors else 0
+
+
+def show_addresses(servers: Mapping[str, int], ports: Ports, control: int) -> int:
+    """Prints the URL of each server and of the origin's control interface, by their ports at the door."""
+    for name, door in {**servers, "origin": control}.items():
+        print(f"{name:<16} {address(ports[door])}/")
+    return 0
+
+
+def run_samples(probing: bool) -> int:
+    """Brings the sample sites up, and prints the tables or the addresses."""
+    variant = os.environ.get("STACK") or VARIANTS[0]
+    if variant not in VARIANTS:
+        raise Failed(f"STACK is {variant!r}, and must be {' or '.join(VARIANTS)}")
+    stack = Compose(digest=digest([TOP / "configs"]))
+    stack.up()
+    ports = stack.published()
+    return show_samples(ports) if probing else show_addresses(SERVERS, ports, CONTROL)
+
+
+def run_own(path: Path, folder: Path, probing: bool) -> int:
+    """Puts the user's own configuration into the nginx of the stack; `folder` is for what is written on the way."""
+    own = read(path)
+    for sentence in own.missing:
+        complain(sentence)
+    override = folder / "override.yml"
+    override.write_text(override_text(own), encoding="utf-8")
+    stack = Compose(override, digest([own.path, *(mount for mount, _ in own.mounts)]))
+    try:
+        stack.up(services(own))
+    except Failed as failure:
+        raise Failed(own.named(str(failure))) from failure
+    ports = stack.published()
+    if probing:
+        return show_own(own, ports)
+    return show_addresses({f"nginx, port {port}": port for port in own.ports}, ports, ports_inside(own)["control"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,22 +125,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             Compose().down()
             return 0
         own = os.environ.get("NGINX_CONF")
-        if own:
-            from probes.stack import own as own_file
-
-            with tempfile.TemporaryDirectory(prefix="audit-") as folder:
-                return own_file.run(Path(own), Path(folder), command == "probe")
-        variant = os.environ.get("STACK") or "good"
-        if variant not in ("good", "broken"):
-            raise Failed(f"STACK is {variant!r}, and must be good or broken")
-        stack = Compose(digest=digest([TOP / "configs"]))
-        stack.up()
-        ports = stack.published()
-        if command == "probe":
-            return show_samples(ports)
-        for name, url in {**urls(ports), "origin": control(ports)}.items():
-            print(f"{name:<8} {url}/")
-        return 0
+        if not own:
+            return run_samples(command == "probe")
+        with tempfile.TemporaryDirectory(prefix="audit-") as folder:
+            return run_own(Path(own), Path(folder), command == "probe")
     except Failed as failure:
         complain(str(failure))
         return FAILED

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
+DOOR = "door"  # the service that publishes the ports
 FILE = TOP / "docker-compose.yml"
-PATIENCE = 60  # seconds that the servers may take to be there
+PATIENCE = 30  # seconds that the servers may take to be there
+NOBODY = 65534
 LOGGED = 15  # lines of each service's log that a failure shows
 
 
@@ -31,9 +32,7 @@ class Compose:
         self.project = os.environ.get("COMPOSE_PROJECT_NAME") or "audit-stack"
         self._files = [str(FILE), *([str(override)] if override else [])]
         self._environment = {**os.environ, "STACK_DIGEST": digest, **(variables or {})}
-        # root may read everything, and its servers need not: they run as nobody.
-        if hasattr(os, "getuid") and os.getuid():
-            self._environment.setdefault("STACK_UID", str(os.getuid()))
+        self._environment["STACK_UID"] = str(uid())
 
     def _run(self, *words: str, quiet: bool = False) -> subprocess.CompletedProcess[str]:
         files = [word for file in self._files for word in ("-f", file)]
@@ -49,7 +48,9 @@ class Compose:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise Failed("docker is not installed: the stack needs Docker Engine 25 or newer with Compose 2.24") from error
+            raise Failed(
+                "docker is not installed: the stack needs Docker Engine 25 or newer with Compose 2.24"
+            ) from error
 
     def up(self, services: Sequence[str] = ()) -> None:
         """Builds the origin and waits until every service answers. Raises Failed, after everything that was started is
@@ -60,7 +61,7 @@ class Compose:
             if done.returncode == 0:
                 return
             said = self._run("ps", "--all", quiet=True).stdout
-            said += self._run("logs", "--no-color", "--tail", str(LOGGED), quiet=True).stdout
+            said += self._run("logs", "--no-color", "--tail", str(LOGGED), *services, quiet=True).stdout
         except BaseException:
             self.down()
             raise
@@ -69,32 +70,34 @@ class Compose:
 
     def down(self) -> None:
         """Removes the containers, networks and volumes of the project, and the images that were built for it."""
-        done = self._run("down", "--volumes", "--remove-orphans", "--timeout", "0")
+        done = self._run("--profile", "own", "down", "--volumes", "--remove-orphans", "--timeout", "0")
         label = f"label=com.docker.compose.project={self.project}"
         prune = ["docker", "image", "prune", "--all", "--force", "--filter", label]
         pruned = subprocess.run(prune, stdout=subprocess.DEVNULL, check=False)
         if done.returncode or pruned.returncode:
-            raise Failed(f"not everything could be removed: docker compose -p {self.project} down -v --rmi local")
+            raise Failed(f"not everything of the Compose project {self.project} could be removed")
 
-    def published(self) -> dict[str, dict[int, int]]:
-        """For each running service the ports inside and the ports of this machine. Raises Failed where none runs."""
+    def published(self) -> dict[int, int]:
+        """The ports of the door, and those of this machine that lead there. Raises Failed where the stack is not
+        running."""
         done = self._run("ps", "--format", "json", quiet=True)
         if done.returncode:
             raise Failed(done.stderr.strip())
         text = done.stdout.strip()
         # One object a line, or, in some versions of Compose, one list.
-        entries: list[dict[str, Any]] = json.loads(text) if text.startswith("[") else [*map(json.loads, text.splitlines())]
-        found = {
-            entry["Service"]: {
-                port["TargetPort"]: port["PublishedPort"]
-                for port in entry.get("Publishers") or ()
-                if port.get("PublishedPort")
-            }
-            for entry in entries
-        }
-        if not found.get("origin"):
-            raise Failed("the stack is not running: make stack")
-        return found
+        entries = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        for entry in entries:
+            if entry["Service"] == DOOR:
+                ports = entry.get("Publishers") or ()
+                return {port["TargetPort"]: port["PublishedPort"] for port in ports if port.get("PublishedPort")}
+        raise Failed("the stack is not running: make stack")
+
+
+def uid() -> int:
+    """The user that the servers run as: the one who asks, so that what that one may read can be mounted; instead of
+    root, nobody."""
+    own = os.getuid() if hasattr(os, "getuid") else 0
+    return own or NOBODY
 
 
 def digest(paths: Sequence[Path]) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from auditor.http import Pairs
-from probes.stack.ask import IDENTITY, Seen
+from probes.stack.ask import Seen
 
-LEGEND = (
-    "A number alone: the proxy answered with that status itself. +A: Authorization reached the origin as it was sent, "
-    "-A: it did not,\n~A: changed. U=: the X-Remote-User that the origin got; U_=: the same under the spelling "
-    "X_Remote_User. ?: not known, see below."
-)
+LEGEND = """\
+401      a status alone: the proxy answered, and the origin got nothing
+200 +A   Authorization reached the origin as it was sent (-A: it did not, ~A: changed, ..: none was sent)
+200 U=x  the origin was told the user x by X-Remote-User (U_=x: by X_Remote_User)
+?        not known, see the complaints"""
+
+_SPELLINGS = {"x-remote-user": "U", "http_x_remote_user": "U", "x_remote_user": "U_"}
 
 
 def cell(seen: Seen) -> str:
@@ -29,8 +31,9 @@ def cell(seen: Seen) -> str:
     else:
         words.append("..")
     for name, value in headers:
-        if name.lower().removeprefix("http_").replace("_", "-") == IDENTITY.lower():
-            words.append(f"{'U_' if '_' in name.removeprefix('HTTP_') and '-' not in name else 'U'}={value}")
+        low = name.lower()
+        if low in _SPELLINGS:
+            words.append(f"{_SPELLINGS[low]}={value}")
     return " ".join(words)
 
 
