@@ -6,7 +6,7 @@ JOBS ?= 2
 CONFIGS ?= 300
 SEED ?= 1
 
-.PHONY: audit test differential bench lint setup clean
+.PHONY: audit test differential bench lint setup clean stack stack-probe stack-down
 
 # Findings are what this shows, so they are no failure here.
 audit: .venv/ready
@@ -27,6 +27,19 @@ differential: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m bench
+
+# The origin behind six real proxies, in Docker. STACK=broken for the broken configurations, NGINX_CONF=./nginx.conf for
+# a configuration of your own.
+export STACK NGINX_CONF
+
+stack: .venv/ready
+	@$(BIN)/python -m probes.stack up
+
+stack-probe: .venv/ready
+	@$(BIN)/python -m probes.stack probe
+
+stack-down: .venv/ready
+	@$(BIN)/python -m probes.stack down
 
 lint: .venv/ready
 	$(BIN)/ruff check .

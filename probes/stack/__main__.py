@@ -42,9 +42,8 @@ def probe_samples(ports: Ports) -> dict[str, dict[str, list[Seen]]]:
     }
 
 
-def show_samples(ports: Ports) -> int:
+def show_samples(seen: dict[str, dict[str, list[Seen]]]) -> int:
     """Prints the tables. The exit status is 4 where something could not be probed."""
-    seen = probe_samples(ports)
     print(LEGEND)
     errors = []
     rows = [probe.name for probe in SAMPLE_PROBES]
@@ -93,7 +92,7 @@ def run_samples(probing: bool) -> int:
     stack = Compose(digest=digest([TOP / "configs"]))
     stack.up()
     ports = stack.published()
-    return show_samples(ports) if probing else show_addresses(SERVERS, ports, CONTROL)
+    return show_samples(probe_samples(ports)) if probing else show_addresses(SERVERS, ports, CONTROL)
 
 
 def run_own(path: Path, folder: Path, probing: bool) -> int:

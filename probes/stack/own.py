@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditor.check import Options, load_sites
+from auditor.files import is_main
 from auditor.server import Site
 from auditor.servers.nginx.config import PASSES
 from auditor.servers.nginx.site import NginxSite
@@ -60,7 +61,7 @@ def read(path: Path) -> Own:
         raise Failed(f"there is no file {path}")
     sites, errors, _ = load_sites([str(path)], Options(kind="nginx"))
     main = [site for site in sites if site.files and _is_same(site.files[0].path, path)]
-    if not main or not isinstance(main[0], NginxSite) or main[0].http.directive is None:
+    if not main or not isinstance(main[0], NginxSite) or not is_main(main[0].files[0].text):
         why = f": {errors[0]}" if errors else ", the one with the http block"
         raise Failed(f"{path} is no main file of an nginx configuration{why}")
     site = main[0]
