@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from probes.stack.ask import BEARER, OWN_PROBES, SAMPLE_PROBES, Seen, ask
+from auditor.http import make_request
+from probes.control_client import Control
+from probes.stack.ask import STAFF, Seen, ask
 from probes.stack.compose import TOP, Compose, Failed, complain, digest
 from probes.stack.override import ports_inside, services
 from probes.stack.override import text as override_text
@@ -33,11 +35,16 @@ def address(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def origin(ports: Ports, door: int) -> Control:
+    """The origin's control interface."""
+    return Control(make_request(address(ports[door])))
+
+
 def probe_samples(ports: Ports) -> dict[str, dict[str, list[Seen]]]:
     """For each route what each server did with the probes."""
-    control = address(ports[CONTROL])
+    control = origin(ports, CONTROL)
     return {
-        route: {name: ask(address(ports[door]) + route, control, SAMPLE_PROBES) for name, door in SERVERS.items()}
+        route: {name: ask(address(ports[door]) + route, control, STAFF) for name, door in SERVERS.items()}
         for route in ROUTES
     }
 
@@ -46,24 +53,24 @@ def show_samples(seen: dict[str, dict[str, list[Seen]]]) -> int:
     """Prints the tables. The exit status is 4 where something could not be probed."""
     print(LEGEND)
     errors = []
-    rows = [probe.name for probe in SAMPLE_PROBES]
     for route, servers in seen.items():
+        rows = [one.probe for one in servers["nginx"]]
         print("\n" + side_by_side(route, rows, {name: [cell(one) for one in got] for name, got in servers.items()}))
         errors += [f"{name} {route}: {got[-1].error}" for name, got in servers.items() if got[-1].error]
-    bearer = {name: got[SAMPLE_PROBES.index(BEARER)] for name, got in seen["/api/items"].items()}
-    print("\n" + headers_side_by_side("GET /api/items, Bearer token", bearer))
+    bearer = {name: one for name, got in seen["/api/items"].items() for one in got if one.probe == "bearer"}
+    print("\n" + headers_side_by_side("bearer at /api/items", bearer))
     return _complain(errors)
 
 
 def show_own(own: Own, ports: Ports) -> int:
     """Prints one table for the user's own configuration: a row for each route. The exit status is 4 where something
     could not be probed."""
-    control = address(ports[ports_inside(own)["control"]])
+    control = origin(ports, ports_inside(own)["control"])
     routes = {route.request.url: route.request for route in own.site.routes() if route.request.method == "GET"}
     asked = [url for url, request in routes.items() if request.port in own.ports][:MOST]
-    rows = [ask(url, control, OWN_PROBES, ("127.0.0.1", ports[routes[url].port])) for url in asked]
+    rows = [ask(url, control, None, ("127.0.0.1", ports[routes[url].port])) for url in asked]
     print(LEGEND + "\n")
-    names = [probe.name for probe in OWN_PROBES]
+    names = [one.probe for one in rows[0]] if rows else []
     print(side_by_side("GET", asked, {name: [cell(row[at]) for row in rows] for at, name in enumerate(names)}))
     errors = [f"{url}: {row[-1].error}" for url, row in zip(asked, rows, strict=True) if row[-1].error]
     if len(asked) < len(routes):
