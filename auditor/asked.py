@@ -91,8 +91,11 @@ def _text(item: dict[str, Any], key: str, default: str | None) -> str:
 
 def _octets(text: str, what: str) -> str:
     """The text, if it is a latin-1 reading of bytes that fit on one line."""
-    if any(char > "\xff" for char in text):
-        raise ValueError(f"{what!r} has characters that are no bytes (strings are the latin-1 reading of the bytes)")
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        message = f"{what!r} has characters that are no bytes (strings are the latin-1 reading of the bytes)"
+        raise ValueError(message) from None
     if "\n" in text:
         raise ValueError(f"{what!r} has a line break")
     return text

@@ -57,9 +57,7 @@ class GivenUp(Exception):
 class Prepared:
     """What all sandboxes of one configuration share, and what the first of them finds out about the server."""
 
-    def __init__(
-        self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str
-    ) -> None:
+    def __init__(self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str) -> None:
         self.site = site
         self.program = program
         self.collector = collector
