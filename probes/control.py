@@ -46,7 +46,7 @@ class Control:
                 web.get("/", self._page),
                 web.get("/health", self._health),
                 web.get("/requests", self._requests),
-                web.get("/live", self._listen),
+                web.get("/live", self._tell),
                 web.put("/answer", self._answer),
                 web.delete("/answer", self._default_again),
             ]
@@ -93,7 +93,7 @@ class Control:
             before = self._log.state
             await asyncio.sleep(quiet)
 
-    async def _listen(self, request: web.Request) -> web.WebSocketResponse:
+    async def _tell(self, request: web.Request) -> web.WebSocketResponse:
         side = web.WebSocketResponse(heartbeat=30)
         await side.prepare(request)
         waiting: asyncio.Queue[Received] = asyncio.Queue(WAITING)

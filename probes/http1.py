@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -32,46 +33,23 @@ async def _exchange(origin: Origin, connection: Connection, first: bool) -> bool
     """One exchange; says whether the connection goes on."""
     if not connection.buffer and not await connection.more(IDLE):
         return False
-    begun = False
-    try:
-        raw, fault = b"", ""
-        seen = 0
-        while True:
-            buffer = connection.buffer
-            start = _EMPTY_LINES.match(buffer).end()  # type: ignore[union-attr]  # matches everything; RFC 9112, 2.2
-            line_end = buffer.find(b"\n", start)
-            if line_end >= 0 and not begun:
-                if not buffer[start:line_end].rpartition(b" ")[2].startswith(b"HTTP/"):
-                    fault = "the first line names no version of HTTP"
-                    break
-                origin.log.begin()
-                begun = True
-            match = _HEAD_END.search(buffer, max(start, seen - 3))
-            if match and match.end() <= HEAD_LIMIT:
-                raw = connection.take(match.end())
-                break
-            seen = len(buffer)
-            if seen > HEAD_LIMIT:
-                fault = f"the head is larger than {HEAD_LIMIT} bytes"
-                break
-            if not await connection.more(HEAD_PATIENCE):
-                fault = "the head breaks off" if connection.ended else "the head does not go on"
-                break
-        if fault:
-            if first:
+    with contextlib.ExitStack() as arriving:
+        raw, fault = await _read_head(origin, connection, arriving)
+        if not raw:
+            if first:  # or else this is the rest of a body that no header line announced
                 _record_fault(origin, connection, fault)
-                await connection.send(response_bytes(Answer(400, (), fault.encode() + b"\n"), keep=False))
-                await connection.linger(LINGER)
-            return False  # or else the rest of a body that no header line announced
-        line, method, target, version, headers = parse_head(raw)
-        low: dict[str, str] = {}
-        for name, value in headers:
-            low[name.lower()] = f"{low[name.lower()]},{value}" if name.lower() in low else value
-        body, fault = await _read_body(origin, connection, low, version)
-        received = origin.receive(connection, version, method, target, headers, body, line, raw, fault)
-    finally:
-        if begun:
-            origin.log.begin(-1)
+        else:
+            line, method, target, version, headers = parse_head(raw)
+            low: dict[str, str] = {}
+            for name, value in headers:
+                low[name.lower()] = f"{low[name.lower()]},{value}" if name.lower() in low else value
+            body, fault = await _read_body(origin, connection, low, version)
+            received = origin.receive(connection, version, method, target, headers, body, line, raw, fault)
+    if not raw:
+        if first:
+            await connection.send(response_bytes(Answer(400, (), fault.encode() + b"\n"), keep=False))
+            await connection.linger(LINGER)
+        return False
     answer = await origin.decide(received)
     if answer.websocket and method == "GET" and version == "HTTP/1.1" and is_upgrade(low):
         from probes.websocket import echo
@@ -86,9 +64,32 @@ async def _exchange(origin: Origin, connection: Connection, first: bool) -> bool
     return keep
 
 
+async def _read_head(origin: Origin, connection: Connection, arriving: contextlib.ExitStack) -> tuple[bytes, str]:
+    """The bytes of a head, or b"" and what is wrong with what stands in the buffer instead. From the first line on the
+    request is said to be arriving, until `arriving` ends."""
+    buffer, seen, begun = connection.buffer, 0, False
+    while True:
+        start = _EMPTY_LINES.match(buffer).end()  # type: ignore[union-attr]  # matches everything; RFC 9112, 2.2
+        line_end = buffer.find(b"\n", start)
+        if line_end >= 0 and not begun:
+            if not buffer[start:line_end].rpartition(b" ")[2].startswith(b"HTTP/"):
+                return b"", "the first line names no version of HTTP"
+            origin.log.begin()
+            arriving.callback(origin.log.begin, -1)
+            begun = True
+        match = _HEAD_END.search(buffer, max(start, seen - 3))
+        if match and match.end() <= HEAD_LIMIT:
+            return connection.take(match.end()), ""
+        seen = len(buffer)
+        if seen > HEAD_LIMIT:
+            return b"", f"the head is larger than {HEAD_LIMIT} bytes"
+        if not await connection.more(HEAD_PATIENCE):
+            return b"", "the head breaks off" if connection.ended else "the head does not go on"
+
+
 def parse_head(raw: bytes) -> tuple[str, str, str, str, tuple[tuple[str, str], ...]]:
     """Request line, method, target, version and header lines of a head, latin-1 (RFC 9112, 2 and 5)."""
-    lines = raw.decode("latin-1").lstrip("\r\n").split("\n")
+    lines = _EMPTY_LINES.sub(b"", raw, 1).decode("latin-1").split("\n")
     line, *rest = [text.removesuffix("\r") for text in lines[:-2]]
     method, _, after = line.partition(" ")
     target, _, version = after.rpartition(" ")
@@ -101,7 +102,7 @@ def parse_head(raw: bytes) -> tuple[str, str, str, str, tuple[tuple[str, str], .
 
 def _record_fault(origin: Origin, connection: Connection, fault: str) -> None:
     raw = connection.take(HEAD_LIMIT)
-    line, end, _ = raw.lstrip(b"\r\n").partition(b"\n")
+    line, end, _ = _EMPTY_LINES.sub(b"", raw, 1).partition(b"\n")
     text = (line.removesuffix(b"\r") if end else line)[:8192].decode("latin-1")
     origin.receive(connection, "", "", "", (), Body(complete=False), text, raw, fault)
 

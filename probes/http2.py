@@ -57,6 +57,10 @@ class _Talk:
         while True:
             await self.connection.send(self.state.data_to_send())
             if not self.connection.buffer and not await self.connection.more(IDLE):
+                if self.answers and not self.connection.ended:
+                    continue
+                if self.answers:  # the client says nothing more, and still listens
+                    await asyncio.wait(self.answers)
                 return
             try:
                 for event in self.state.receive_data(self.connection.take(len(self.connection.buffer))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -162,10 +163,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
-    except socket.gaierror as error:
-        raise OSError(error.errno, f"cannot listen on {host}: {error.strerror}") from error
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+    except (OSError, UnicodeError) as error:
+        raise _refusal(f"{host}:{port}", error) from error
 
 
 def _listen_local(path: str) -> socket.socket:
@@ -179,8 +178,18 @@ def _listen_local(path: str) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot listen on {path}: {os.strerror(error.errno or 0)}") from error
+        raise _refusal(path, error) from error
     return listener
+
+
+def _refusal(where: str, error: OSError | UnicodeError) -> OSError:
+    """The same error in plain words: Python's own hold the address twice, or not at all."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return OSError(errno.EINVAL, f"cannot listen on {where}: {error}")
+    # Errors of name look-up have numbers of their own.
+    text = error.strerror if isinstance(error, socket.gaierror) else os.strerror(number)
+    return OSError(number, f"cannot listen on {where}: {text}")
 
 
 def _is_dead(path: str) -> bool:

@@ -67,7 +67,7 @@ def _part(received: Received) -> str:
         head = "\n".join(f"{name}: {value}" for name, value in received.headers)
     # What a terminal or a browser would not show is shown as Python writes it.
     head = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", head)
-    about = [received.protocol or received.fault, f"from {received.peer}", f"at {received.origin} {received.address}"]
+    about = [received.protocol, received.fault, f"from {received.peer}", f"at {received.origin} {received.address}"]
     about += [received.tls, received.server_name]
     if received.size or received.body_missing:
         about.append(f"body: {received.size} bytes{', incomplete' if received.body_missing else ''}")

@@ -1,4 +1,4 @@
-"""What the tests of the probes share: an origin that can be told what to answer, and a proxy in front of it."""
+"""What the tests of the probes share: origins that can be told what to answer, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ import pytest
 from probes.gateways import FastCGI
 from probes.origin import Origin
 from tests.probes.controlled import Controlled
+from tests.probes.wire import nothing_left
+
+
+@pytest.fixture(autouse=True)
+def watched() -> Iterator[None]:
+    """Every test here leaves nothing behind in the loop of the origins."""
+    with nothing_left():
+        yield
+
+
+@pytest.fixture
+def app() -> Iterator[Origin]:
+    """An HTTP/1 origin."""
+    with Origin("A") as one:
+        yield one
+        assert one.log.state[1] == 0, "a request is still said to be arriving"
 
 
 @pytest.fixture

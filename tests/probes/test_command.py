@@ -121,7 +121,7 @@ def test_a_taken_port(tmp_path: Path) -> None:
         (["--tls-port", "-1"], 2, "--tls-port"),
         (["surplus"], 2, "unrecognized arguments"),
         (["--host", "192.0.2.1"], 4, "cannot listen on 192.0.2.1:9000: "),
-        (["--host", "no such host"], 4, "cannot listen on no such host: "),
+        (["--host", "no such host"], 4, "cannot listen on no such host:9000: "),
         (["--port", "0", "--unix", "/no/such/folder/s"], 4, "cannot listen on /no/such/folder/s: No such file"),
     ],
 )

@@ -16,7 +16,7 @@ from probes.control import Control, read_answer
 from probes.gateways import FastCGI
 from probes.log import Answer, Log
 from probes.origin import Origin
-from tests.probes.wire import nothing_left, talk
+from tests.probes.wire import talk
 
 GET = b"GET /x?y HTTP/1.1\r\nHost: a\r\nX: 1\r\nX: \xe4\r\n\r\n"
 
@@ -65,10 +65,9 @@ class Setting:
 
 @pytest.fixture
 def setting() -> Iterator[Setting]:
-    with nothing_left():
-        one = Setting()
-        yield one
-        one.close()
+    one = Setting()
+    yield one
+    one.close()
 
 
 def test_health(setting: Setting) -> None:

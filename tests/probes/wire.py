@@ -13,6 +13,9 @@ from typing import Any
 from probes import loop
 from probes.origin import Origin
 
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\norigin\n"
+LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\norigin\n"
 PATIENCE = 10.0  # seconds; whatever is sent, an origin has ended the connection by then
 
 
