@@ -278,7 +278,8 @@ class _Tour:
         # Of all these requests, the two on both sides of the limit are worth showing.
         self.seen += [edges[size] for size in (low, high) if size in edges]
         status = edges[high].status
-        return Limit(low, refusal="no answer" if status is None else str(status))
+        refusal = "no answer" if status is None else str(status)
+        return Limit(low, refusal=refusal + (" and does not arrive" if status == short.status else ""))
 
     def _oversized(self, size: int) -> Seen:
         return self._ask(f"oversized-{size}", f"Authorization of {size} bytes", oversized(self._base, size))

@@ -72,7 +72,7 @@ def _without_credentials(visit: Visit) -> Iterator[Verdict]:
         if schemes:
             text = f"Without credentials, it answers 401 and asks for {' or '.join(schemes)}."
             yield Verdict("answer", INFO, text, probes)
-        elif not seen.reached:  # what the origin answers was told to it
+        else:
             text = "A 401 goes out without WWW-Authenticate: clients cannot tell how to authenticate."
             yield Verdict("missing-challenge", WARNING, text, probes)
     else:
@@ -237,14 +237,16 @@ def _identity(visit: Visit, checked: set[str]) -> Iterator[Verdict]:
 
 
 def _identity_from_outside(visit: Visit) -> Iterator[Verdict]:
-    changed = False
-    for seen in visit.seen:
+    asked = [seen for seen in visit.seen if seen.probe.startswith("spoofed") and not seen.probe.endswith(" again")]
+    changed = unstable = False
+    for seen in asked:
         again = visit.get(f"{seen.probe} again")
-        if not seen.probe.startswith("spoofed") or again is None:
-            continue
         plain = next((one for one in visit.seen if one.probe in ("no-credentials again", "basic again")), None)
         before = None if plain is None else visit.get(plain.probe.removesuffix(" again"))
-        if plain is None or before is None or before.picture != plain.picture or again.picture != seen.picture:
+        if again is None or plain is None or before is None:
+            continue
+        if before.picture != plain.picture or again.picture != seen.picture:
+            unstable = True
             continue
         changed = True
         probes = (before.probe, seen.probe)
@@ -255,9 +257,11 @@ def _identity_from_outside(visit: Visit) -> Iterator[Verdict]:
             text = f"The answer changes when the client sends identity headers ({_said(before)}, then {_said(seen)}; "
             text += "twice the same): something reads them. Whether it believes them cannot be told from outside."
             yield Verdict("identity-headers", INFO, text, probes)
-    if not changed and any(seen.probe.startswith("spoofed") for seen in visit.seen):
+    if asked and not changed:
         text = "Identity headers of the client's do not change the answer; whether they reach the origin "
-        yield Verdict("identity-headers", INFO, text + "cannot be told from outside.", ("spoofed",))
+        if unstable:
+            text = "The answer changes from one request to the next; whether identity headers change it "
+        yield Verdict("identity-headers", INFO, text + "cannot be told from outside.", (asked[0].probe,))
 
 
 def _origins_answers(visit: Visit) -> Iterator[Verdict]:

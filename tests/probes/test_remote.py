@@ -104,6 +104,16 @@ def test_an_identity_header_in_another_spelling(nginx: Binary, origin: Controlle
     assert (ran.status, ran.verdicts["spoofable-identity-header"]) == (1, "warning")
 
 
+def test_an_identity_header_that_is_copied(nginx: Binary, origin: Controlled) -> None:
+    """$http_x_remote_user also holds X_Remote_User: what arrives besides is the client's, and not of the proxy's."""
+    lines = f"location / {{ {PASS} proxy_set_header X-Remote-User $http_x_remote_user; }} underscores_in_headers on;"
+    with nginx_with(nginx, origin, lines) as proxy:
+        ran = ask("--url", proxy.url(), "--origin", origin.url)
+    assert ran.fate("spoofed-underscores", "X-Remote-User") == "added"
+    assert ran.verdicts["identity-headers"] == "info"
+    assert ran.status == 0
+
+
 def test_an_identity_header_made_of_an_unchecked_name(nginx: Binary, origin: Controlled) -> None:
     with nginx_with(nginx, origin, f"location / {{ {PASS} proxy_set_header X-Remote-User $remote_user; }}") as proxy:
         ran = ask("--url", proxy.url(), "--origin", origin.url)
@@ -162,6 +172,16 @@ def test_the_longest_authorization(nginx: Binary, origin: Controlled) -> None:
         assert ran.fate(f"oversized-{size}", "Authorization") == "forwarded"
     assert ran.status == 0
     assert ran.report["requests"] <= 40
+
+
+def test_a_long_authorization_that_does_not_arrive(nginx: Binary, origin: Controlled) -> None:
+    """The answer is the same for every length; what reaches the origin is not."""
+    http = 'map $http_authorization $kept { "~^.{200}" ""; default $http_authorization; }'
+    lines = f"location / {{ {PASS} proxy_set_header Authorization $kept; }}"
+    with nginx_with(nginx, origin, lines, http) as proxy:
+        ran = ask("--url", proxy.url(), "--origin", origin.url)
+    assert ran.target["limit"] == {"bytes": 199, "longer_tried": True, "refusal": "200 and does not arrive"}
+    assert ran.fate("oversized-200", "Authorization") == "stripped"
 
 
 def test_a_prediction_that_holds_and_one_that_does_not(
