@@ -30,14 +30,14 @@ def app() -> Iterator[Origin]:
 
 @pytest.fixture
 def origin() -> Iterator[Controlled]:
-    controlled = Controlled(Origin("http"))
+    controlled = Controlled(Origin, "http")
     yield controlled
     controlled.close()
 
 
 @pytest.fixture
 def fastcgi() -> Iterator[Controlled]:
-    controlled = Controlled(FastCGI("fastcgi"))
+    controlled = Controlled(FastCGI, "fastcgi")
     yield controlled
     controlled.close()
 

@@ -100,5 +100,4 @@ def nginx_with(program: Binary, origin: Controlled, server: str, http: str = "")
     text += f"server {{ listen 127.0.0.1:{port};\n{server}\n}} }}\n"
     text = text.replace("ORIGIN", origin.origin.address).replace("USERS", "@DIR@/users")
     with Server(program, text, {"users": USERS}, ("cache",), [("127.0.0.1", port)]) as running:
-        origin.received.clear()
         yield Proxy(port, running.config, running.path, program.version)

@@ -37,6 +37,7 @@ def refusing(data: bytes) -> bytes:
 
 def test_a_gate(nginx: Binary, origin: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIT_PASSWORD", PASSWORD)
+    origin.origin.respond(200, (), b"a page")
     with nginx_with(nginx, origin, f"location / {{ {GATE} proxy_pass http://ORIGIN; }}") as proxy:
         ran = ask("--url", proxy.url(), "--user", "alice")
     assert ran.status == 0
@@ -119,12 +120,13 @@ def test_a_claim_that_is_believed() -> None:
     assert (ran.status, ran.verdicts["spoofable-identity-header"]) == (1, "error")
 
 
-@pytest.mark.parametrize("only", [b"\r\n", b"-user:"], ids=["every-answer", "those-to-a-claim"])
-def test_a_page_that_changes_by_itself_proves_nothing(only: bytes) -> None:
+@pytest.mark.parametrize("which", ["every", "with a claim", "without"])
+def test_a_page_that_changes_by_itself_proves_nothing(which: str) -> None:
     count = iter(range(1, 1000))
 
     def choose(data: bytes) -> bytes:
-        body = b"x" * next(count) if only in data.lower() else b""
+        changes = which == "every" or (b"user:" in data.lower()) == (which == "with a claim")
+        body = b"x" * next(count) if changes else b""
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
     with Odd(answering(choose)) as server:
@@ -376,7 +378,7 @@ def test_the_origin_is_left_as_it_was(origin: Controlled) -> None:
     with Odd(says(OK)) as server:
         ran = ask("--url", server.url, "--origin", origin.url)
     assert ran.status == 0
-    assert origin.calls[-1] == "DELETE /answer"
+    assert not origin.told
     assert ran.probe("bearer")["exchanges"] == 0
 
 
@@ -388,11 +390,11 @@ def test_the_origin_is_left_as_it_was_after_a_signal(origin: Controlled, number:
             while not server.requests:
                 assert process.poll() is None
                 time.sleep(0.01)
-            assert "PUT /answer" in origin.calls
+            assert origin.told
             process.send_signal(number)
             out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b"")
-    assert origin.calls[-1] == "DELETE /answer"
+    assert not origin.told
 
 
 @pytest.mark.parametrize(("name", "noted"), [(b"nginx/1.22.1", True), (b"nginx/", False), (b"x", False)])
