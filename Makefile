@@ -4,6 +4,7 @@ BIN := .venv/bin
 CONFIG ?= configs/nginx/folklore.conf
 JOBS ?= 2
 CONFIGS ?= 300
+SEALED ?= 100
 SEED ?= 1
 
 .PHONY: audit test differential bench lint setup clean stack stack-probe stack-down
@@ -19,10 +20,12 @@ test: .venv/ready
 
 FOUND = from probes.runners.local import find; print(*(program.name for program in find()))
 
-# The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, or a path.
+# The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, or a path. Some
+# configurations more run in the sandbox of audit probe.
 differential: .venv/ready
 	@status=0; for nginx in $(or $(NGINX),$$($(BIN)/python -c '$(FOUND)')); do \
 	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(CONFIGS) --seed $(SEED) --jobs $(JOBS) || status=1; \
+	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(SEALED) --seed $(SEED) --jobs $(JOBS) --sealed || status=1; \
 	done; exit $$status
 
 bench: .venv/ready

@@ -109,6 +109,7 @@ class Mirror:
                 os.makedirs(here, exist_ok=True)
 
     def _write(self, path: str, data: bytes) -> str | None:
+        path = path.rstrip("/")  # a file asked for as a folder is a file
         here = self._here(path)
         if here is None or os.path.isdir(here):
             return None

@@ -32,6 +32,7 @@ LATE = 0.25  # seconds that a mirrored request may come after the answer
 QUIET = 0.004  # seconds without a further one, when all that were predicted have come
 FAILURES = 3  # requests in a row without an answer, after which a sandbox is given up
 LONGEST_FOLDER = 80  # bytes: the path of a Unix socket in it may have 107 (sun_path)
+_REDIRECTS = ("location", "refresh")
 REPAIRS = 60  # rounds in which lines are taken out that this server does not know
 Line = dict[str, Any]
 
@@ -269,9 +270,10 @@ class Sandbox:
 
     def _answer(self, received: Received) -> Answer:
         row = self._rows.get((received.origin, self.names.back(received.target)))
-        if not row:
-            return self._told.main
-        return row.pop(0) if len(row) > 1 else row[0]
+        answer = self._told.main if not row else row.pop(0) if len(row) > 1 else row[0]
+        # Where an upstream sends the client to itself, the server looks for the name that it knows it by.
+        headers = ((n, self.targets.here(v) if n.lower() in _REDIRECTS else v) for n, v in answer.headers)
+        return answer._replace(headers=tuple(headers))
 
     def observe(self, line: Mapping[str, Any], told: Told) -> Observation:
         """Asks one request. Raises TimeoutError where no answer comes, OSError where the server is not there, GivenUp
@@ -282,7 +284,7 @@ class Sandbox:
         self.tell(told)
         self.log.take()
         try:
-            reply = send(address, request_bytes(line), timeout=PATIENCE, tls=tls_name(line), total=PATIENCE)
+            reply = send(address, request_bytes(line), _source(line), PATIENCE, tls_name(line), total=PATIENCE)
             if told.mirrors:
                 deadline = time.monotonic() + LATE
                 while self.log.count < told.mirrors and time.monotonic() < deadline:
@@ -319,6 +321,12 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _source(line: Mapping[str, Any]) -> str:
+    """The address that the request comes from, if it is one of this machine's loopback."""
+    client = str(line.get("client_ip", CLIENT))
+    return client if client.startswith("127.") and client != CLIENT else ""
 
 
 class _World:

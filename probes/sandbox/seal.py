@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from auditor.servers.nginx.config import Server
@@ -17,11 +17,16 @@ from auditor.servers.nginx.site import NginxSite
 from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place, SourceFile
 from probes.sandbox import tables
-from probes.sandbox.edits import Edits, line
+from probes.sandbox.edits import Edits, line, quoted
 from probes.sandbox.targets import CATCH_ALL, Targets
 
 Evaluated = Mapping[Place, Iterable[tuple[str, str]]]
 _MARK = "\x01"  # stands for an underscore in what this module writes itself, until the user's text has been edited
+NOWHERE = "no-resolver.invalid"
+# What is no server with a port, so that nginx answers 500: no host, or a port that is none.
+_NO_SERVER = (
+    r"~^(?:|[^\[:]*:(?:0*|.*\D.*|0*(?:6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d\d\d|[7-9]\d\d\d\d|[1-9]\d{5,})))$"
+)
 _PATH_VARIABLES = re.compile(r"\$\{?(?:request_uri|uri|document_uri|is_args|args)\b")
 
 
@@ -88,7 +93,15 @@ class _Sealer:
         self.caches = 0
         self.addresses: set[str] = set()
         self.groups = _group_kinds(site)
-        self.resolves = any(each.name == "resolver" for each in site.tree.walk())
+        self.resolves = False  # whether names are looked up, in the block that is being read
+        self.redirects: list[Directive] = []
+        self.unresolved = 0
+        self.fixed = {
+            url.server
+            for each in site.tree.walk()
+            if each.name == "proxy_pass" and each.args and "$" not in each.args[0]
+            if (url := parse_url(each.args[0])) is not None
+        }
 
     def seal(self) -> Sealed:
         tree = self.site.tree
@@ -102,6 +115,8 @@ class _Sealer:
             self._edit(include.directive, " ".join(paths))
         for server in self.site.http.servers:
             self._listen(server)
+        for directive in self.redirects:
+            self._edit(directive, line("proxy_redirect", [self.targets.here(directive.args[0]), *directive.args[1:]]))
         opening = self._http_lines()
         http = self.site.http.directive
         if http is not None and http.offset is not None:
@@ -118,7 +133,7 @@ class _Sealer:
 
     def _text(self, source: SourceFile) -> str:
         text = self.edits[source].text()
-        text = re.sub(r"\$(\{?)server_port\b", r"$\1audit_server_port", text)
+        text = re.sub(r"\$(\{?)(server_port|server_addr|proxy_port)\b", r"$\1audit_\2", text)
         return ("\xef\xbb\xbf" if source.bom else "") + text.replace(_MARK, "_")
 
     # --- what stands around the user's text
@@ -152,9 +167,15 @@ class _Sealer:
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         lines = ["", *(line(f"{kind}_temp_path", [f"{folder}/tmp/{kind}"]) for kind in kinds)]
         lines += ["access_log off;", "map_hash_bucket_size 8192;", "map_hash_max_size 65536;"]
-        port = f"server{_MARK}port"
-        pairs = " ".join(f"{here} {there};" for (_, there), here in self.plan.ports.items())
-        lines.append(f"map ${port} $audit_{port} {{ default ${port}; {pairs} }}")
+        listened = self.plan.ports.items()
+        for name, source, pairs in (
+            ("server_port", "server_port", [(here, str(there)) for (_, there), here in listened]),
+            ("server_addr", "server_port", [(here, address) for (address, _), here in listened if address != "*"]),
+            ("proxy_port", "proxy_port", list(self.targets.ports().items())),
+        ):
+            own, source = (word.replace("_", _MARK) for word in (name, source))
+            table = " ".join(line(str(here), [there]) for here, there in pairs)
+            lines.append(f"map ${source} $audit_{own} {{ volatile; default ${own}; {table} }}")
         lines += [f'map "" ${name} {{ default ""; }}' for name in self.plan.undefined]
         return " ".join([*lines, *self.maps, ""])
 
@@ -178,7 +199,9 @@ class _Sealer:
 
     # --- directives
 
-    def _block(self, directives: Iterable[Directive], inside: str) -> None:
+    def _block(self, directives: Sequence[Directive], inside: str) -> None:
+        outer = self.resolves
+        self.resolves = outer or any(each.name == "resolver" for each in directives)
         for directive in directives:
             if inside in ("map", "geo", "types", "split_clients", "charset_map"):
                 continue
@@ -186,6 +209,7 @@ class _Sealer:
                 self._take(directive, "this server does not have it", inside)
             elif not self._edited(directive, inside) and directive.block is not None:
                 self._block(directive.block, directive.name)
+        self.resolves = outer
 
     def _edited(self, directive: Directive, inside: str) -> bool:
         """Edits the line if it has to be; says whether nothing in its block needs a look."""
@@ -217,8 +241,10 @@ class _Sealer:
             self._edit(directive, line(name, [arg for arg in args if not arg.startswith("state=")]))
         elif name in tables.PASSES and args:
             self._pass(directive)
+        elif name == "proxy_redirect" and len(args) > 1 and not args[0].startswith("~"):
+            self.redirects.append(directive)  # when all upstreams are known
         elif name == "if" and len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]) and args[1].startswith("/"):
-            self._opening(directive, f"if ({args[0]} {line('', [self._inside(args[1])])[1:-1]}) {{")
+            self._opening(directive, f"if ({args[0]} {quoted(self._inside(args[1]))}) {{")
             return False
         else:
             return False
@@ -271,8 +297,10 @@ class _Sealer:
             self._edit(directive, line(name, [self._variable(directive, kind, text)]))
         elif kind in ("http", "grpc"):
             self._edit(directive, line(name, [self._url(kind, text)]))
-        elif not self._is_group(text):
-            self._edit(directive, line(name, [self._address(kind, _with_port(text))]))
+        else:
+            scheme, sep, server = text.rpartition("://")  # uwsgi:// and suwsgi:// there may be
+            if not self._is_group(server):
+                self._edit(directive, line(name, [scheme + sep + self._address(scheme or kind, _with_port(server))]))
 
     def _is_group(self, name: str) -> bool:
         return name in self.site.http.upstreams
@@ -305,10 +333,28 @@ class _Sealer:
         cut = min(cuts, default=len(rest))
         server, tail = rest[:cut], rest[cut:]
         if "$" not in server:
+            if not self._reachable(f"{scheme}://{server}"):
+                return f"{scheme}://{self._nowhere(server)}{tail}"
             return self._url(kind, f"{scheme}://{server}") + tail
         if not cuts and kind == "http":  # the variable may hold a path, too
             return self._looked_up(directive, scheme, text, "whole")
         return f"{scheme}://{self._looked_up(directive, scheme, server, '')}{tail}"
+
+    def _reachable(self, text: str) -> bool:
+        """Whether a URL with variables behind its server can be followed: an address, a group, a server that a line
+        without variables names, or any where there is a resolver (ngx_http_upstream_init_request)."""
+        url = parse_url(text)
+        if url is None or self.resolves or self._is_group(url.host):
+            return True
+        address = url.host.startswith(("unix:", "[")) or url.host.replace(".", "").isdigit()
+        return address or url.server in self.fixed
+
+    def _nowhere(self, server: str) -> str:
+        """A name that nobody resolves; there is no resolver in the sandbox that could."""
+        self.unresolved += 1
+        name = f"{self.unresolved}.{NOWHERE}"
+        self.targets.names.add(name, server)
+        return name
 
     def _looked_up(self, directive: Directive, kind: str, text: str, what: str) -> str:
         entries: dict[str, str] = {}
@@ -329,19 +375,26 @@ class _Sealer:
                 entries[name] = entries[_with_port(name, kind)] = sealed
             else:
                 entries[name] = self._address(kind, _with_port(name))
-        default = self._address("http" if what else kind, CATCH_ALL) if self.resolves else "no-resolver.invalid"
+        anywhere = self._address("http" if what else kind, CATCH_ALL)
+        nowhere = anywhere if self.resolves else f"0.{NOWHERE}"
         if what == "whole":
-            default = f"http://{default}"
+            # Of what is no URL nginx says so; an address can be reached without a resolver.
+            rules = [("~*^https?://[0-9.:]+(?:/|$)", f"http://{anywhere}"), ("~*^https?://", f"http://{nowhere}")]
+            default = quoted(text)
+        else:
+            rules = [(_NO_SERVER, ":"), (r"~^[0-9.]+(?::\d+)?$", anywhere)] if kind in ("http", "https") else []
+            default = quoted(nowhere)
         variable = f"$audit_to_{len(self.maps)}"
-        pairs = " ".join(line(_key(key), [value]) for key, value in entries.items())
-        source = line("", [text])[1:-1]
-        self.maps.append(f"map {source} {variable} {{ volatile; {line('default', [default])} {pairs} }}")
+        pairs = " ".join(
+            [*(line(_key(key), [value]) for key, value in entries.items()), *(line(quoted(k), [v]) for k, v in rules)]
+        )
+        self.maps.append(f"map {quoted(text)} {variable} {{ volatile; default {default}; {pairs} }}")
         return variable
 
 
 def _key(text: str) -> str:
     """A value as the first word of a line of a map; a leading special word is taken literally."""
-    return line("", [text])[1:-1] if text not in ("default", "include", "volatile", "hostnames") else "\\" + text
+    return quoted(text) if text not in ("default", "include", "volatile", "hostnames") else "\\" + text
 
 
 def _with_port(name: str, scheme: str = "") -> str:
@@ -391,6 +444,7 @@ def check_sealed(site: NginxSite, sealed: Sealed, folder: str) -> None:
                 or server in sealed.addresses
                 or text in sealed.addresses
                 or (fixed[1] and not fixed[0])
+                or ("$" in text and re.match(rf"\d+\.{re.escape(NOWHERE)}(?:[/?$]|\Z)", text))
                 or any(server.startswith(address + "$") for address in (*sealed.addresses, *groups))
             )
         elif name == "server" and directive.block is None and args:

@@ -21,6 +21,7 @@ CATCH_ALL = "(an upstream that was not predicted)"
 _PROTOCOLS: dict[str, type[Origin]] = {
     "fastcgi": FastCGI,
     "uwsgi": Uwsgi,
+    "suwsgi": Uwsgi,
     "scgi": Scgi,
     "grpc": Http2,
     "grpcs": Http2,
@@ -56,9 +57,11 @@ class Names:
 
 
 class Target(NamedTuple):
-    """A stand-in: the server it stands for (`app:8080`, `unix:/run/app.sock`) and the origin that listens for it."""
+    """A stand-in: the server it stands for (`app:8080`, `unix:/run/app.sock`), what that is called in headers, and the
+    origin that listens for it."""
 
     server: str
+    shown: str
     origin: Origin
 
 
@@ -78,7 +81,7 @@ class Targets:
     def address(self, kind: str, server: str, shown: str | None = None) -> str:
         """The address of the stand-in for `server` spoken to as `kind` (http, https, fastcgi, ...). `shown` is what the
         configuration's own name for it is in headers, else `server`."""
-        key = (kind, f"{server} {shown}")
+        key = (kind, f"{server} {shown or server}")
         target = self._made.get(key)
         if target is None:
             made = _PROTOCOLS.get(kind, Origin)
@@ -86,9 +89,26 @@ class Targets:
             path = f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
             origin = made(server, self.log, tls=context, local=path)
             origin.answer = self._answer
-            target = self._made[key] = Target(server, origin)
+            target = self._made[key] = Target(server, shown or server, origin)
             self.names.add(origin.address, shown or server)
         return target.origin.address
+
+    def ports(self) -> dict[int, str]:
+        """The ports of the stand-ins, and those of the servers that they stand for."""
+        found = {}
+        for target in self._made.values():
+            port = target.server.rpartition(":")[2]
+            if target.origin.port and port.isdigit():
+                found[target.origin.port] = port
+        return found
+
+    def here(self, text: str) -> str:
+        """A text in which URLs lead to the stand-ins of the servers that they name."""
+        for (kind, _), target in self._made.items():
+            if kind in ("http", "https"):
+                pattern = rf"\b{kind}://{re.escape(target.shown)}(?![\w.:-])"
+                text = re.sub(pattern, f"{kind}://{target.origin.address}", text)
+        return text
 
     def _context(self, kind: str) -> ssl.SSLContext:
         if self._tls is None:

@@ -2,6 +2,7 @@
 
     python -m tests.differential --configs 300 --requests 35 --seed 1 --nginx system
 
+With --sealed the configurations are what a user has, and run in the sandbox of `audit probe`.
 Each configuration is made of the seed and its own number, so `--seed 1 --only 17` plays number 17 again. A difference
 is printed with the smallest configuration that still shows it; `--keep DIR` writes it there as a case to replay.
 """
@@ -18,6 +19,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from probes.runners import local
+from tests.differential import sealed
 from tests.differential.configs import Config
 from tests.differential.play import HUNG, Case, Line, Origins, contradictions, crash, play, predictor
 from tests.differential.recipes import RecipeRequests, Recipes
@@ -54,9 +56,15 @@ class Options(NamedTuple):
     shrink: bool
     predict: bool
     style: str = "words"
+    sealed: bool = False
 
 
 STYLES = ("words", "recipes")
+
+
+def player(options: Options) -> Any:
+    """What plays a case: the server runs on it as it is, or in the sandbox."""
+    return sealed.play if options.sealed else play
 
 
 def make(options: Options, number: int) -> tuple[list[Node], dict[str, str], list[Line]]:
@@ -65,19 +73,21 @@ def make(options: Options, number: int) -> tuple[list[Node], dict[str, str], lis
     if style == "both":
         style = STYLES[number % 2]
     random = Random(f"{options.seed}/{number}")
+    # Names in variables are looked up in half of them; unsealed, all upstreams are addresses.
+    resolver = [Node("resolver 192.0.2.53")] if options.sealed and number % 4 > 1 else []
     if style == "recipes":
         recipes = Recipes(random, program.version, program.build)
         requests: Requests = RecipeRequests(random, recipes)
-        return recipes.nodes, dict(recipes.files), [requests.line() for _ in range(options.requests)]
+        return resolver + recipes.nodes, dict(recipes.files), [requests.line() for _ in range(options.requests)]
     config = Config(random, program.version, "headers-more" in program.build)
     requests = Requests(random, config)
-    return config.nodes, dict(config.files), [requests.line() for _ in range(options.requests)]
+    return resolver + config.nodes, dict(config.files), [requests.line() for _ in range(options.requests)]
 
 
 def check(case: Case, options: Options, origins: Origins) -> list[str]:
     """The differences of a case's only request; none where nginx refuses the configuration."""
     try:
-        for played in play(case, options.program, origins, predictor):
+        for played in player(options)(case, options.program, origins, predictor):
             return contradictions(played)
     except (local.Refused, TimeoutError):
         return []
@@ -93,9 +103,8 @@ def run_one(options: Options, number: int, origins: Origins) -> Result:
     seen: dict[str, list[tuple[Line, list[str]]]] = {}
     at = -1
     try:
-        for played in play(
-            case, options.program, origins, predictor if options.predict else lambda path, version: dict
-        ):
+        load = predictor if options.predict else lambda path, version: dict
+        for played in player(options)(case, options.program, origins, load):
             at = played.number
             tally["requests"] += 1
             tally["exchanges"] += len(played.seen.exchanges)
@@ -171,6 +180,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="only the configuration of this number")
     parser.add_argument("--style", choices=(*STYLES, "both"), default="both", help="of the configurations")
     parser.add_argument("--nginx", default="system", help="wheel, system, or a path")
+    parser.add_argument("--sealed", action="store_true", help="in the sandbox, as users' configurations are run")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", metavar="DIR", help="writes failing cases there")
     parser.add_argument("--max-failures", type=int, default=20)
@@ -182,7 +192,11 @@ def main() -> int:
     program = local.select(args.nginx)
     if program is None:
         parser.error(f"no nginx found as {args.nginx!r}")
-    options = Options(program, args.seed, args.requests, not args.no_shrink, not args.no_predict, args.style)
+    if args.sealed and args.no_predict:
+        parser.error("--sealed cannot do without a prediction: the sandbox is made for it")
+    options = Options(
+        program, args.seed, args.requests, not args.no_shrink, not args.no_predict, args.style, args.sealed
+    )
     if args.replay:
         return _replay(args.replay, options)
     numbers = range(args.configs) if args.only is None else [args.only]
@@ -194,7 +208,7 @@ def main() -> int:
 
 def _replay(stem: str, options: Options) -> int:
     origins, bad = Origins(), 0
-    for played in play(Case.read(stem), options.program, origins, predictor):
+    for played in player(options)(Case.read(stem), options.program, origins, predictor):
         found = contradictions(played)
         bad += bool(found)
         print(played.number, played.line.get("method", "GET"), played.line["url"], played.seen.reply.status)
