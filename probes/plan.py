@@ -19,7 +19,7 @@ from probes.compare import CGI_LIKE
 from probes.log import Answer
 from probes.questions import IDENTITY, PROBES, Line, Probe, spoofed
 from probes.sandbox.mirror import USER, Collector
-from probes.sandbox.sandbox import CLIENT, Told
+from probes.sandbox.sandbox import Told
 
 VISITOR = "visitor-of-audit"  # who the stand-in of an auth service says it is
 REFUSAL = (("WWW-Authenticate", 'Bearer realm="audit-probe-auth"'),)
@@ -29,8 +29,9 @@ _SETS = re.compile(r"(?:proxy|grpc)_set_header$|(?:fastcgi|uwsgi|scgi)_param$")
 class Asker:
     """Makes the lines for a configuration and predicts them."""
 
-    def __init__(self, site: NginxSite, secret: str, settings: Settings) -> None:
+    def __init__(self, site: NginxSite, secret: str, settings: Settings, client: str) -> None:
         self.site = site
+        self.client = client  # the address that the server sees
         self.given = f"{USER}:{secret}"
         self.identities = identity_names(site, settings)
         self.probes = probes_for(self.identities)
@@ -52,7 +53,7 @@ class Asker:
         if not accepted:
             verdict = {"status": 401, "headers": [list(pair) for pair in REFUSAL]}
         answers = [{"role": "auth", "upstream": "*", **verdict}]
-        return {"upstream_responses": answers, **line, "client_ip": CLIENT}
+        return {"upstream_responses": answers, **line, "client_ip": self.client}
 
     def line(self, route: Route, probe: Probe, mark: str) -> Line | None:
         """The line of a probe at a route; `mark` makes a fresh URL fresh."""

@@ -21,8 +21,9 @@ from probes.fates import Fate, fates
 from probes.limits import Limit, find_limits
 from probes.plan import Asker, brief, predict, rehearse, told
 from probes.questions import Line, Probe
+from probes.runners.program import Program
 from probes.sandbox.mirror import Collector
-from probes.sandbox.sandbox import CLIENT, GivenUp, Prepared, Sandbox, ServerRefused
+from probes.sandbox.sandbox import GivenUp, Prepared, Sandbox, ServerRefused
 from probes.sandbox.seal import Taken, Unsafe
 
 AGREES = "agrees"
@@ -50,7 +51,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A route with its cells. `elsewhere` tells what is predicted for clients that loopback cannot play."""
+    """A route with its cells. `elsewhere` tells what is predicted for clients that this one cannot play."""
 
     route: Route
     cells: tuple[Cell, ...]
@@ -59,7 +60,7 @@ class Row(NamedTuple):
 
 class Probed(NamedTuple):
     """All that a probe of a configuration gave. `taken` is what the sandboxes did without, `identities` the identity
-    headers that the configuration sets."""
+    headers that the configuration sets, `client` the address that the server saw."""
 
     server: str
     rows: tuple[Row, ...]
@@ -68,6 +69,7 @@ class Probed(NamedTuple):
     requests: int
     seconds: float
     identities: tuple[str, ...] = ()
+    client: str = ""
 
     @property
     def differing(self) -> list[tuple[Row, Cell]]:
@@ -95,14 +97,14 @@ class Session:
     """The sandboxes of one configuration, and what they are asked. `witnesses` are further lines that it will be asked.
     Leaving the `with` block ends all sandboxes."""
 
-    def __init__(self, site: Any, program: Any, options: Options = PLAIN, witnesses: Sequence[Line] = ()) -> None:
+    def __init__(self, site: Any, program: Program, options: Options = PLAIN, witnesses: Sequence[Line] = ()) -> None:
         self.program = program
         self.options = options
         self.witnesses = witnesses
         self.original: NginxSite = site.at_version(parse_version(program.version))
         self.routes = [route for route in self.original.routes() if self._listened(route)]
         self.secret = secrets.token_hex(8)
-        self.asker = Asker(self.original, self.secret, options.settings)
+        self.asker = Asker(self.original, self.secret, options.settings, program.machine)
         self.requests = 0
         self.caches = any(each.name in CACHES and each.args != ["off"] for each in self.original.tree.walk())
         self._lock = threading.Lock()
@@ -111,7 +113,7 @@ class Session:
         lines = [line for number, route in enumerate(self.routes) for line in self._rehearsed(route, number)]
         lines += witnesses
         collector = Collector(self.original.known_files, _pages(self.original), _folders(self.original))
-        evaluated = rehearse(self.original, lines, _Client(), collector)
+        evaluated = rehearse(self.original, lines, _Client(program.machine), collector)
         self.prepared = Prepared(self.original, program, collector, evaluated, self.secret)
         self.prepared.code = options.code
         try:
@@ -259,6 +261,7 @@ class Session:
             self.requests,
             time.monotonic() - started,
             tuple(self.asker.identities),
+            self.program.machine,
         )
 
     def _work(
@@ -334,10 +337,13 @@ def _folders(site: NginxSite) -> list[str]:
 class _Client:
     """Knows where the client is, and nothing else."""
 
+    def __init__(self, address: str) -> None:
+        self._address = address
+
     def ask(self, question: Any) -> Any:
         from auditor.world import Answer
 
-        return Answer(CLIENT, "", CLIENT) if question.kind == "client-address" else None
+        return Answer(self._address, "", self._address) if question.kind == "client-address" else None
 
 
 class _Anywhere:

