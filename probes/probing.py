@@ -14,7 +14,6 @@ from auditor.server import Route
 from auditor.servers.nginx.site import NginxSite, parse_version
 from auditor.settings import DEFAULT, Settings
 from auditor.source import Place
-from auditor.trace import Outcomes
 from probes.caches import answer_keys, keys_of, may_hit, must_hit, without_main
 from probes.compare import Observation, differences
 from probes.fates import Fate, fates
@@ -91,6 +90,7 @@ class Options(NamedTuple):
 
 
 PLAIN = Options()
+OWN = Probe("", "a request of its own")
 
 
 class Session:
@@ -151,13 +151,6 @@ class Session:
 
     # --- asking
 
-    def ask(self, sandbox: Sandbox, line: Line) -> tuple[Outcomes, dict[str, Any], Observation]:
-        """One request: what is predicted and what was seen. Raises TimeoutError and OSError."""
-        with self._lock:
-            self.requests += 1
-            outcomes, predicted = predict(self.site, sandbox.world(), line)
-        return outcomes, predicted, sandbox.observe(line, told(line, predicted))
-
     def row(self, sandbox: Sandbox, route: Route, number: int) -> Row:
         """All the cells of a route."""
         cells: list[Cell] = []
@@ -167,17 +160,16 @@ class Session:
             repeats = probe.name.startswith("repeat")
             if line is None or (repeats and not any(answer_keys(trace) for trace in traces)):
                 continue  # repeated requests are asked where a cache stands
-            cell, trace = self._cell(sandbox, probe, line, traces[-1] if traces else None)
+            cell, trace = self.ask(sandbox, line, probe, traces[-1] if traces else None)
             cells.append(cell)
             traces.append(trace)
         return Row(route, tuple(cells), tuple(self._elsewhere(sandbox, route, traces)))
 
-    def cell(self, sandbox: Sandbox, line: Line, name: str = "", title: str = "") -> Cell:
-        """One request of its own, with no cache that could answer it."""
-        return self._cell(sandbox, Probe(name, title), line, None)[0]
-
-    def _cell(self, sandbox: Sandbox, probe: Probe, line: Line, before: dict[str, Any] | None) -> tuple[Cell, Any]:
-        """A cell and its whole trace; `before` is the trace of the cell before."""
+    def ask(
+        self, sandbox: Sandbox, line: Line, probe: Probe = OWN, before: dict[str, Any] | None = None
+    ) -> tuple[Cell, dict[str, Any]]:
+        """One request, with no cache that could answer it: its cell and the whole trace. Only the probe that repeats
+        another one is to meet the answer to that: `before` is the trace of it."""
         with self._lock:
             self.requests += 1
             outcomes, predicted = predict(self.site, sandbox.world(), line)

@@ -14,7 +14,7 @@ def disagreements(session: Session) -> list[str]:
         if not limit.agrees:
             found.append(f"the longest Authorization: {limit}")
     cells = [cell for row in probed.rows for cell in row.cells]
-    cells += [session.cell(session.sandboxes[0], line) for line in session.witnesses]
+    cells += [session.ask(session.sandboxes[0], line)[0] for line in session.witnesses]
     for cell in cells:
         if cell.verdict not in (AGREES, UNPREDICTED):
             request = f"{cell.line['method']} {cell.line['url']} {cell.line['headers']}"

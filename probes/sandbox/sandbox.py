@@ -333,8 +333,8 @@ class Sandbox:
 
 def _source(line: Mapping[str, Any]) -> str:
     """The address that the request comes from, if it is one of this machine's loopback."""
-    client = str(line.get("client_ip", CLIENT))
-    return client if client.startswith("127.") and client != CLIENT else ""
+    client = str(line.get("client_ip", ""))
+    return client if client.startswith("127.") and client != "127.0.0.1" else ""
 
 
 class _World:

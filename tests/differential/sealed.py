@@ -32,7 +32,7 @@ def _at_loopback(site: NginxSite, line: Line) -> Line:
     """The line without what cannot be told in the sandbox, where all listeners are at 127.0.0.1: which address the
     client asks at a wildcard listener, and, in redirects, which one where it sends no Host line."""
     request = make_request(line["url"])
-    port = port_of(site, request)
+    port = port_of(site, request, "127.0.0.1")
     if port is None:
         return line
     if port.listen.address == "*":
@@ -66,5 +66,5 @@ def play(
             raise Refused(str(refused)) from refused
         with session:
             for number, line in enumerate(lines):
-                cell = session.cell(session.sandboxes[0], line)
-                yield Played(number, line, cell.predicted, cell.seen or Observation(HUNG, ()))
+                cell, trace = session.ask(session.sandboxes[0], line)
+                yield Played(number, line, trace, cell.seen or Observation(HUNG, ()))

@@ -58,7 +58,7 @@ class Place:
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(
             [*wrapper, sys.executable, "-c", code, "probe", *map(str, args)], env=every, text=True, **settings
-        )  # type: ignore[call-overload,no-any-return]
+        )
 
     def run(self, *args: object, **options: object) -> Done:
         """Runs `audit probe ARGS` to its end, which must leave nothing behind."""
@@ -96,7 +96,9 @@ class Place:
                 continue
             try:
                 command = (entry / "cmdline").read_bytes()
-                if (mark in command and b"-c\0import sys" not in command) or mark in os.readlink(entry / "cwd").encode():
+                if (mark in command and b"-c\0import sys" not in command) or mark in os.readlink(
+                    entry / "cwd"
+                ).encode():
                     found.append(command.replace(b"\0", b" ").decode("latin-1"))
             except OSError:
                 continue
