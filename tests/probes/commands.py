@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds: what hangs fails the test instead of holding it
@@ -55,10 +56,15 @@ class Place:
         """Starts `audit probe ARGS`; `patch` is Python that runs first, `wrapper` a command that runs the command."""
         code = f"import sys\n{patch}\nfrom auditor.cli.main import run\nrun()"
         every = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary), **(environment or {})}
-        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(
-            [*wrapper, sys.executable, "-c", code, "probe", *map(str, args)], env=every, text=True, **settings
-        )
+        settings: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        }
+        words = [*wrapper, sys.executable, "-c", code, "probe", *map(str, args)]
+        started: subprocess.Popen[str] = subprocess.Popen(words, env=every, text=True, **settings)
+        return started
 
     def run(self, *args: object, **options: object) -> Done:
         """Runs `audit probe ARGS` to its end, which must leave nothing behind."""
