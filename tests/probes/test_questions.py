@@ -42,6 +42,14 @@ def test_spellings_of_the_same_name() -> None:
     assert names == ["X-Remote-User", "X_Remote_User", "x-remote-user", "X_REMOTE_USER"]
 
 
+@pytest.mark.parametrize(("given", "scheme"), [(None, "bearer "), ("alice:secret", "basic ")])
+def test_a_scheme_in_lower_case(given: str | None, scheme: str) -> None:
+    (probe,) = [probe for probe in PROBES if probe.name == "lower-case"]
+    line = probe.line(BASE, given)
+    assert line is not None
+    assert dict(line["headers"])["Authorization"].startswith(scheme)
+
+
 def test_basic_credentials() -> None:
     assert basic("audit:probe") == BASIC[1]
 

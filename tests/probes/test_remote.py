@@ -227,7 +227,7 @@ def test_another_address_than_the_clients(nginx: Binary, origin: Controlled) -> 
     lines = f"server_name shop.example; location / {{ {PASS} proxy_set_header Host $host; }}"
     default = "server { listen 127.0.0.1:@PORT@ default_server; return 404; }"
     with nginx_with(nginx, origin, lines) as proxy, open(proxy.config, encoding="utf-8") as file:
-        text = file.read().replace(str(proxy.port), "8080")
+        text = file.read().replace(origin.origin.address, "192.0.2.9:8000").replace(str(proxy.port), "8080")
         name = proxy.folder + "/deployed.conf"
         with open(name, "w", encoding="utf-8") as copy:
             copy.write(text)
