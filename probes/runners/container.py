@@ -86,7 +86,10 @@ class _Shell:
         return not any(event & select.POLLERR for _, event in poll.poll(0))
 
     def close(self) -> None:
-        os.close(self._pipe)
+        """Ends the shell, and with it all that it runs."""
+        pipe, self._pipe = self._pipe, -1
+        if pipe != -1:
+            os.close(pipe)
 
 
 class Image:
@@ -243,13 +246,7 @@ def check_reach(program: Image) -> None:
     except OSError as error:
         raise Unavailable(f"{error}: the engine's networks are not on this machine; {engine.ELSEWHERE}") from error
     with origin, Folder(program) as folder:
-        lines = [
-            f"daemon off; master_process off; pid {folder.state}/nginx.pid; events {{}} http {{ access_log off;",
-            *(f"{kind}_temp_path {folder.state}/{kind};" for kind in _TEMPORARY),
-            f"server {{ listen {program.address}:{port}; location / {{ proxy_connect_timeout 2s;",
-            f"proxy_pass http://{origin.address}; }} }} }}\n",
-        ]
-        folder.write("nginx.conf", " ".join(lines))
+        folder.write("nginx.conf", reaching(folder, port, origin.address))
         try:
             folder.run(f"{folder.path}/nginx.conf", folder.path + "/")
         except (Refused, TimeoutError) as error:
@@ -265,6 +262,17 @@ def check_reach(program: Image) -> None:
             f"the container cannot reach this machine at {program.machine}: a firewall here may be in the way; let in "
             "what comes from the engine's private networks (ufw allow from 172.16.0.0/12), or probe without --image"
         )
+
+
+def reaching(folder: Folder, port: int, upstream: str) -> str:
+    """A configuration that sends all requests there."""
+    lines = [
+        f"daemon off; master_process off; pid {folder.state}/nginx.pid; events {{}} http {{ access_log off;",
+        *(f"{kind}_temp_path {folder.state}/{kind};" for kind in _TEMPORARY),
+        f"server {{ listen {folder.program.address}:{port}; location / {{ proxy_connect_timeout 2s;",
+        f"proxy_pass http://{upstream}; }} }} }}",
+    ]
+    return "\n".join(lines)
 
 
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
