@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditor import rules
 from auditor.findings import Finding, request_json
+from auditor.rules.common import BASIC
 from auditor.settings import Settings
 from auditor.trace import Outcome
 from auditor.world import Worlds
 from probes.caches import keys_of
 from probes.compare import differences
 from probes.plan import predict, told
-from probes.questions import Line
+from probes.questions import Line, basic
 
 if TYPE_CHECKING:
     from probes.probing import Session
@@ -41,6 +42,13 @@ def witness_line(finding: Finding, client: str) -> Line | None:
     return {**made, "client_ip": client}
 
 
+def as_user(line: Line, given: str) -> Line:
+    """The line with credentials (`name:password`) that the sandbox's user files know, where a rule has made up some and
+    supposes them to be right."""
+    headers = [[name, basic(given) if (name, value) == BASIC else value] for name, value in line["headers"]]
+    return {**line, "headers": headers}
+
+
 def prove(session: Session, findings: Sequence[Finding], settings: Settings) -> Iterable[Proof]:
     """The proof of each finding, in their order."""
     sandbox = session.sandboxes[0]
@@ -52,7 +60,7 @@ def prove(session: Session, findings: Sequence[Finding], settings: Settings) -> 
         elif (finding.rule, finding.place) not in here:
             yield Proof(finding, UNTESTED, "it does not hold for this version of the server, or rests on what it lacks")
         else:
-            yield _prove(session, sandbox, finding, line)
+            yield _prove(session, sandbox, finding, as_user(line, session.asker.given))
 
 
 def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> Proof:
