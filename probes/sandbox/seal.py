@@ -366,6 +366,8 @@ class _Sealer:
                 scheme, name = kind, upstream
             if what == "whole":
                 sealed = self._url(kind, f"{scheme}://{name}")
+                if kind == "grpc":  # which needs no scheme
+                    entries[name] = sealed
                 for full in dict.fromkeys((name, _with_port(name, scheme))):
                     entries[f"{scheme}://{full}"] = sealed
                     if uri:
@@ -379,7 +381,9 @@ class _Sealer:
                 entries[name] = self._address(kind, _with_port(name))
         anywhere = self._address("http" if what else kind, CATCH_ALL)
         nowhere = anywhere if self.resolves else f"0.{NOWHERE}"
-        if what == "whole":
+        if what == "whole" and kind == "grpc":
+            rules, default = [], quoted(nowhere)
+        elif what == "whole":
             # Of what is no URL nginx says so; an address can be reached without a resolver.
             rules = [("~*^https?://[0-9.:]+(?:/|$)", f"http://{anywhere}"), ("~*^https?://", f"http://{nowhere}")]
             default = quoted(text)
