@@ -38,15 +38,19 @@ def find_limits(session: Session, sandbox: Sandbox) -> Iterator[Limit]:
         address = sandbox.listener(route.request)
         if address is not None:
             routes.setdefault(address, []).append(route)
+    guess = None
     for (host, port), candidates in routes.items():
         for route in candidates[:4]:
-            limit = _limit(session, sandbox, route, f"{host}:{port}")
+            limit = _limit(session, sandbox, route, f"{host}:{port}", guess)
             if limit is not None:
                 yield limit
+                guess = limit.observed
                 break
 
 
-def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str) -> Limit | None:
+def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str, guess: int | None) -> Limit | None:
+    """The limit of one listener, by a route of it. `guess` is that of another listener: most have the same."""
+
     def passes(size: int) -> bool:
         outcomes, predicted = predict(session.site, sandbox.world(), line(size))
         sandbox.refresh(keys_of(outcomes))
@@ -64,9 +68,13 @@ def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str) -> L
     seen: list[int | None] = []
     if not passes(SMALLEST):
         return None
-    if passes(LARGEST):
-        return Limit(listener, route.request.url, None, predicted_to_pass(LARGEST))
     low, high = SMALLEST, LARGEST
+    if guess is not None and passes(guess):
+        low = guess
+        if not passes(guess + 1):
+            high = guess + 1
+    if high == LARGEST and passes(LARGEST):
+        return Limit(listener, route.request.url, None, predicted_to_pass(LARGEST))
     refusal = seen[-1]
     while high - low > 1:
         middle = (low + high) // 2

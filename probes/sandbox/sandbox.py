@@ -11,9 +11,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from auditor.http import Request, make_request
+from auditor.reports.terminal import printable
+from auditor.secrets import mask
 from auditor.servers.nginx.config import Port
 from auditor.servers.nginx.intake import find_port
 from auditor.servers.nginx.site import NginxSite, load_file
+from auditor.source import readable
 from auditor.world import Answer as WorldAnswer
 from auditor.world import Path, Question, World
 from probes.certificate import throw_away
@@ -24,7 +27,7 @@ from probes.runners.local import Folder, Refused, Taken, allow_files, free_ports
 from probes.runners.program import Program
 from probes.sandbox import tables
 from probes.sandbox.mirror import Collector, Mirror
-from probes.sandbox.seal import Evaluated, Plan, Sealed, check_sealed, seal
+from probes.sandbox.seal import Evaluated, Plan, Sealed, Unsafe, check_sealed, seal
 from probes.sandbox.targets import Names, Targets
 
 PATIENCE = 5.0  # seconds for an answer; the origins answer at once
@@ -40,6 +43,8 @@ _UNKNOWN = re.compile(r'unknown directive "([^"]+)" in (\S+):(\d+)')
 _VARIABLE = re.compile(r'unknown "(\w+)" variable')
 _UNSUPPORTED = re.compile(r"unsupported|not supported|requires|is not available|without|not built", re.IGNORECASE)
 _PLACE = re.compile(r" in (/\S+):(\d+)")
+_KEY = re.compile(r'(conflicting parameter|duplicate default map parameter|duplicate value) "[^"]*"')
+_BOM = "\xef\xbb\xbf"
 
 
 class ServerRefused(Exception):
@@ -188,7 +193,10 @@ class Sandbox:
     def _write(self, sealed: Sealed, plan: Plan) -> None:
         for name, text in {**sealed.files, "nginx.conf": sealed.main}.items():
             self.folder.write(name, text)
-        check_sealed(load_file(f"{self.folder.path}/nginx.conf"), sealed, plan)
+        try:
+            check_sealed(load_file(f"{self.folder.path}/nginx.conf"), sealed, plan)
+        except Unsafe as error:
+            raise Unsafe(self._in_users_words(str(error))) from None
 
     def run(self) -> None:
         """Starts the server with empty caches; one that runs is ended first."""
@@ -224,6 +232,14 @@ class Sandbox:
             if source is not None and (source, int(place[2])) not in prepared.broken:
                 prepared.broken.add((source, int(place[2])))
                 return
+        name = _VARIABLE.search(complaint)
+        if place is None and name is not None:  # found when all was read, so the server does not say where
+            used = re.compile(rf"\$(?:{name[1]}\b|\{{{name[1]}\}})")
+            for file, source in self.sealed.sources.items() if self.sealed is not None else ():
+                if (at := used.search(source.text)) is not None:
+                    complaint += f" in {self.folder.path}/{file}:{source.position(at.start())[0]}"
+                    place = _PLACE.search(complaint)
+                    break
         raise ServerRefused(self._in_users_words(complaint), place is not None and self._source(place[1]) is not None)
 
     def _incomplete(self) -> bool:
@@ -240,13 +256,17 @@ class Sandbox:
         return source.name if source is not None else None
 
     def _in_users_words(self, text: str) -> str:
-        """A message of the server with the user's file and line in front, and no path of the sandbox."""
+        """A message of the server with the user's file and line in front, and no path of the sandbox. What a table is
+        asked for may be a key that clients know, so it is not shown."""
         place = _PLACE.search(text)
         if place is not None:
             source = self._source(place[1])
             if source is not None:
-                text = f"{source}:{place[2]}: {text[: place.start()]}{text[place.end() :]}"
-        return self.names.back(text).replace(self.folder.state, "").replace(self.folder.path, "")
+                line = "1" if _BOM in text else place[2]
+                text = f"{source}:{line}: {text[: place.start()]}{text[place.end() :]}"
+        text = _KEY.sub(r'\1 "***"', mask(text.replace(_BOM, "(byte order mark)")))
+        text = self.names.back(text).replace(self.folder.state, "").replace(self.folder.path, "")
+        return printable(readable(text))
 
     @property
     def taken(self) -> tuple[Any, ...]:

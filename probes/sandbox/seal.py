@@ -6,7 +6,9 @@ left names any address but those of the sandbox: `check_sealed` reads the result
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -222,6 +224,8 @@ class _Sealer:
         if inside == "upstream":
             if name == "server" and args:
                 self._upstream_server(directive)
+            elif name in tables.HOUSEKEEPING:
+                self._edit(directive, "")
             elif reason:
                 self._take(directive, reason, inside)
         elif name in tables.HOUSEKEEPING or tables.TLS_FILES.match(name) or name == "listen":
@@ -239,6 +243,8 @@ class _Sealer:
         elif name.endswith("_cache_path") and args:
             self.caches += 1
             self._edit(directive, line(name, [f"{self.plan.state}/cache/{self.caches}", *args[1:]]))
+        elif name == "set_real_ip_from" and args and _is_name(args[0]):
+            self._take(directive, "the server would look this name up", inside)
         elif name == "keyval_zone":
             self._edit(directive, line(name, [arg for arg in args if not arg.startswith("state=")]))
         elif name in tables.PASSES and args:
@@ -272,8 +278,13 @@ class _Sealer:
         self._edit(directive, text)
 
     def _inside(self, path: str) -> str:
-        """A path of the deployed machine in the sandbox."""
-        return self.root + (path if path.startswith("$") else self.site.deployed(path))
+        """A path of the deployed machine in the sandbox; `..` does not lead out of it."""
+        if path.startswith("$"):
+            return self.root + path
+        path = self.site.deployed(path)
+        if ".." in path.split("/"):
+            path = posixpath.normpath("/" + path.lstrip("/")) + "/" * path.endswith("/")
+        return self.root + path
 
     # --- upstreams
 
@@ -398,6 +409,15 @@ class _Sealer:
         return variable
 
 
+def _is_name(text: str) -> bool:
+    """Whether this is neither an address, nor a network, nor a Unix socket."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return text != "unix:"
+    return False
+
+
 def _key(text: str) -> str:
     """A value as the first word of a line of a map; a leading special word is taken literally."""
     return quoted(text) if text not in ("default", "include", "volatile", "hostnames") else "\\" + text
@@ -442,11 +462,12 @@ def check_sealed(site: NginxSite, sealed: Sealed, plan: Plan) -> None:
         name, args = directive.name, directive.args
         bad = False
         if name in tables.PASSES and args:
-            text = args[0].partition("://")[2] or args[0]
+            text = args[0].partition("://")[2] if "://" in args[0] else args[0]
             server = re.split(r"[/?]", text)[0] if not text.startswith("unix:") else text.rpartition(":/")[0] or text
             fixed = server.partition("$audit_to_")
             bad = not (
-                server in groups
+                not server  # the server refuses that
+                or server in groups
                 or server in sealed.addresses
                 or text in sealed.addresses
                 or (fixed[1] and not fixed[0])
@@ -462,4 +483,4 @@ def check_sealed(site: NginxSite, sealed: Sealed, plan: Plan) -> None:
         elif name in ("access_log", "error_log"):
             bad = args[:1] != ["off"] and not (args and args[0].startswith(plan.state + "/"))
         if bad:
-            raise Unsafe(f"{directive.place.file}:{directive.line}: {directive.place.text}")
+            raise Unsafe(f"{directive.place.text} in {directive.place.file}:{directive.line}")

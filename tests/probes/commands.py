@@ -102,9 +102,8 @@ class Place:
                 continue
             try:
                 command = (entry / "cmdline").read_bytes()
-                if (mark in command and b"-c\0import sys" not in command) or mark in os.readlink(
-                    entry / "cwd"
-                ).encode():
+                works = os.readlink(entry / "cwd").encode()
+                if mark in works or (mark in command and b"-c\0import sys" not in command):
                     found.append(command.replace(b"\0", b" ").decode("latin-1"))
             except OSError:
                 continue
