@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import probes.probing  # noqa: F401
     except ImportError as error:
-        return _failed(f"probe needs {error.name}: {EXTRA}")
+        return _failed(f"probe needs {_package(error)}: {EXTRA}")
     from probes.probing import GivenUp, Options, ServerRefused, Session, Unsafe
     from probes.proofs import prove, witness_line
     from probes.reports.sandbox import document
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     except Unavailable as error:
         return _failed(str(error))
     except ImportError as error:
-        return _failed(f"what this configuration uses needs {error.name}: {EXTRA}")
+        return _failed(f"what this configuration uses needs {_package(error)}: {EXTRA}")
     except OSError as error:
         return _failed(f"the probe failed: {_why(error)}")
     _write(args, document(probed, proofs, report.notes, hidden), probed.seconds)
@@ -99,6 +99,10 @@ def run(args: argparse.Namespace) -> int:
 def _failed(message: str) -> int:
     print(f"audit: {message}", file=sys.stderr)
     return FAILED
+
+
+def _package(error: ImportError) -> str:
+    return (error.name or str(error)).partition(".")[0]
 
 
 def _why(error: OSError) -> str:
@@ -144,6 +148,8 @@ def _ended_by_signals() -> Iterator[None]:
     worth a word, and a second signal must not break it off. What is ignored already (nohup) stays so."""
 
     def interrupt(number: int, frame: object) -> None:
+        if all(signal.getsignal(each) == signal.SIG_IGN for each in before):
+            return  # this one came while the first was taken in
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt

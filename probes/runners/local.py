@@ -8,8 +8,8 @@ import os
 import random
 import re
 import resource
+import secrets
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -59,7 +59,7 @@ class Binary(NamedTuple):
         return False
 
     def room(self) -> tuple[str, str]:
-        folder = tempfile.mkdtemp(prefix="audit-")
+        folder = os.path.join(tempfile.gettempdir(), f"audit-{secrets.token_hex(8)}")
         return folder, folder
 
     def start(self, folder: Folder, arguments: Sequence[str], unprivileged: bool) -> Running:
@@ -155,20 +155,29 @@ class Taken(Exception):
 
 class Folder:
     """A temporary folder with a running server in it. Leaving the `with` block stops the server and removes the folder;
-    so does a watcher, if there is one, should this process be killed.
+    so does a watcher, where one is wanted, however this process ends.
 
     Nobody but the user, and the account that the server runs as, can look into it: it holds copies of user files. May
     be closed while another thread uses it; OSError is what that one gets. What the server writes goes to the folder
     `state`.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, watched: bool = False) -> None:
         self.program = program
         self.path, self.state = program.room()
         self._process: Running | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
+        if watched and not program.watched:  # first of all, so that there is no moment in which nobody would remove it
+            self._watcher = subprocess.Popen(
+                ["/bin/sh", "-c", WATCHER, self.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        os.makedirs(self.path, 0o700, exist_ok=True)
 
     def write(self, name: str, text: str) -> None:
         """A file, from the latin-1 reading of its bytes."""
@@ -193,18 +202,6 @@ class Folder:
                 path = os.path.join(self.state, name)
                 shutil.rmtree(path, ignore_errors=True)
                 os.makedirs(path)
-
-    def watch(self) -> None:
-        """From here on the folder and what runs in it do not outlive this process, however it ends."""
-        if self.program.watched:
-            return
-        self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", WATCHER, self.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
 
     @property
     def group(self) -> int | None:
@@ -265,14 +262,12 @@ class Folder:
         with self._lock:
             self._closed = True
         self.kill()
+        if self._watcher is not None and self._watcher.stdin is not None:
+            self._watcher.stdin.close()  # it ends whatever the server has started, and removes the folder
+            self._watcher.wait()
+            self._watcher = None
         for path in {self.path, self.state}:
             shutil.rmtree(path, ignore_errors=True)
-        if self._watcher is not None:
-            os.killpg(self._watcher.pid, signal.SIGKILL)  # and whatever the server has started
-            self._watcher.wait()
-            if self._watcher.stdin is not None:
-                self._watcher.stdin.close()
-            self._watcher = None
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[None]:

@@ -51,7 +51,8 @@ class Program(Protocol):
     def watched(self) -> bool: ...
 
     def room(self) -> tuple[str, str]:
-        """A new folder for a server, and the folder that the server may write to: the same, or one elsewhere."""
+        """The path of a new folder for a server, which need not exist yet, and the folder that the server may write to:
+        the same, or one elsewhere."""
 
     def start(self, folder: Folder, arguments: Sequence[str], unprivileged: bool) -> Running:
         """Starts the server in a folder; what it prints goes to the file STDERR where it may write. With

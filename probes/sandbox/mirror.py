@@ -13,10 +13,12 @@ import shutil
 from collections.abc import Iterable
 
 from auditor.files import Files, FileWorld
+from auditor.globs import to_config
 from auditor.passwords import decode_basic
 from auditor.servers.nginx.site import NginxSite
 from auditor.source import InputError, SourceFile
 from auditor.world import Answer, Question, World
+from probes.sandbox.tables import CODE_FILES
 
 FILE_TIME = 1_600_000_000  # 2020-09-13: a stand-in's last change
 LONGEST_COPY = 1 << 20  # bytes; a longer file is stood in for by an empty one of the same length
@@ -91,6 +93,8 @@ class Mirror:
                 self._make(site.deployed(directive.args[0]))
             elif directive.name == "auth_jwt_key_file" and directive.args:
                 self._write(site.deployed(directive.args[0]), JWKS.encode())
+            elif directive.name in CODE_FILES and directive.args:
+                self._code(site.deployed(directive.args[-1]))
         self._make(site.deployed("html"))
 
     def world(self) -> World:
@@ -129,7 +133,9 @@ class Mirror:
             return
         try:
             status = os.stat(local)
-            if status.st_size <= LONGEST_COPY:
+            if status.st_size == 0:
+                os.truncate(here, 0)  # also one of /proc, which says so and might be read for ever
+            elif status.st_size <= LONGEST_COPY:
                 shutil.copyfile(local, here)
             else:
                 os.truncate(here, status.st_size)
@@ -137,6 +143,16 @@ class Mirror:
         except PermissionError:
             os.chmod(here, 0)
             self._unreadable.add(path)
+
+    def _code(self, path: str) -> None:
+        """A file of a program, or a folder of such files, and what lies beside it: programs import each other."""
+        local = self._known.local(path, guess=False) if self._known is not None else None
+        if local is None:
+            return
+        here, there = (local, path) if os.path.isdir(local) else (os.path.dirname(local), posixpath.dirname(path))
+        for name in sorted(os.listdir(here)):
+            if name.endswith((".js", ".mjs", ".json")):
+                self._file(posixpath.join(there, to_config(name)))
 
     def _user_file(self, path: str, password: str, unreadable: bool) -> None:
         text = ""

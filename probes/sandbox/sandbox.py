@@ -118,7 +118,7 @@ class Sandbox:
         self.log = Log()
         self._told = Told()
         self._rows: dict[tuple[str, str], list[Answer]] = {}
-        self.folder = Folder(prepared.program)
+        self.folder = Folder(prepared.program, watched=True)
         self.targets = Targets(
             self.log, self.names, self._certificate, self._answer, prepared.program.machine, self.folder.path
         )
@@ -127,7 +127,6 @@ class Sandbox:
         self._failures = 0  # requests in a row that got no answer
         self._filled: set[tuple[str, str | None]] = set()
         try:
-            self.folder.watch()
             allow_files()
             self._check_length()
             if prepared.tls:
@@ -156,7 +155,7 @@ class Sandbox:
     # --- starting
 
     def _start(self) -> None:
-        prepared = self.prepared
+        prepared, taken = self.prepared, 0
         for _ in range(REPAIRS):
             if not self.ports:
                 keys = [key for key in self.site.http.ports if key[1]]
@@ -182,8 +181,11 @@ class Sandbox:
             self._write(self.sealed, plan)
             try:
                 self.run()
-            except Taken:
+            except Taken as error:
                 self.ports = {}
+                taken += 1
+                if taken >= FAILURES:
+                    raise OSError(errno.EADDRINUSE, "ports are taken as soon as they are chosen") from error
             except Refused as refusal:
                 self._repair(str(refusal))
             else:
@@ -235,9 +237,9 @@ class Sandbox:
         name = _VARIABLE.search(complaint)
         if place is None and name is not None:  # found when all was read, so the server does not say where
             used = re.compile(rf"\$(?:{name[1]}\b|\{{{name[1]}\}})")
-            for file, source in self.sealed.sources.items() if self.sealed is not None else ():
-                if (at := used.search(source.text)) is not None:
-                    complaint += f" in {self.folder.path}/{file}:{source.position(at.start())[0]}"
+            for file, text in self.sealed.sources.items() if self.sealed is not None else ():
+                if (at := used.search(text.text)) is not None:
+                    complaint += f" in {self.folder.path}/{file}:{text.position(at.start())[0]}"
                     place = _PLACE.search(complaint)
                     break
         raise ServerRefused(self._in_users_words(complaint), place is not None and self._source(place[1]) is not None)

@@ -236,6 +236,8 @@ class _Sealer:
             self._take(directive, "embedded code is not run (--allow-code)", inside)
         elif self.plan.known is not None and name not in self.plan.known:
             self._take(directive, "a module that is not known here might reach out", inside)
+        elif name in tables.CODE_FILES and args:
+            self._edit(directive, line(name, [*args[:-1], self._inside(args[-1])]))
         elif tables.CERTIFICATE.match(name) or tables.CERTIFICATE_KEY.match(name):
             self._edit(directive, line(name, [self.plan.certificate]))
         elif name in tables.PATHS and args and args[0] != "off":

@@ -22,6 +22,7 @@ TLS_FILES = re.compile(
 CERTIFICATE = re.compile(r"(?:\w+_)?ssl_(?:client_|trusted_)?certificate$")
 CERTIFICATE_KEY = re.compile(r"(?:\w+_)?ssl_certificate_key$")
 CODE = re.compile(r"js_(?!var$)|perl(?:_|$)|lua_|passenger|\w+_by_lua(?:_block|_file)?$|ndk_set_var")
+CODE_FILES = ("js_import", "js_include", "js_path", "js_preload_object")  # the last argument is a path
 VARIABLE_BY_CODE = re.compile(r"(?:js_set|perl_set|set_by_lua\w*)$")
 
 # Taken out, with the reason that the report gives.

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from auditor.http import Pairs
 from probes.client import Reply
 from probes.gateways import FastCGI, Scgi, Uwsgi
-from probes.http2 import Http2
 from probes.origin import Answering, Log, Origin, Received
 
 CATCH_ALL = "(an upstream that was not predicted)"
@@ -23,8 +22,6 @@ _PROTOCOLS: dict[str, type[Origin]] = {
     "uwsgi": Uwsgi,
     "suwsgi": Uwsgi,
     "scgi": Scgi,
-    "grpc": Http2,
-    "grpcs": Http2,
 }
 _TLS = ("https", "grpcs", "suwsgi")
 
@@ -89,6 +86,8 @@ class Targets:
         target = self._made.get(key)
         if target is None:
             made = _PROTOCOLS.get(kind, Origin)
+            if kind in ("grpc", "grpcs"):
+                from probes.http2 import Http2 as made  # the package h2 is needed here only
             context = self._context(kind) if kind in _TLS else None
             local = f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
             origin = made(server, self.log, tls=context, local=local, host=self._host)

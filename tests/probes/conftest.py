@@ -9,6 +9,7 @@ import pytest
 
 from probes.gateways import FastCGI
 from probes.origin import Origin
+from tests.probes.commands import Place
 from tests.probes.controlled import Controlled
 from tests.probes.wire import nothing_left
 
@@ -47,3 +48,11 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No proxy and no password of the machine gets into a test."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "AUDIT_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A folder for commands that are run as users run them."""
+    made = Place()
+    yield made
+    made.close()
