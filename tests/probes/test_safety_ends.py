@@ -144,7 +144,8 @@ proofs.prove = hung
     headers = "".join(f"location /{n}/ {{ proxy_pass http://app; }}\n" for n in range(5))
     spoofed = (
         "server { listen 8080; proxy_set_header X-Remote-User $remote_user; location /in/ { auth_basic a;"
-        f" auth_basic_user_file users; proxy_pass http://app; }} {headers.replace('{ proxy', '{ proxy_set_header A b; proxy')} }}"
+        f" auth_basic_user_file users; proxy_pass http://app; }} "
+        f"{headers.replace('{ proxy', '{ proxy_set_header A b; proxy')} }}"
     )
     done = place.run(place.http(f"upstream app {{ server 192.0.2.1; }} {spoofed}"), patch=patch)
     assert done.status in (1, 4), done
@@ -223,7 +224,10 @@ def test_a_full_disk(place: Place, size: str) -> None:
 
 def test_a_disk_that_fills_while_requests_are_asked(place: Place) -> None:
     """The server cannot write any more: not its log, and not the body of a large request."""
-    patch = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))"
+    patch = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))"
+    )
     done = place.run(place.http("# " + "x" * 100_000 + "\n" + SMALL), "--nginx", "wheel", patch=patch)
     done.assert_fails(4, os.strerror(errno.EFBIG))
 

@@ -17,13 +17,20 @@ from probes.sandbox.seal import Plan, Sealed, Unsafe, check_sealed, seal
 from probes.sandbox.targets import CATCH_ALL, Names, Targets
 from tests.differential.words import CERTIFICATE
 
-PLAN = Plan("/box", {("*", 80): 20080, ("*", 443): 20443, ("10.0.0.1", 8080): 28080}, "/box/certificate.pem", {})
+PLAN = Plan(
+    "/box",
+    "/box",
+    "127.0.0.1",
+    {("*", 80): 20080, ("*", 443): 20443, ("10.0.0.1", 8080): 28080},
+    "/box/certificate.pem",
+    {},
+)
 Seal = Callable[..., tuple[str, Sealed]]
 
 
 @pytest.fixture
-def targets() -> Iterator[Targets]:
-    made = Targets(Log(), Names(), lambda: CERTIFICATE, lambda _: Answer())
+def targets(tmp_path: Path) -> Iterator[Targets]:
+    made = Targets(Log(), Names(), lambda: CERTIFICATE, lambda _: Answer(), "127.0.0.1", str(tmp_path))
     yield made
     made.close()
 
@@ -338,8 +345,8 @@ GOOD = Sealed("", {}, {}, (), frozenset(), frozenset({"127.0.0.1:9", "unix:/tmp/
 )
 def test_what_leaves_the_sandbox_is_not_started(line: str, tmp_path: Path) -> None:
     with pytest.raises(Unsafe) as refused:
-        check_sealed(site_of(tmp_path, line), GOOD, "/box")
-    assert str(refused.value).startswith(f"{tmp_path}/nginx.conf:1: ")
+        check_sealed(site_of(tmp_path, line), GOOD, PLAN)
+    assert str(refused.value).endswith(f" in {tmp_path}/nginx.conf:1")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +368,7 @@ def test_what_stays_in_the_sandbox_is_started(line: str, tmp_path: Path) -> None
     text = (
         f"http {{ upstream group {{ server 127.0.0.1:9; }} server {{ listen 127.0.0.1:80; location / {{ {line} }} }} }}"
     )
-    check_sealed(site_of(tmp_path, text), GOOD, "/box")
+    check_sealed(site_of(tmp_path, text), GOOD, PLAN)
 
 
 def site_of(folder: Path, text: str) -> NginxSite:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from probes.client import Reply, request_bytes, send
 from probes.log import Answer, Log, Received
+from probes.runners.local import LOOPBACK
 from probes.sandbox.targets import Names, Targets
 from tests.differential.words import CERTIFICATE
 
 
 @pytest.fixture
-def targets() -> Iterator[Targets]:
-    made = Targets(Log(), Names(), lambda: CERTIFICATE, lambda _: Answer(204))
+def targets(tmp_path: Path) -> Iterator[Targets]:
+    made = Targets(Log(), Names(), lambda: CERTIFICATE, lambda _: Answer(204), LOOPBACK, str(tmp_path))
     yield made
     made.close()
 
@@ -86,7 +88,7 @@ def test_ports(targets: Targets) -> None:
 
 
 def test_a_closed_stand_in_listens_no_more() -> None:
-    made = Targets(Log(), Names(), lambda: "", lambda _: Answer())
+    made = Targets(Log(), Names(), lambda: "", lambda _: Answer(), LOOPBACK, "/nowhere")
     host, _, port = made.address("http", "app:81").partition(":")
     made.close()
     with pytest.raises(OSError):
@@ -100,7 +102,7 @@ def test_the_answer_is_asked_for_with_the_origin_that_got_the_request() -> None:
         asked.append(received)
         return Answer(404)
 
-    made = Targets(Log(), Names(), lambda: "", answer)
+    made = Targets(Log(), Names(), lambda: "", answer, LOOPBACK, "/nowhere")
     host, _, port = made.address("http", "app:81").partition(":")
     assert send((host, int(port)), b"GET /a HTTP/1.1\r\nHost: b\r\n\r\n").status == 404
     made.close()
