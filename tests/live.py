@@ -1,8 +1,22 @@
-"""What the tests that run a configuration in the sandbox share."""
+"""What the tests that run a real server share."""
 
 from __future__ import annotations
 
+import os
+from typing import NoReturn
+
+import pytest
+
 from probes.probing import AGREES, UNPREDICTED, Session
+
+IMAGES = os.environ.get("AUDIT_TEST_IMAGES", "").split()
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skips a test, and fails it in CI: there a skipped proof is no proof."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def disagreements(session: Session) -> list[str]:

@@ -143,22 +143,22 @@ class Image:
 
 
 @contextmanager
-def image(name: str, network: str = "") -> Iterator[Image]:
+def image(name: str, shared: str = "") -> Iterator[Image]:
     """A container of that image. It is read-only, has no capabilities, and is on a network of its own that leads
-    nowhere; or, for configurations of ours, on the `host` network: then its servers are on loopback as local ones are.
-    Leaving the `with` block removes everything. Raises Unavailable.
+    nowhere. With `shared`, which is for configurations of ours, its servers are on this machine's loopback as local
+    ones are, and see that folder. Leaving the `with` block removes everything. Raises Unavailable.
     """
     client = engine.connect()
     try:
         with engine.in_words():
             engine.sweep(client)
             with engine.session(client) as (token, session):
-                yield from _running(client, name, token, session, network)
+                yield from _running(client, name, token, session, shared)
     finally:
         client.close()
 
 
-def _running(client: DockerClient, name: str, token: str, session: str, network: str) -> Iterator[Image]:
+def _running(client: DockerClient, name: str, token: str, session: str, shared: str) -> Iterator[Image]:
     found = _find(client, name)
     os.mkdir(_writable(session))
     shell = _Shell(os.path.join(session, "shell"))
@@ -166,11 +166,11 @@ def _running(client: DockerClient, name: str, token: str, session: str, network:
         if os.geteuid() == 0:
             hand_over(session)
         label = {engine.LABEL: token}
-        own = None if network else client.networks.create(f"audit-{token}", "bridge", internal=True, labels=label)
+        own = None if shared else client.networks.create(f"audit-{token}", "bridge", internal=True, labels=label)
         container = client.containers.create(
             found, entrypoint=["/bin/sh", "-c", 'exec /bin/sh <"$0"', shell.path], command=[],
-            name=f"audit-{token}", labels=label, network=network or f"audit-{token}", auto_remove=True,
-            detach=True, **hardening(session),
+            name=f"audit-{token}", labels=label, network="host" if shared else f"audit-{token}", auto_remove=True,
+            detach=True, **hardening(session, shared),
         )  # fmt: skip
         container.start()
         program = Image(name, session, shell, *((LOOPBACK, LOOPBACK) if own is None else _addresses(own, container)))
@@ -182,9 +182,9 @@ def _running(client: DockerClient, name: str, token: str, session: str, network:
         shell.close()
 
 
-def hardening(session: str) -> dict[str, Any]:
+def hardening(session: str, shared: str) -> dict[str, Any]:
     """What the container may not do. The configuration lies in `session`, which is read-only there but for one folder;
-    paths are the same inside and outside."""
+    so is `shared`, if there is one. Paths are the same inside and outside."""
     from docker.types import Mount
 
     user = NOBODY if os.geteuid() == 0 else os.geteuid()
@@ -201,6 +201,7 @@ def hardening(session: str) -> dict[str, Any]:
         "mounts": [
             Mount(session, session, "bind", read_only=True),
             Mount(_writable(session), _writable(session), "bind"),
+            *([Mount(shared, shared, "bind", read_only=True)] if shared else []),
         ],
         "dns": [LOOPBACK],  # the engine's own resolver would pass questions on
         "healthcheck": {"test": ["NONE"]},

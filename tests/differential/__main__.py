@@ -15,13 +15,16 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
 
-from probes.runners import local
+from probes.runners import container, local
+from probes.runners.program import Program, Unavailable
 from tests.differential import sealed
 from tests.differential.configs import Config
-from tests.differential.play import HUNG, Case, Line, Origins, contradictions, crash, play, predictor
+from tests.differential.play import HUNG, Case, Line, Origins, contradictions, crash, play, predictor, shared_folder
 from tests.differential.recipes import RecipeRequests, Recipes
 from tests.differential.requests import Requests
 from tests.differential.shrink import Shrinker, kind
@@ -48,9 +51,10 @@ class Result(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a worker needs to know."""
+    """What a worker needs to know. `folder` is for Unix sockets."""
 
-    program: local.Binary
+    program: Program
+    folder: str
     seed: str
     requests: int
     shrink: bool
@@ -152,7 +156,7 @@ def _begin(options: Options) -> None:
     global _worker
     # The pool ends its workers by this signal; as an exit it lets them stop the servers that they have started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    _worker = (options, Origins())
+    _worker = (options, Origins(options.folder))
 
 
 def _work(number: int) -> Result:
@@ -179,7 +183,7 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--only", type=int, help="only the configuration of this number")
     parser.add_argument("--style", choices=(*STYLES, "both"), default="both", help="of the configurations")
-    parser.add_argument("--nginx", default="system", help="wheel, system, or a path")
+    parser.add_argument("--nginx", default="system", help="wheel, system, a path, or image:NAME for a container")
     parser.add_argument("--sealed", action="store_true", help="in the sandbox, as users' configurations are run")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", metavar="DIR", help="writes failing cases there")
@@ -189,13 +193,31 @@ def main() -> int:
     parser.add_argument("--print", action="store_true", help="prints the configuration of --only and its requests")
     parser.add_argument("--replay", metavar="STEM", help="plays the case STEM.conf and STEM.json")
     args = parser.parse_args()
-    program = local.select(args.nginx)
-    if program is None:
-        parser.error(f"no nginx found as {args.nginx!r}")
     if args.sealed and args.no_predict:
         parser.error("--sealed cannot do without a prediction: the sandbox is made for it")
+    try:
+        with shared_folder() as folder, selected(args.nginx, folder) as program:
+            if program is None:
+                parser.error(f"no nginx found as {args.nginx!r}")
+            return run(program, folder, args)
+    except Unavailable as error:
+        parser.error(str(error))
+
+
+@contextmanager
+def selected(name: str, folder: str) -> Iterator[Program | None]:
+    """The nginx of that name, which sees the folder. Raises Unavailable where a container cannot run it."""
+    if name.startswith("image:"):
+        with container.image(name.removeprefix("image:"), folder) as program:
+            yield program
+    else:
+        yield local.select(name)
+
+
+def run(program: Program, folder: str, args: argparse.Namespace) -> int:
+    """What the command line asks for, with that server."""
     options = Options(
-        program, args.seed, args.requests, not args.no_shrink, not args.no_predict, args.style, args.sealed
+        program, folder, args.seed, args.requests, not args.no_shrink, not args.no_predict, args.style, args.sealed
     )
     if args.replay:
         return _replay(args.replay, options)
@@ -207,7 +229,7 @@ def main() -> int:
 
 
 def _replay(stem: str, options: Options) -> int:
-    origins, bad = Origins(), 0
+    origins, bad = Origins(options.folder), 0
     for played in player(options)(Case.read(stem), options.program, origins, predictor):
         found = contradictions(played)
         bad += bool(found)
@@ -221,7 +243,8 @@ def _all(numbers: Any, options: Options, args: argparse.Namespace) -> int:
     refusals: list[Result] = []
     kinds: Counter[str] = Counter()
     jobs = max(1, args.jobs)
-    with multiprocessing.Pool(jobs, _begin, (options,)) as pool:
+    # Forked, since workers share the pipe to a container.
+    with multiprocessing.get_context("fork").Pool(jobs, _begin, (options,)) as pool:
         # In order, so that the same seed prints the same report whatever the number of jobs; in batches, so that
         # nothing is under way when there are failures enough.
         for start in range(0, len(numbers), 8 * jobs):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from probes.client import Reply, address_of, request_bytes, send, tls_name
@@ -14,7 +16,8 @@ from probes.compare import Observation, differences
 from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.http2 import Http2
 from probes.origin import BODY_PATIENCE, Answer, Log, Origin
-from probes.runners.local import Binary, Server, fill, free_ports
+from probes.runners.local import Server, fill, free_ports
+from probes.runners.program import Program
 from tests.differential.words import CERTIFICATE, COMMON
 
 PATIENCE = 2.0  # seconds; a server that waits for bytes which never come has no answer to compare
@@ -56,9 +59,9 @@ class Case:
 
 
 class Origins:
-    """All the origins that a case can name, with one log."""
+    """All the origins that a case can name, with one log. The one with a Unix socket has it in `folder`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
         self.log = Log()
         kinds: dict[str, type[Origin]] = {"FCGI": FastCGI, "UWSGI": Uwsgi, "SCGI": Scgi, "H2": Http2}
         names = ("A", "B", "AUTH", "FCGI", "UWSGI", "SCGI", "H2")
@@ -66,7 +69,7 @@ class Origins:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE)
         self.all["TLS"] = Origin("TLS", self.log, tls=context)
-        self.all["SOCK"] = Origin("SOCK", self.log, local=True)
+        self.all["SOCK"] = Origin("SOCK", self.log, local=os.path.join(folder, f"{os.getpid()}.sock"))
 
     def values(self) -> dict[str, object]:
         return {name: origin.address for name, origin in self.all.items()}
@@ -90,6 +93,14 @@ class Origins:
             origin.close()
 
 
+@contextmanager
+def shared_folder() -> Iterator[str]:
+    """A folder that servers of all accounts may enter."""
+    with tempfile.TemporaryDirectory(prefix="audit-") as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
 class Played:
     """One request of a case: the line as asked (filled in), what was predicted and what was observed."""
 
@@ -103,7 +114,7 @@ class Played:
 
 
 def play(
-    case: Case, program: Binary, origins: Origins, load: Callable[[str, str], Predict], fresh: bool | None = None
+    case: Case, program: Program, origins: Origins, load: Callable[[str, str], Predict], fresh: bool | None = None
 ) -> Iterator[Played]:
     """Plays every line. A configuration that caches gets a new server for each request: what was stored is not asked.
 

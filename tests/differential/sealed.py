@@ -13,7 +13,8 @@ from auditor.servers.nginx.site import NginxSite, load_file
 from probes.compare import Observation
 from probes.probing import ServerRefused, Session
 from probes.runners import local
-from probes.runners.local import Binary, Refused, fill
+from probes.runners.local import Refused, fill
+from probes.runners.program import Program
 from probes.sandbox.sandbox import port_of
 from tests.differential.play import HUNG, Case, Line, Origins, Played, Predict
 
@@ -43,7 +44,7 @@ def _at_loopback(site: NginxSite, line: Line) -> Line:
 
 
 def play(
-    case: Case, program: Binary, origins: Origins, load: Callable[[str, str], Predict], fresh: bool | None = None
+    case: Case, program: Program, origins: Origins, load: Callable[[str, str], Predict], fresh: bool | None = None
 ) -> Iterator[Played]:
     """As tests.differential.play.play, with origins of the sandbox's own, and the prediction that it makes itself.
 

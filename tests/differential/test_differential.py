@@ -8,7 +8,7 @@ from glob import glob
 
 import pytest
 
-from probes.runners import local
+from probes.runners.program import Program
 from tests.differential import sealed
 from tests.differential.__main__ import Options, run_one, show
 from tests.differential.play import HUNG, Case, Origins, contradictions, play, predictor
@@ -23,21 +23,21 @@ IN_SANDBOX = pytest.mark.parametrize("in_sandbox", (False, True), ids=("plain", 
 
 @IN_SANDBOX
 @pytest.mark.parametrize("number", range(CONFIGS))
-def test_random_configuration(number: int, in_sandbox: bool, nginx: local.Binary, origins: Origins) -> None:
-    result = run_one(Options(nginx, SEED, 20, shrink=True, predict=True, sealed=in_sandbox), number, origins)
+def test_random_configuration(number: int, in_sandbox: bool, server: Program, origins: Origins) -> None:
+    result = run_one(Options(server, "", SEED, 20, shrink=True, predict=True, sealed=in_sandbox), number, origins)
     assert not result.failures, "\n".join(show(failure, SEED) for failure in result.failures)
 
 
 @IN_SANDBOX
 @pytest.mark.parametrize("stem", CASES, ids=[os.path.basename(stem) for stem in CASES])
-def test_case(stem: str, in_sandbox: bool, nginx: local.Binary, origins: Origins) -> None:
+def test_case(stem: str, in_sandbox: bool, server: Program, origins: Origins) -> None:
     with open(stem + ".json", encoding="ascii") as file:
         about = json.load(file)
-    if about.get("needs", "") not in nginx.build:
+    if about.get("needs", "") not in server.build:
         pytest.skip(f"this nginx has no {about['needs']}")
-    if [int(part) for part in nginx.version.split(".")] < [int(part) for part in about.get("since", "0").split(".")]:
+    if [int(part) for part in server.version.split(".")] < [int(part) for part in about.get("since", "0").split(".")]:
         pytest.skip(f"nginx takes this since {about['since']}")
     player = sealed.play if in_sandbox else play
-    for played in player(Case.read(stem), nginx, origins, predictor):
+    for played in player(Case.read(stem), server, origins, predictor):
         assert played.seen.reply is not HUNG, played.line
         assert contradictions(played) == [], played.line

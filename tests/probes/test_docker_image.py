@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -12,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from probes.runners import container, engine
 from probes.runners.container import Image
 from probes.runners.local import Folder, free_ports, hand_over
 from probes.runners.program import Unavailable
+from tests import live
 from tests.live import disagreements
 
 if TYPE_CHECKING:
@@ -43,25 +44,17 @@ PATIENCE = 20.0  # seconds
 
 def _images() -> list[str]:
     """The names in AUDIT_TEST_IMAGES, else the one that the compose stack takes."""
-    given = os.environ.get("AUDIT_TEST_IMAGES", "").split() or [os.environ.get("NGINX_IMAGE", "")]
-    if given == [""]:
-        with contextlib.suppress(OSError):
-            given = re.findall(r"(?m)^NGINX_IMAGE=(\S+)", (TOP / ".ci/images.env").read_text(encoding="utf-8"))
-    return given if given != [""] else ["nginx:1.26"]
+    return live.IMAGES or [os.environ.get("NGINX_IMAGE") or "nginx:1.26"]
 
 
 @pytest.fixture(scope="module", params=_images())
 def program(request: pytest.FixtureRequest) -> Iterator[Image]:
     """A container that the tests of this module share."""
-    try:
-        client = engine.connect()
-        container._find(client, request.param)
-        client.close()
-    except Unavailable as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    with container.image(request.param) as image:
+    with ExitStack() as stack:
+        try:
+            image = stack.enter_context(container.image(request.param))
+        except Unavailable as error:
+            live.unavailable(str(error))
         yield image
 
 

@@ -9,7 +9,7 @@ from auditor.servers.nginx.buckets import found_anyway
 from auditor.servers.nginx.cache import Plan
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.response import placed
-from auditor.servers.nginx.run import Closed, Run, Unpredictable, by_default, decides
+from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
@@ -144,7 +144,9 @@ def request_uri(run: Run, part: str, variable: bool) -> str:
         return run.unparsed
     cut = len(_location_name(run)) if run.valid_location and part else 0
     if cut > len(run.uri) and not run.newer(1, 29):
-        raise Closed  # try_files has made the URI shorter than the location's name: the worker crashes
+        # A copy of minus some bytes: the worker crashes, or what it sends is rubbish.
+        place = run.level.location.directive.place if run.level.location and run.level.location.directive else None
+        raise Unpredictable("try_files has made the URI shorter than the location's name, which nginx cuts off", place)
     rest = run.uri[cut:]
     if run.quoted or run.internal:
         rest = uri.escape(rest)
