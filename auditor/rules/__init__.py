@@ -23,6 +23,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "gated-preflight": frozenset({CORS, GATE}),
     "ineffective-directive": frozenset(),
     "leaked-credentials": frozenset({GATE, UPSTREAM}),
+    "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "misplaced-gate": frozenset({GATE}),
     "missing-challenge": frozenset({CHALLENGE}),
     "missing-user-file": frozenset(),

@@ -21,6 +21,12 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_malformed_authorization() -> None:
+    assert ("error", "malformed-authorization", 2) in found("route /\n  set Authorization off\n  to app\n")
+    assert ("error", "malformed-authorization", 2) in found("route /\n  set Authorization Bearer\n  to app\n")
+    assert found("route /\n  gate door\n  set Authorization tok123\n  to app\n") == []
+
+
 def test_leaked_credentials() -> None:
     assert found("route /\n  gate door\n  to app\n") == [("info", "leaked-credentials", 3)]
     assert found("route /\n  gate door\n  to app.internal\n") == [("info", "leaked-credentials", 3)]

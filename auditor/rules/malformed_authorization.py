@@ -1,0 +1,134 @@
+"""What goes to the origin as Authorization can never be valid.
+
+## What it does
+
+Asks every route with and without credentials, and looks at the Authorization header that the configuration
+makes of them. Reports
+
+- a scheme in front of a header that has one already: `Bearer Bearer ...`;
+- a switch taken for a value: `off` is sent as it stands;
+- the name of the header, or a colon behind the scheme, inside the value;
+- Basic with a plain `user:password`, which must be base64;
+- a scheme without credentials: `Bearer ` and nothing more. It is a warning where a client can fill it.
+
+## Why it is bad
+
+The origin refuses the request (401, or 400 for what it cannot even parse), whatever the client sends.
+The client's own header is lost on top of it.
+
+## Bad example
+
+```nginx
+location /api/ {
+    proxy_set_header Authorization "Bearer $http_authorization";
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /api/ {
+    proxy_set_header Authorization $http_authorization;
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-024, NGX-029)
+
+## References
+
+- RFC 9110, 11.4 (credentials) and 11.6.2 (Authorization)
+- RFC 6750, 2.1 (Bearer) and RFC 7617, 2 (Basic)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import ERROR, WARNING, Finding
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, traced
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import FORWARDED, SentHeader
+
+NAME = "malformed-authorization"
+SEVERITY = ERROR
+
+_SCHEME = r"(basic|bearer|digest|token|negotiate|apikey)"
+_SWITCHES = frozenset({"off", "on", "none", "null", "no", "false"})
+_OPEN = frozenset("{<%$[")  # placeholders that something fills before the server reads it
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    for header in (BEARER, BASIC, None):
+        for route, request, outcome in traced(site, routes, header, ADMITTED):
+            for exchange in outcome.exchanges:
+                sent = exchange.header("Authorization")
+                line = deciding(sent.because) if sent is not None else None
+                if sent is None or line is None or sent.fate == FORWARDED:
+                    continue
+                verdict = _verdict(sent, line)
+                if verdict is None:
+                    continue
+                severity, what, help = verdict
+                yield Finding(
+                    NAME,
+                    severity,
+                    f"{what} {exchange.upstream} refuses it.",
+                    line,
+                    routes=(route.label,),
+                    witness=request,
+                    help=help,
+                    server=route.server,
+                    pattern=route.pattern,
+                )
+
+
+def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
+    """Severity, what is sent, and what to write instead; None where it can be valid."""
+    text = sent.value.text
+    if text is None:
+        return None
+    name = sent.name
+    text = text.strip()
+    low = text.lower()
+    twice = re.match(_SCHEME + r"\s+" + _SCHEME + r"(\s|$)", low)
+    if twice:
+        return (
+            ERROR,
+            f"The scheme is sent twice here ({twice[1].title()} {twice[2].title()} ...):",
+            f"Pass {name} on as the client sent it: its value begins with the scheme.",
+        )
+    if low in _SWITCHES:
+        return ERROR, f"The word {low} is sent as the credentials:", f"An empty value clears {name}."
+    if re.match(r"authorization\s*:|" + _SCHEME + r"\s*:", low):
+        return (
+            ERROR,
+            "A header's name or a colon is sent inside the value:",
+            f"The value of {name} is the scheme, a blank, the credentials.",
+        )
+    plain = re.match(r"basic\s+(\S+:.*)", low)
+    if plain and not _OPEN & set(low):
+        return (
+            ERROR,
+            "The user and the password of Basic are sent as they are, not in base64:",
+            "Write the output of: printf '%s' 'USER:PASSWORD' | base64",
+        )
+    if re.fullmatch(r"(basic|bearer|token|apikey)", low):
+        if line.text.rstrip("\"'; ").lower().endswith(low):
+            return ERROR, f"{low.title()} is sent without any credentials:", f"Remove the line, or complete {name}."
+        return (
+            WARNING,
+            f"A client without the value that this line is made of has {low.title()} sent without credentials:",
+            f"Make the whole value empty in that case (a map with an empty default): then no {name} is sent.",
+        )
+    return None
