@@ -11,7 +11,19 @@ from importlib import import_module
 from typing import Protocol
 
 from auditor.findings import Finding
-from auditor.server import AUTHORIZATION, CHALLENGE, CORS, GATE, IDENTITY, SHADOWED, UPSTREAM, Route, Site, Version
+from auditor.server import (
+    AUTHORIZATION,
+    CHALLENGE,
+    CORS,
+    GATE,
+    IDENTITY,
+    SHADOWED,
+    SUBREQUEST,
+    UPSTREAM,
+    Route,
+    Site,
+    Version,
+)
 from auditor.settings import AUTO, Settings
 
 # Each rule with the traits that a route must have, all of them, before the defect can occur there: `judge` gets these
@@ -29,6 +41,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "missing-user-file": frozenset(),
     "open-gate": frozenset({GATE}),
     "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
+    "starved-auth-subrequest": frozenset({SUBREQUEST, UPSTREAM}),
     "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),
     "suppression-without-reason": None,
     "unanalysed": frozenset(),

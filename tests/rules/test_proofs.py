@@ -81,14 +81,17 @@ def compare(item: dict[str, Any], seen: Observation) -> None:
         assert name.lower() not in answered
     if "body" in item:
         assert reply.body.decode() == item["body"]
-    reaches = item.get("reaches")
-    assert [one.origin for one in seen.exchanges] == ([reaches["origin"]] if reaches else [])
-    if reaches:
-        headers = {name.lower(): value for name, value in seen.exchanges[0].headers}
-        for name in reaches.get("without", ()):
+    reaches = item.get("reaches") or []
+    if isinstance(reaches, dict):
+        reaches = [reaches]
+    assert [one.origin for one in seen.exchanges] == [one["origin"] for one in reaches]
+    for wanted, exchange in zip(reaches, seen.exchanges, strict=True):
+        headers = {name.lower(): value for name, value in exchange.headers}
+        for name in wanted.get("without", ()):
             assert name.lower() not in headers
-        for name, value in reaches.get("with", {}).items():
+        for name, value in wanted.get("with", {}).items():
             assert headers.get(name.lower()) == value
+        assert exchange.body_missing == wanted.get("body_missing", False)
 
 
 def bare(seen: Observation) -> Any:

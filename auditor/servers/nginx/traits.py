@@ -201,6 +201,8 @@ def _own_traits(level: Level) -> frozenset[str]:
 def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in _GATES:
         found.add(words.GATE)
+    if name == "auth_request":
+        found.add(words.SUBREQUEST)
     if is_opaque(name):
         found.add(words.OPAQUE)
     if name in _ASKING or ("401" in args and name in ("return", "error_page", "try_files")) or "=401" in args:
