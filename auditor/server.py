@@ -19,6 +19,7 @@ AUTHORIZATION = "authorization"  # a line names Authorization, or drops all clie
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
+METHODS = "methods"  # the method decides which gates a request meets
 SUBREQUEST = "subrequest"  # a gate asks a service of its own
 UPSTREAM = "upstream"  # the route hands requests to an upstream
 OPAQUE = "opaque"  # code, a module, or a variable that cannot be followed may decide

@@ -201,6 +201,12 @@ def _own_traits(level: Level) -> frozenset[str]:
 def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in _GATES:
         found.add(words.GATE)
+    if (
+        name == "limit_except"
+        or (name == "if" and args[:1] == ["$request_method"])
+        or (name in ("auth_basic", "auth_request") and any("$" in arg for arg in args))
+    ):
+        found.add(words.METHODS)
     if name == "auth_request":
         found.add(words.SUBREQUEST)
     if is_opaque(name):

@@ -1,0 +1,116 @@
+"""A gate asks those who read for credentials and lets others write without.
+
+## What it does
+
+Asks every route that treats methods differently, without credentials and with each method. Reports the
+gate that refuses GET where POST, PUT, PATCH or DELETE is let through.
+
+It is silent where only reading is open, which is what `limit_except GET` is for, where OPTIONS alone is
+exempt, and where another gate guards the other methods.
+
+## Why it is bad
+
+The methods named by `limit_except` are those that are not limited. Whoever takes it the other way round
+guards the pages and leaves the changes to everybody.
+
+## Bad example
+
+```nginx
+location /files/ {
+    limit_except POST PUT DELETE {
+        auth_basic "Files";
+        auth_basic_user_file /etc/nginx/passwords/files.htpasswd;
+    }
+    proxy_set_header Authorization "";
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /files/ {
+    limit_except GET {
+        auth_basic "Files";
+        auth_basic_user_file /etc/nginx/passwords/files.htpasswd;
+    }
+    proxy_set_header Authorization "";
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#limit_except
+- RFC 9110, 9.2.1 (safe methods)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import ERROR, Finding, Related
+from auditor.rules.common import STRANGER, by_block, deciding, guards, serves
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Outcome
+
+NAME = "method-limited-gate"
+SEVERITY = ERROR
+
+_WRITING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    for route in routes:
+        read = route.request._replace(method="GET")
+        line = _refusing(site.trace(read, STRANGER))
+        if line is None:
+            continue
+        open_ = {}
+        for method in _WRITING:
+            request = read._replace(method=method)
+            if all(_is_open(outcome) for outcome in site.trace(request, STRANGER)):
+                open_[method] = request
+        if not open_:
+            continue
+        methods = list(open_)
+        listed = " and ".join([", ".join(methods[:-1]), methods[-1]] if len(methods) > 1 else methods)
+        block = route.handler
+        yield Finding(
+            NAME,
+            ERROR,
+            f"This gate guards reading only: {listed} {'goes' if len(methods) == 1 else 'go'} through without "
+            "credentials.",
+            line,
+            related=() if block is None else (Related(block, "in this block"),),
+            routes=(f"{methods[0]} {read.url}",),
+            witness=open_[methods[0]],
+            help="limit_except GET { ... }  exempts GET (and HEAD) from what the block says; all else is guarded.",
+            server=route.server,
+            pattern=route.pattern,
+        )
+
+
+def _refusing(outcomes: Sequence[Outcome]) -> Place | None:
+    """The gate that refuses a stranger, whatever else happens."""
+    lines = []
+    for outcome in outcomes:
+        refused = next((gate for gate in guards(outcome) if gate.result == "refused"), None)
+        if refused is None:
+            return None
+        lines.append(deciding(refused.because))
+    return lines[0] if lines else None
+
+
+def _is_open(outcome: Outcome) -> bool:
+    return serves(outcome) and outcome.main is not None and not any(gate.result == "refused" for gate in outcome.gates)
