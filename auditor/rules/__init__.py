@@ -36,6 +36,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "gated-preflight": frozenset({CORS, GATE}),
     "ineffective-directive": frozenset(),
     "leaked-credentials": frozenset({GATE, UPSTREAM}),
+    "login-loop": frozenset({GATE, CHALLENGE}),
     "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "method-limited-gate": frozenset({GATE, METHODS}),
     "misplaced-gate": frozenset({GATE}),

@@ -12,7 +12,7 @@ from auditor.check import judge, load_sites
 from auditor.settings import DEFAULT
 from probes.client import Reply
 from probes.compare import Observation
-from probes.log import Received
+from probes.log import Answer, Received
 from probes.probing import Session
 from probes.proofs import CONFIRMED, prove, witness_line
 from probes.runners.local import Binary
@@ -39,7 +39,7 @@ def site_of(path: Path) -> Any:
 @each_proof
 def test_proof(name: str, described: dict[str, Any], nginx: Binary, tmp_path: Path) -> None:
     path = HERE / name / described["config"]
-    seen = ask(nginx, path, [item["request"] for item in described["requests"]])
+    seen = ask(nginx, path, described["requests"])
     for item, observation in zip(described["requests"], seen, strict=True):
         compare(item, observation)
         if "same_without" in item:
@@ -47,7 +47,7 @@ def test_proof(name: str, described: dict[str, Any], nginx: Binary, tmp_path: Pa
             assert item["same_without"] in text
             without = tmp_path / path.name
             without.write_text(text.replace(item["same_without"], ""))
-            assert [bare(observation)] == [bare(again) for again in ask(nginx, without, [item["request"]])]
+            assert [bare(observation)] == [bare(again) for again in ask(nginx, without, [item])]
 
 
 @each_proof
@@ -65,10 +65,12 @@ def test_audit_probe_confirms_it(name: str, described: dict[str, Any], nginx: Bi
     assert left == ({"no request shows it"} if name in WITHOUT_WITNESS else set())
 
 
-def ask(nginx: Binary, path: Path, lines: list[dict[str, Any]]) -> list[Observation]:
-    """What the real server does with the requests; every upstream answers 200."""
-    with Session(site_of(path), nginx, witnesses=[{**line, "client_ip": "127.0.0.1"} for line in lines]) as session:
-        return [session.sandboxes[0].observe(line, Told()) for line in lines]
+def ask(nginx: Binary, path: Path, items: list[dict[str, Any]]) -> list[Observation]:
+    """What the real server does with the requests; every upstream answers 200, or what the item says."""
+    lines = [{**item["request"], "client_ip": "127.0.0.1"} for item in items]
+    told = [Told(Answer(item.get("upstreams", 200))) for item in items]
+    with Session(site_of(path), nginx, witnesses=lines) as session:
+        return [session.sandboxes[0].observe(line, what) for line, what in zip(lines, told, strict=True)]
 
 
 def compare(item: dict[str, Any], seen: Observation) -> None:
@@ -77,6 +79,8 @@ def compare(item: dict[str, Any], seen: Observation) -> None:
     answered = {name.lower() for name, _ in reply.headers}
     for name in item.get("answer_with", ()):
         assert name.lower() in answered
+        if isinstance(item["answer_with"], dict):
+            assert item["answer_with"][name] in [value for key, value in reply.headers if key.lower() == name.lower()]
     for name in item.get("answer_without", ()):
         assert name.lower() not in answered
     if "body" in item:

@@ -1,0 +1,170 @@
+"""The page that unauthenticated clients are sent to asks for the same login.
+
+## What it does
+
+Asks every route behind a gate without credentials. Where the refusal becomes a redirect to this server,
+follows it as a browser does, and reports the gate that refuses there, too. Also reports a gate whose error
+page, meant to be a login page, is refused by that gate again, so that nobody sees it. (A Basic gate needs
+no login page; there it says nothing.)
+
+## Why it is bad
+
+The browser is sent in a circle until it gives up. Nobody can log in.
+
+## Bad example
+
+```nginx
+server {
+    auth_request /auth;
+    error_page 401 = @login;
+    location @login {
+        return 302 /login;
+    }
+    location / {
+        proxy_pass http://app;
+    }
+    location = /auth {
+        internal;
+        proxy_pass_request_body off;
+        proxy_set_header Content-Length "";
+        proxy_pass http://auth:9001;
+    }
+}
+```
+
+## Good example
+
+```nginx
+server {
+    auth_request /auth;
+    error_page 401 = @login;
+    location @login {
+        return 302 /login;
+    }
+    location = /login {
+        auth_request off;
+        proxy_pass http://auth:9001;
+    }
+    location / {
+        proxy_pass http://app;
+    }
+    location = /auth {
+        internal;
+        proxy_pass_request_body off;
+        proxy_set_header Content-Length "";
+        proxy_pass http://auth:9001;
+    }
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-308, NGX-407)
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page
+- https://nginx.org/en/docs/http/ngx_http_auth_request_module.html#auth_request
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import ERROR, Finding, Related
+from auditor.http import Request, make_request
+from auditor.rules.common import STRANGER, by_block, deciding, guards
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Gate, Outcome
+
+NAME = "login-loop"
+SEVERITY = ERROR
+
+_MOST = 5  # redirects that are followed
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    for route in routes:
+        if route.request.method != "GET":
+            continue
+        for outcome in site.trace(route.request, STRANGER):
+            refused = [gate for gate in guards(outcome) if gate.result == "refused" and gate.kind != "auth_basic"]
+            if not refused:
+                continue
+            line = _asked_again(refused)
+            if line is not None:
+                yield _finding(route, route.request, line, "its own error page", outcome.handler)
+                continue
+            target = redirect_of(route.request, outcome)
+            again = _ends_at(site, target, refused) if target is not None else None
+            if target is not None and again is not None:
+                yield _finding(route, target, again, target.url.partition("?")[0], outcome.handler)
+
+
+def redirect_of(request: Request, outcome: Outcome) -> Request | None:
+    """The request that a browser makes next, None where it is not sent anywhere, or nowhere that is known."""
+    header = outcome.response_header("Location")
+    if outcome.status not in (301, 302, 303, 307, 308) or header is None:
+        return None
+    text = header.value.text
+    if not text:
+        return None
+    text = text.partition("#")[0]  # browsers keep it to themselves
+    if text.startswith("//"):
+        text = f"{request.scheme}:{text}"
+    elif text.startswith("/"):
+        return request._replace(method="GET", target=text)
+    try:
+        return make_request(text)
+    except ValueError:
+        return None
+
+
+def _asked_again(refused: Sequence[Gate]) -> Place | None:
+    """The gate that stood in the way twice: of the request, and of the page that was to take its place."""
+    lines = [deciding(gate.because) for gate in refused]
+    return next((line for at, line in enumerate(lines) if line is not None and line in lines[:at]), None)
+
+
+def _ends_at(site: Site, request: Request, refused: Sequence[Gate]) -> Place | None:
+    """The gate at which the way of the redirects ends, where it is one that asks the same as the first."""
+    first = {_asks(gate) for gate in refused}
+    seen = set()
+    for _ in range(_MOST):
+        seen.add(request.url.partition("?")[0])
+        outcomes = site.trace(request, STRANGER)
+        if len(outcomes) != 1:
+            return None  # what happens there is open
+        gates = [gate for gate in guards(outcomes[0]) if gate.result == "refused"]
+        if any(_asks(gate) in first for gate in gates):
+            return deciding(gates[0].because)
+        following = redirect_of(request, outcomes[0])
+        if following is None or following.url.partition("?")[0] in seen:
+            return None
+        request = following
+    return None
+
+
+def _asks(gate: Gate) -> tuple[str, str | None]:
+    return gate.kind, gate.source
+
+
+def _finding(route: Route, request: Request, line: Place, where: str, block: Place | None) -> Finding:
+    return Finding(
+        NAME,
+        ERROR,
+        f"Nobody can log in: who lacks a session is sent to {where}, and this gate stands in front of that, too.",
+        line,
+        related=() if block is None else (Related(block, "this sends them there"),),
+        routes=(route.label,),
+        witness=request,
+        help="Switch the gate off in a location of its own for the login page (auth_request off;).",
+        server=route.server,
+        pattern=route.pattern,
+    )
