@@ -137,6 +137,15 @@ class ResponseHeader(NamedTuple):
     origin: bool = False  # it came from the upstream
 
 
+class Replaced(NamedTuple):
+    """An answer in whose place another one went out: an error page. `status` is what it was, `role` that of the request
+    which would have got it (main or auth), `line` what put the other one there."""
+
+    status: int
+    line: Place
+    role: str = "main"
+
+
 class Step(NamedTuple):
     """One step of the request's way: a place, what stands there, and what it did."""
 
@@ -150,7 +159,8 @@ class Outcome(NamedTuple):
 
     `action` is proxied, static, cgi, answered, closed or unknown. `status` is what the client sees; None where only the
     origin knows. `handler` is the block that answered; `server` the name of the virtual host. `fault` says in a word
-    why the server answered with an error of its own ("missing-file", "method", ...), for reports.
+    why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
+    lines of the upstream's answer that the client does not get.
     """
 
     when: tuple[Asked, ...]
@@ -164,6 +174,8 @@ class Outcome(NamedTuple):
     handler: Place | None = None
     server: str = ""
     shadowed: tuple[Shadowed, ...] = ()
+    hidden: tuple[LostHeader, ...] = ()
+    replaced: tuple[Replaced, ...] = ()
 
     @property
     def main(self) -> Exchange | None:

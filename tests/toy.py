@@ -8,7 +8,9 @@ A configuration is a list of lines. A route begins at the left margin and names 
       set Name value       a request header; `-` clears it, `user` is the name that the gate has checked
       add Name value       a response header
       answer 401           ends the request here, before the gate has its turn
+      page 401 200         an error page: the second status takes the place of the first
       to app               the upstream
+      hide Name            a header of the upstream's answer that the client does not get
 
 `since 2` at the end of a line keeps it from version 1. `inner` at the left margin: another proxy stands in front.
 """
@@ -32,14 +34,20 @@ from auditor.trace import (
     LostHeader,
     Outcome,
     Outcomes,
+    Replaced,
     ResponseHeader,
     SentHeader,
     Step,
 )
-from auditor.values import CONFIG, USER, Value, client_header, literal
+from auditor.values import CONFIG, USER, Value, answer_header, client_header, literal
 from auditor.world import Answer, Path, Question, Unknowns, World, walk
 
-TRAITS = frozenset({server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE})
+TRAITS = frozenset(
+    {
+        *(server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE),
+        *(server.REFUSAL, server.CACHE),
+    }
+)
 
 
 class ToySite:
@@ -150,6 +158,14 @@ class ToySite:
         if not fitting:
             return Outcome((), "answered", 404)
         _, block, lines = max(fitting, key=lambda item: len(item[0]))
+        outcome = self._answer(request, path, block, lines)
+        for words, place in lines:
+            if words[0] == "page" and words[1] == str(outcome.status):
+                replaced = (Replaced(int(words[1]), place),)
+                return outcome._replace(action="answered", status=int(words[2]), replaced=replaced)
+        return outcome
+
+    def _answer(self, request: Request, path: Path, block: Place, lines: list[tuple[list[str], Place]]) -> Outcome:
         blank = Outcome((), "answered", None, steps=(Step(block, "route", "chosen"),), handler=block, server="toy")
         added = tuple(
             ResponseHeader(words[1], literal(" ".join(words[2:])), (Because(DECIDES, place),))
@@ -182,12 +198,23 @@ class ToySite:
             if words[0] == "to":
                 exchange = self._exchange(request, words[1], place, lines, user)
                 answer = path.ask(Question("exchange", words[1], "main:0"), [Answer("?", "", Response())]).value
+                hides = {words[1].lower(): place for words, place in lines if words[0] == "hide"}
+                passed = tuple(
+                    ResponseHeader(name, literal(text, answer_header("main", name)), (), True)
+                    for name, text in answer.headers
+                    if name.lower() not in hides
+                )
                 return blank._replace(
                     action="proxied",
                     status=answer.status,
-                    exchanges=(exchange,),
+                    exchanges=(exchange._replace(status=answer.status),),
                     gates=tuple(gates),
-                    response_headers=added,
+                    response_headers=passed + added,
+                    hidden=tuple(
+                        LostHeader(name, (Because(DECIDES, hides[name.lower()]),))
+                        for name, _ in answer.headers
+                        if name.lower() in hides
+                    ),
                 )
         return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added)
 

@@ -10,7 +10,7 @@ from auditor.http import Pairs, Request, Response
 from auditor.server import Route, Site
 from auditor.source import Place
 from auditor.trace import Because, Exchange, Gate, Outcome
-from auditor.world import Answer, Question
+from auditor.world import Answer, Question, World
 
 BEARER = ("Authorization", "Bearer audit-probe")
 BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")  # audit:probe
@@ -45,12 +45,30 @@ class Supposed(NamedTuple):
 
 ADMITTED = Supposed(credentials="accepted")
 CHALLENGE: Pairs = (("WWW-Authenticate", 'Bearer realm="audit"'),)
+UNAUTHORIZED = Response(401, CHALLENGE)
 # Someone without credentials, from an address that no list names; the upstreams answer as they should.
-STRANGER = Supposed("refused", Response(401, CHALLENGE), Response(200), ANYBODY)
+STRANGER = Supposed("refused", UNAUTHORIZED, Response(200), ANYBODY)
+
+
+class OriginRefuses:
+    """A world in which the gates admit and the origin answers 401 with a challenge. What another upstream answers in
+    place of that (an error page) stays open."""
+
+    def ask(self, question: Question) -> Answer | None:
+        if question.kind == "credentials":
+            return ADMITTED.ask(question)
+        if question.kind == "exchange" and question.detail.startswith("auth"):
+            return Answer("200", f"{question.subject} answers 200", Response(200))
+        if question.kind == "exchange" and question.detail.startswith("main"):
+            return Answer("401", f"{question.subject} answers 401", UNAUTHORIZED)
+        return None
+
+
+ORIGIN_REFUSES = OriginRefuses()
 
 
 def traced(
-    site: Site, routes: Iterable[Route], header: tuple[str, str] | None, world: Supposed
+    site: Site, routes: Iterable[Route], header: tuple[str, str] | None, world: World
 ) -> Iterator[tuple[Route, Request, Outcome]]:
     """Each outcome of each of the routes, asked with one more header."""
     for route in routes:

@@ -62,6 +62,12 @@ def test_missing_challenge() -> None:
     assert found("route /\n  answer 403\n") == []
 
 
+def test_hidden_challenge() -> None:
+    assert found("route /\n  hide WWW-Authenticate\n  to app\n") == [("error", "hidden-challenge", 2)]
+    assert found("route /\n  hide Server\n  to app\n") == []
+    assert found("route /\n  hide WWW-Authenticate\n  add WWW-Authenticate Bearer\n  to app\n") == []
+
+
 CORS = "route /\n  gate door\n  set Authorization -\n  add Access-Control-Allow-Origin *\n{}  to app\n"
 
 

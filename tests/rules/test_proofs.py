@@ -19,7 +19,10 @@ from probes.runners.local import Binary
 from probes.sandbox.sandbox import Told
 from tests.rules.harness import HERE, NAMES, OPTIONS, proof
 
-PROOFS = [(name, described) for name in NAMES if (described := proof(name)) is not None]
+# A rule's proof, and those of its further configurations (`more`).
+PROOFS = [
+    (name, each) for name in NAMES if (whole := proof(name)) is not None for each in (whole, *whole.get("more", ()))
+]
 # Why findings of these rules have no witness, so that `audit probe` has nothing to ask; proof.yaml has.
 WITHOUT_WITNESS = {
     "ineffective-directive": "that a line changes nothing takes two servers, one without it",
@@ -27,7 +30,9 @@ WITHOUT_WITNESS = {
     "missing-user-file": "it is about a file of the deployed machine; here only its copy is missing",
     "unreadable-user-file": "it is about a file of the deployed machine; here only its copy cannot be read",
 }
-each_proof = pytest.mark.parametrize(("name", "described"), PROOFS, ids=[name for name, _ in PROOFS])
+each_proof = pytest.mark.parametrize(
+    ("name", "described"), PROOFS, ids=[f"{name}-{described['config']}" for name, described in PROOFS]
+)
 
 
 def site_of(path: Path) -> Any:
@@ -66,11 +71,17 @@ def test_audit_probe_confirms_it(name: str, described: dict[str, Any], nginx: Bi
 
 
 def ask(nginx: Binary, path: Path, items: list[dict[str, Any]]) -> list[Observation]:
-    """What the real server does with the requests; every upstream answers 200, or what the item says."""
+    """What the real server does with the requests, one after the other; every upstream answers 200, or what `upstream`
+    says: status, headers, body."""
     lines = [{**item["request"], "client_ip": "127.0.0.1"} for item in items]
-    told = [Told(Answer(item.get("upstreams", 200))) for item in items]
     with Session(site_of(path), nginx, witnesses=lines) as session:
-        return [session.sandboxes[0].observe(line, what) for line, what in zip(lines, told, strict=True)]
+        return [session.sandboxes[0].observe(line, told(item)) for line, item in zip(lines, items, strict=True)]
+
+
+def told(item: dict[str, Any]) -> Told:
+    said = item.get("upstream", {"status": item.get("upstreams", 200)})
+    headers = tuple((name, value) for name, value in said.get("headers", ()))
+    return Told(Answer(said.get("status", 200), headers, said.get("body", "origin\n").encode()))
 
 
 def compare(item: dict[str, Any], seen: Observation) -> None:
@@ -81,6 +92,8 @@ def compare(item: dict[str, Any], seen: Observation) -> None:
         assert name.lower() in answered
         if isinstance(item["answer_with"], dict):
             assert item["answer_with"][name] in [value for key, value in reply.headers if key.lower() == name.lower()]
+    for name, value in item.get("answers", {}).items():
+        assert [text for key, text in reply.headers if key.lower() == name.lower()] == [value]
     for name in item.get("answer_without", ()):
         assert name.lower() not in answered
     if "body" in item:

@@ -72,13 +72,14 @@ def change_output_headers(run: Run, status: int | None, media_type: str | None) 
                 run.out.append(OutHeader(name, unknown(), decides(line)))
                 continue
             kept = [h for h in run.out if "-a" in line.args or not _named(h.name, low)]
-            cleared = len(kept) != len(run.out)
+            gone = [header for header in run.out if header not in kept]
             run.out = kept
             value = evaluate(run, text.strip()) if colon else EMPTY
             if value.present != "no":
                 run.out.append(OutHeader(name, value, decides(line)))
-            elif cleared:
+            elif gone:
                 run.step(line, f"{name} is removed from the answer")
+                run.shared.hidden += [LostHeader(header.name, decides(line)) for header in gone if header.origin]
 
 
 def _named(name: str, pattern: str) -> bool:

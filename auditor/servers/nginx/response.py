@@ -12,7 +12,7 @@ from auditor.servers.nginx.script import REDIRECTS
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import split_args
 from auditor.servers.nginx.variables import evaluate, server_address, text_of
-from auditor.trace import DECIDES, INHERITED, Because, Shadowed
+from auditor.trace import DECIDES, INHERITED, Because, Replaced, Shadowed
 from auditor.values import EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 OK = 0
@@ -53,6 +53,7 @@ def special(run: Run, status: int) -> None:
         page = find_error_page(lines, status)
         if page is not None:
             line, overwrite, target = page
+            run.shared.replaced.append(Replaced(status, line.place, run.role))
             if overwrite >= 0:
                 run.err_status = overwrite
             _send_error_page(run, line, overwrite, target, phases)

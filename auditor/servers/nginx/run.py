@@ -15,6 +15,7 @@ from auditor.trace import (
     Exchange,
     Gate,
     LostHeader,
+    Replaced,
     Step,
 )
 from auditor.values import EMPTY, Value
@@ -84,12 +85,14 @@ class Shared:
         "exchanges",
         "fallback",
         "gates",
+        "hidden",
         "http",
         "kept",
         "listener",
         "lost",
         "options",
         "path",
+        "replaced",
         "request",
         "steps",
     )
@@ -104,6 +107,8 @@ class Shared:
         self.exchanges: list[Exchange] = []
         self.gates: list[Gate] = []
         self.lost: list[LostHeader] = []  # header lines that nginx dropped while reading the request
+        self.hidden: list[LostHeader] = []  # lines of the upstream's answer that the client does not get
+        self.replaced: list[Replaced] = []
         self.cache: Cache | None = None
         self.kept: dict[tuple[str, str], Response] = {}  # what this request has left in caches: by zone and key
         self.action = "unknown"

@@ -211,6 +211,8 @@ def _outcome(run: Run, action: str) -> Outcome:
         handler.place if handler is not None else None,
         run.server.names[0],
         shadowed,
+        tuple(shared.hidden),
+        tuple(shared.replaced),
     )
 
 

@@ -19,6 +19,7 @@ _ASKING = ("auth_basic", "auth_request", "auth_jwt", "limit_req_status", "limit_
 _HEADER_LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param")
 _MORE_INPUT = ("more_set_input_headers", "more_clear_input_headers")
 _PASS_FLAGS = tuple(f"{family}_pass_request_headers" for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
+_CACHES = frozenset(f"{family}_cache" for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
 _SHADOWING = (*_HEADER_LINES, "add_header")
 
 # Header names that say nothing of who the client is; any other name may be an identity header to somebody.
@@ -198,6 +199,14 @@ def _own_traits(level: Level) -> frozenset[str]:
     return frozenset(found)
 
 
+def _is_about_refusals(name: str, args: list[str]) -> bool:
+    if name in ("error_page", "limit_req_status", "limit_conn_status"):
+        return "401" in args
+    if name in ("add_header", "more_set_headers", "more_clear_headers") or name.endswith("_hide_header"):
+        return any(arg.lower().startswith("www-auth") or "*" in arg for arg in args)
+    return False
+
+
 def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in _GATES:
         found.add(words.GATE)
@@ -213,6 +222,10 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.OPAQUE)
     if name in _ASKING or ("401" in args and name in ("return", "error_page", "try_files")) or "=401" in args:
         found.add(words.CHALLENGE)
+    if _is_about_refusals(name, args):
+        found.add(words.REFUSAL)
+    if name in _CACHES and args[:1] != ["off"]:
+        found.add(words.CACHE)
     if name in PASSES:
         found.add(words.UPSTREAM)
     elif name in _HEADER_LINES and args:

@@ -8,10 +8,10 @@ from auditor.http import Response
 from auditor.servers.nginx import cache, content, gzip, proxy, proxy_redirect, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
-from auditor.servers.nginx.run import Answered, OutHeader, Run, Unpredictable
+from auditor.servers.nginx.run import Answered, OutHeader, Run, Unpredictable, decides
 from auditor.servers.nginx.sending import Sending
 from auditor.servers.nginx.syntax import Directive
-from auditor.trace import Exchange
+from auditor.trace import Exchange, LostHeader
 from auditor.values import Segment, Value, answer_header
 from auditor.world import Answer, Question
 
@@ -233,6 +233,8 @@ def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tupl
             continue
         if low in hidden:
             run.step(lines.get(low), f"{name} of the upstream's answer is hidden")
+            if low in lines and run.is_main:
+                run.shared.hidden.append(LostHeader(name, decides(lines[low])))
             continue
         source = Value((Segment(answer_header("main", name), value),))
         if low == "location" and family == "proxy":

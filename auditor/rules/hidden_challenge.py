@@ -1,0 +1,134 @@
+"""The origin's challenge does not reach the client.
+
+## What it does
+
+Supposes that the origin answers 401 with WWW-Authenticate, and reports the line that takes the
+challenge away: one that hides or clears the header, an error page that goes out without it, and an
+error page that takes hold of an auth subrequest's own 401, so that clients get 500.
+
+It is silent where another challenge goes out instead, and where the client's Authorization does not
+reach the origin, or is checked by a Basic gate of the route: that challenge is none for the client.
+
+## Why it is bad
+
+A 401 must carry a challenge (RFC 9110). Without one browsers do not ask for a password, and many
+clients do not send their credentials, or give up instead of fetching a new token.
+
+## Bad example
+
+```nginx
+location /api/ {
+    proxy_hide_header WWW-Authenticate;
+    proxy_pass http://app;
+}
+```
+
+## Good example
+
+```nginx
+location /api/ {
+    proxy_hide_header WWW-Authenticate;
+    add_header WWW-Authenticate 'Bearer realm="api"' always;
+    proxy_pass http://app;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-303, NGX-316, NGX-402, NGX-404)
+
+## References
+
+- RFC 9110, 15.5.2 (401) and 11.6.1 (WWW-Authenticate)
+- https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_hide_header
+- https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_intercept_errors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.http import Request
+from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, traced
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import CHANGED, FORWARDED, Exchange, Outcome
+
+NAME = "hidden-challenge"
+SEVERITY = ERROR
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    for route, request, outcome in traced(site, routes, BEARER, ORIGIN_REFUSES):
+        if outcome.status != 401 or outcome.response_header("WWW-Authenticate") is not None:
+            continue
+        exchange = next((each for each in outcome.exchanges if each.role == "main" and each.status == 401), None)
+        if exchange is None or not _may_answer(exchange, outcome):
+            continue
+        line = _line(outcome)
+        if line is not None:
+            gated = bool(guards(outcome))
+            yield _finding(
+                route,
+                request,
+                line,
+                f"Clients are not told how to log in: this keeps the challenge of {exchange.upstream} from them.",
+                "Remove the line, or put a challenge of your own beside it:\n"
+                "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+                # What a gate has let in may be known to the origin by something else than Authorization.
+                severity=WARNING if gated else ERROR,
+                upstream=exchange.place,
+            )
+    for route, request, outcome in traced(site, routes, None, STRANGER):
+        asked = next((each for each in outcome.exchanges if each.role == "auth" and each.status == 401), None)
+        line = next((each.line for each in outcome.replaced if each.role == "auth" and each.status == 401), None)
+        if asked is not None and line is not None and outcome.status == 500:
+            yield _finding(
+                route,
+                request,
+                line,
+                "Clients without credentials get 500 instead of a challenge: this takes the place of the 401 of the "
+                f"auth subrequest to {asked.upstream}.",
+                "Keep error pages out of the location that answers the subrequest: proxy_intercept_errors off;",
+                severity=ERROR,
+                upstream=asked.place,
+            )
+
+
+def _may_answer(exchange: Exchange, outcome: Outcome) -> bool:
+    """Whether the client's Authorization is for this origin to judge."""
+    sent = exchange.header("Authorization")
+    if sent is None or sent.fate not in (FORWARDED, CHANGED):
+        return False
+    return not any(gate.scheme == "Basic" for gate in guards(outcome))
+
+
+def _line(outcome: Outcome) -> Place | None:
+    for lost in outcome.hidden:
+        if lost.name.lower() == "www-authenticate":
+            return deciding(lost.because)
+    return next((each.line for each in outcome.replaced if each.status == 401), None)
+
+
+def _finding(
+    route: Route, request: Request, line: Place, message: str, help: str, severity: str, upstream: Place | None
+) -> Finding:
+    return Finding(
+        NAME,
+        severity,
+        message,
+        line,
+        confidence=HIGH if severity == ERROR else MEDIUM,
+        related=() if upstream is None or upstream == line else (Related(upstream, "the requests go here"),),
+        routes=(route.label,),
+        witness=request,
+        help=help,
+        server=route.server,
+        pattern=route.pattern,
+    )
