@@ -50,6 +50,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),
     "suppression-without-reason": None,
     "unanalysed": frozenset(),
+    "unauthorized-as-success": frozenset({REFUSAL}),
     "unreadable-user-file": frozenset(),
     "unused-suppression": None,
 }

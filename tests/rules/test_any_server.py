@@ -68,6 +68,13 @@ def test_hidden_challenge() -> None:
     assert found("route /\n  hide WWW-Authenticate\n  add WWW-Authenticate Bearer\n  to app\n") == []
 
 
+def test_unauthorized_as_success() -> None:
+    page = ("error", "unauthorized-as-success", 3)
+    assert page in found("route /\n  gate door\n  page 401 200\n  to app.internal\n")
+    assert page in found("route /\n  hide Server\n  page 401 200\n  to app\n")
+    assert found("route /\n  hide Server\n  page 401 404\n  page 403 200\n  to app\n") == []
+
+
 CORS = "route /\n  gate door\n  set Authorization -\n  add Access-Control-Allow-Origin *\n{}  to app\n"
 
 
