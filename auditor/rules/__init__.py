@@ -33,6 +33,7 @@ from auditor.settings import AUTO, Settings
 # screens. None: auditor.suppressions judges, once all other rules have spoken.
 SCREENS: dict[str, frozenset[str] | None] = {
     "bypassed-gate": frozenset({GATE}),
+    "cors-credentials-wildcard": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "gated-preflight": frozenset({CORS, GATE}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),

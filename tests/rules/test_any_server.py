@@ -83,6 +83,13 @@ def test_gated_preflight() -> None:
     assert found(CORS.format("")) == []
 
 
+def test_cors_credentials_wildcard() -> None:
+    allowed = "route /\n  add Access-Control-Allow-Origin {}\n  add Access-Control-Allow-Credentials {}\n  to app\n"
+    assert found(allowed.format("*", "true")) == [("error", "cors-credentials-wildcard", 2)]
+    assert found(allowed.format("*", "false")) == []
+    assert found(allowed.format("https://app.example", "true")) == []
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 
