@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from auditor import rules, settings
-from auditor.findings import SEVERITIES, Finding, merge
+from auditor.findings import SEVERITIES, Finding, Suppressed, in_order, merge
 from auditor.server import Comment, Note, Site
 from auditor.source import InputError
 
@@ -30,13 +30,13 @@ class Options(NamedTuple):
 
 class Report(NamedTuple):
     """What a check gives. `files` are the names of all files read, `errors` the inputs that could not be read or
-    parsed, `suppressed` the number of findings that comments silence."""
+    parsed, `suppressed` the findings that comments silence."""
 
     findings: tuple[Finding, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     errors: tuple[InputError, ...] = ()
-    suppressed: int = 0
+    suppressed: tuple[Suppressed, ...] = ()
 
     def count(self, severity: str) -> int:
         """How many findings have this severity."""
@@ -98,19 +98,21 @@ def judge(
             seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
         found.extend(rules.judge(site, chosen))
-    merged = _with_severities(merge(found), dict(chosen.severities))
-    suppressed = 0
+    severities = dict(chosen.severities)
+    merged = _with_severities(merge(found), severities)
+    suppressed: list[Suppressed] = []
     if comments:
         from auditor import suppressions
 
-        kept, about_comments, suppressed = suppressions.apply(merged, comments)
-        merged = merge([*kept, *about_comments])
+        off = [name for name, severity in severities.items() if severity == "off"]
+        kept, about_comments, suppressed = suppressions.apply(merged, comments, off)
+        merged = in_order([*kept, *_with_severities(merge(about_comments), severities)])
     return Report(
         findings=tuple(merged),
         files=tuple(files),
         notes=tuple(seen),
         errors=tuple(errors),
-        suppressed=suppressed,
+        suppressed=tuple(suppressed),
     )
 
 

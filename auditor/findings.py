@@ -44,7 +44,8 @@ class Finding(NamedTuple):
 
     `message` is one sentence: what happens to whom, and because of what. `help` holds the exact lines to write.
     `routes` are labels of routes (`GET http://a.example/api/`), `server` and `pattern` name virtual host and route for
-    the fingerprint.
+    the fingerprint. Rules leave the rest to others: `where` are all the servers and patterns of findings that were made
+    one, `way` the steps that the witness takes, `known` says that a baseline holds the finding.
     """
 
     rule: str
@@ -61,6 +62,17 @@ class Finding(NamedTuple):
     server: str = ""
     pattern: str = ""
     fingerprint: str = ""
+    where: tuple[str, ...] = ()
+    way: tuple[Related, ...] = ()
+    known: bool = False
+
+
+class Suppressed(NamedTuple):
+    """A finding that a comment silences, with the comment's place and the reason it gives."""
+
+    finding: Finding
+    comment: Place
+    reason: str
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
@@ -69,35 +81,53 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     groups: dict[tuple[str, Place], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.rule, finding.place), []).append(finding)
-    merged = [_one(group) for group in groups.values()]
-    merged.sort(key=lambda finding: (finding.place.file, finding.place.line, finding.place.nth, finding.rule))
-    return _with_fingerprints(merged)
+    return _with_fingerprints(in_order(_one(group) for group in groups.values()))
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By file, line, directive of the line, and rule."""
+    return sorted(
+        findings, key=lambda finding: (finding.place.file, finding.place.line, finding.place.nth, finding.rule)
+    )
 
 
 def _one(group: Sequence[Finding]) -> Finding:
     worst = min(group, key=lambda finding: SEVERITIES.index(finding.severity))
     routes: dict[str, None] = {}
     related: dict[Related, None] = {}
+    where: dict[str, None] = {}
     for finding in group:
         routes.update(dict.fromkeys(finding.routes))
+        if finding.server or finding.pattern:
+            where[f"{finding.server} {finding.pattern}"] = None
     for finding in (worst, *group):
         if finding.severity == worst.severity:
             related.update(dict.fromkeys(finding.related))
-    return worst._replace(routes=tuple(routes), related=tuple(related))
+    return worst._replace(routes=tuple(routes), related=tuple(related), where=tuple(where))
 
 
 def _with_fingerprints(findings: list[Finding]) -> list[Finding]:
     """Each names kind, file, rule, server, route, the normalised directive and a counter, never the line number: edits
-    elsewhere in the file do not make an old finding a new one."""
+    elsewhere in the file do not make an old finding a new one. Files are named as their repository has them, so that it
+    does not matter in which of its folders the command is run."""
     if not findings:
         return []
     from hashlib import sha256  # costs 2 ms, which a clean configuration need not pay
+
+    from auditor.globs import name_in_repository
 
     counters: dict[tuple[str, ...], int] = {}
     result = []
     for finding in findings:
         place = finding.place
-        parts = (finding.kind, place.file, finding.rule, finding.server, finding.pattern, place.text)
+        parts = (
+            finding.kind,
+            name_in_repository(place.file),
+            finding.rule,
+            finding.server,
+            finding.pattern,
+            place.text,
+        )
         counters[parts] = counters.get(parts, -1) + 1
         digest = sha256("\0".join((*parts, str(counters[parts]))).encode("utf-8", "surrogateescape")).hexdigest()
         result.append(finding._replace(fingerprint=digest[:32]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
 
@@ -22,6 +23,20 @@ def repository(folder: str) -> str | None:
         if parent == folder:
             return None
         folder = parent
+
+
+def name_in_repository(name: str) -> str:
+    """The name of a file as the repository that this process works in has it, from its top; the name itself for what
+    lies outside, outside of any repository, and for standard input."""
+    here = os.getcwd()
+    top = _repository_of(here)
+    if top is None or name == "-":
+        return name
+    inside = os.path.relpath(os.path.join(here, name), top)
+    return name if inside == ".." or inside.startswith("../") else inside
+
+
+_repository_of = lru_cache(maxsize=8)(repository)
 
 
 def has_magic(path: str) -> bool:

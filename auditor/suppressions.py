@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from auditor import rules
-from auditor.findings import WARNING, Finding
+from auditor.findings import WARNING, Finding, Suppressed
 from auditor.server import Comment
 from auditor.source import Place
 
 _COMMENT = r"(?s)audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)"
 
 
-def apply(findings: Sequence[Finding], comments: Iterable[Comment]) -> tuple[list[Finding], list[Finding], int]:
-    """The findings that stay, findings about the comments themselves, and the number of findings silenced.
+def apply(
+    findings: Sequence[Finding], comments: Iterable[Comment], off: Collection[str] = ()
+) -> tuple[list[Finding], list[Finding], list[Suppressed]]:
+    """The findings that stay, findings about the comments themselves, and the findings silenced.
 
-    A comment without a reason silences nothing: the reason is what the next reader needs.
+    A comment without a reason silences nothing: the reason is what the next reader needs. One for a rule that is `off`
+    may be needed again and is no finding.
     """
     kept = list(findings)
+    silenced: list[Suppressed] = []
     about: list[Finding] = []
     seen = set()
     for comment in comments:
@@ -35,13 +39,18 @@ def apply(findings: Sequence[Finding], comments: Iterable[Comment]) -> tuple[lis
             about.append(_without_reason(comment, ", ".join(wanted)))
             continue
         for name in wanted:
-            rest = [finding for finding in kept if not _covers(comment, whole_file, name, finding)]
-            if len(rest) == len(kept):
+            rest = []
+            for finding in kept:
+                if _covers(comment, whole_file, name, finding):
+                    silenced.append(Suppressed(finding, _place(comment), reason))
+                else:
+                    rest.append(finding)
+            if len(rest) == len(kept) and name not in off:
                 about.append(_unused(comment, *_why_unused(name)))
             kept = rest
         if not wanted:
             about.append(_unused(comment, "This comment names no rule, so it silences nothing.", _FORM))
-    return kept, about, len(findings) - len(kept)
+    return kept, about, silenced
 
 
 def _covers(comment: Comment, whole_file: bool, name: str, finding: Finding) -> bool:

@@ -96,7 +96,7 @@ def tally(report: Report, show: str) -> str:
     if report.notes:
         tail.append(_number(len(report.notes), "note"))
     if report.suppressed:
-        tail.append(f"{report.suppressed} suppressed")
+        tail.append(f"{len(report.suppressed)} suppressed")
     if not tail:
         return head
     hint = "" if show == INFO or not (infos or report.notes) else "; --show info shows them"

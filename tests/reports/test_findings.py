@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from auditor.check import judge
 from auditor.findings import ERROR, INFO, WARNING, Finding, lower, merge
 from auditor.source import Place, SourceFile
@@ -39,6 +43,28 @@ def test_fingerprint_does_not_move_with_the_line() -> None:
     (after,) = judge([ToySite("\n# a comment\n" + text)]).findings
     assert (before.place.line, after.place.line) == (2, 4)
     assert before.fingerprint == after.fingerprint
+
+
+def test_fingerprint_does_not_move_with_the_folder_that_one_works_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    (tmp_path / "repository" / "conf").mkdir()
+
+    def fingerprint(folder: str, name: str) -> str:
+        monkeypatch.chdir(tmp_path / folder)
+        (found,) = judge([ToySite("route /a\n  set Authorization -\n  to app\n", name)]).findings
+        return found.fingerprint
+
+    same = {
+        fingerprint("repository", "conf/a.conf"),
+        fingerprint("repository/conf", "a.conf"),
+        fingerprint("repository/conf", "../conf/a.conf"),
+        fingerprint("repository", str(tmp_path / "repository/conf/a.conf")),
+    }
+    assert len(same) == 1
+    assert fingerprint("repository", "a.conf") not in same
+    assert fingerprint("repository", "../conf/a.conf") not in same  # outside: as it is named
 
 
 def test_lower() -> None:

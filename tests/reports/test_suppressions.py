@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.check import Report, judge
 from auditor.findings import WARNING
+from auditor.settings import Settings
 from tests.toy import ToySite
 
 STRIPPED = "route /a\n  set Authorization -{}\n  to app\n"
@@ -24,7 +25,12 @@ def test_without_a_comment() -> None:
 def test_at_the_end_of_the_line() -> None:
     text = STRIPPED.format("  # audit: ignore[stripped-authorization] sessions are used")
     assert rules(text) == []
-    assert report(text).suppressed == 1
+    (silenced,) = report(text).suppressed
+    assert (silenced.finding.rule, silenced.reason, silenced.comment.line) == (
+        "stripped-authorization",
+        "sessions are used",
+        2,
+    )
 
 
 def test_on_the_line_above() -> None:
@@ -68,4 +74,24 @@ def test_of_a_file_that_is_read_twice() -> None:
     text = STRIPPED.format("  # audit: ignore[stripped-authorization] why")
     found = judge([ToySite(text), ToySite(text)])
     assert found.findings == ()
-    assert found.suppressed == 1
+    assert len(found.suppressed) == 1
+
+
+def test_of_a_rule_that_is_off() -> None:
+    text = STRIPPED.format("  # audit: ignore[stripped-authorization] why")
+    assert judge([ToySite(text)], Settings(severities=(("stripped-authorization", "off"),))).findings == ()
+
+
+def test_severities_of_findings_about_comments() -> None:
+    settings = Settings(severities=(("unused-suppression", "info"),))
+    (finding,) = judge([ToySite("route /a  # audit: ignore[open-gate] why\n")], settings).findings
+    assert finding.severity == "info"
+    assert judge([ToySite("route /a  # audit: ignore[open-gate]\n")], settings).fails("warning")
+
+
+def test_the_twin_of_a_silenced_finding_keeps_its_fingerprint() -> None:
+    text = "route /a\n{}  gate -\n  gate -\n  to app\n"
+    first, second = report(text.format("")).findings
+    silenced = report(text.format("  # audit: ignore[open-gate] the door is elsewhere\n"))
+    assert [item.fingerprint for item in silenced.findings] == [second.fingerprint]
+    assert [item.finding.fingerprint for item in silenced.suppressed] == [first.fingerprint]
