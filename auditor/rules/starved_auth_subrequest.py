@@ -99,9 +99,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
 
 
 def _asked(outcome: Outcome) -> Iterator[Exchange]:
-    """The auth subrequests of a request that goes on to an upstream."""
-    if outcome.main is not None:
-        yield from (exchange for exchange in outcome.exchanges if exchange.role == "auth")
+    """The auth subrequests of a request that goes on to an upstream, unless the same line sends both: then the location
+    of the subrequest is missing, perhaps because a part of the configuration is not at hand."""
+    main = outcome.main
+    if main is not None:
+        yield from (one for one in outcome.exchanges if one.role == "auth" and one.place != main.place)
 
 
 def _told(exchange: Exchange) -> str:

@@ -268,7 +268,8 @@ def test_what_the_server_lacks_is_taken_out(sealing: Seal) -> None:
 
 
 def test_code_runs_where_that_is_wanted(sealing: Seal) -> None:
-    assert written(sealing(http("js_import main.js;"), PLAN._replace(code=True))[0]) == "js_import /box/root/etc/nginx/main.js;"
+    text = sealing(http("js_import main.js;"), PLAN._replace(code=True))[0]
+    assert written(text) == "js_import /box/root/etc/nginx/main.js;"
 
 
 def test_lines_stay_where_they_are(sealing: Seal, tmp_path: Path) -> None:
