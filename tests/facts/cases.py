@@ -8,13 +8,13 @@ own, `http` stands before it. Each request has:
 - `status`, `back`: the status and the compared header lines of the answer
 - `reached`: what arrived at the origins, each as origin, request line, and header lines (or CGI
   parameters) in order; `body=5` at the end says that so many bytes of body came
+- `linked`: those of these that are different with nginx 1.23 and later
 - `recent`: those of these that are different with nginx 1.29.7 and later, beyond the default protocol to upstreams
 - `unpredicted`: why the trace is not asked; the real server always is
 
 `<a x 9000>` stands for that many letters. `refused` is what nginx says to a configuration that it does not take,
-`needs`
-a word that the server's `-V` must hold. Ports, the folder, the addresses of origins and the version are placeholders:
- @P1@, @DIR@, @A@, @APORT@, @VERSION@.
+`needs` a word that the server's `-V` must hold. Ports, the folder, the addresses of origins and the version are
+placeholders: @P1@, @DIR@, @A@, @APORT@, @VERSION@.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from tests.differential.tree import HTTP_HEAD
 from tests.differential.words import FASTCGI_PARAMS
 
 HERE = os.path.dirname(__file__)
-RECENT = (1, 29, 7)  # HTTP/1.1 and kept connections to upstreams by default, joined header lines, and more
+LINKED = (1, 23)  # header lines of one name are kept in a list, so that none is lost
+RECENT = (1, 29, 7)  # HTTP/1.1 and kept connections to upstreams by default, and more
 FILES = {
     "fastcgi_params": FASTCGI_PARAMS + "fastcgi_param  REMOTE_USER        $remote_user;\n",
     "ht/good": "alice:{PLAIN}secret\n",
@@ -108,6 +109,8 @@ def line_of(request: dict[str, Any]) -> Line:
 def expected(fact: Fact, request: dict[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
     """What a server of that version does: status, back, reached."""
     wanted = {key: request.get(key, []) for key in ("status", "back", "reached")}
+    if version >= LINKED:
+        wanted |= request.get("linked", {})
     if version < RECENT:
         return wanted
     if "proxy_http_version" not in fact.case.config:

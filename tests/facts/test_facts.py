@@ -12,10 +12,11 @@ import pytest
 from probes.compare import differences
 from probes.runners import local
 from probes.runners.local import Refused, Server, fill
+from probes.runners.program import Program
 from tests.differential.play import Origins, observe, play, predictor
 from tests.facts.cases import Fact, expected, imagined, load, observed
 
-VERSIONS = ("1.22.1", "1.31.3")
+VERSIONS = ("1.22.1", "1.26.3", "1.31.3")
 FACTS = {fact.name: fact for fact in load()}
 LEFT_OUT = {
     "NGX-039": "the client speaks HTTP/2; requests files speak HTTP/1",
@@ -31,12 +32,12 @@ def test_every_fact_is_tested_or_left_out_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if fact.refused is None])
-def test_the_server_does_it(name: str, nginx: local.Binary, origins: Origins) -> None:
+def test_the_server_does_it(name: str, server: Program, origins: Origins) -> None:
     fact = FACTS[name]
-    if fact.needs not in nginx.build:
+    if fact.needs not in server.build:
         pytest.skip(f"this nginx has no {fact.needs}")
-    version = tuple(int(part) for part in nginx.version.split("."))
-    for number, seen in enumerate(_play(fact, nginx, origins)):
+    version = tuple(int(part) for part in server.version.split("."))
+    for number, seen in enumerate(_play(fact, server, origins)):
         wanted = expected(fact, fact.requests[number], version)
         if "mirror" in fact.case.config:  # its request goes out beside the main one, in any order
             for entry in (seen, wanted):
@@ -45,10 +46,10 @@ def test_the_server_does_it(name: str, nginx: local.Binary, origins: Origins) ->
 
 
 @pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if fact.refused is not None])
-def test_the_server_refuses_it(name: str, nginx: local.Binary, origins: Origins) -> None:
+def test_the_server_refuses_it(name: str, server: Program, origins: Origins) -> None:
     fact = FACTS[name]
     with pytest.raises(Refused, match=fact.refused):
-        list(play(fact.case, nginx, origins, lambda path, version: dict))
+        list(play(fact.case, server, origins, lambda path, version: dict))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -75,18 +76,18 @@ def test_the_predictor_says_it(name: str, version: str, tmp_path: Path) -> None:
         assert differences(predict(asked), seen) == [], request["ask"]
 
 
-def _play(fact: Fact, nginx: local.Binary, origins: Origins) -> list[dict[str, Any]]:
+def _play(fact: Fact, server: Program, origins: Origins) -> list[dict[str, Any]]:
     """What the server does with the fact's requests, one after the other at one server."""
     (port,) = local.free_ports(1)
     places: dict[str, object] = {
         **origins.values(),
         "APORT": origins.all["A"].port,
         "P1": port,
-        "VERSION": nginx.version,
+        "VERSION": server.version,
     }
     seen = []
-    with Server(nginx, fact.case.config, fact.case.files, (), [("127.0.0.1", port)], places) as server:
-        places["DIR"] = server.path
+    with Server(server, fact.case.config, fact.case.files, (), [("127.0.0.1", port)], places) as running:
+        places["DIR"] = running.path
         for raw in fact.case.lines:
             line = json.loads(fill(json.dumps(raw), places))
             seen.append(observed(observe(line, origins, "mirror" in fact.case.config), places))
