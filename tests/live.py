@@ -19,9 +19,9 @@ def unavailable(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def disagreements(session: Session) -> list[str]:
+def disagreements(session: Session, reached: set[str] | None = None) -> list[str]:
     """All the probes asked, and then the further lines that the session was made for: where the server did something
-    else than predicted."""
+    else than predicted. The upstreams that were sent requests go into `reached`."""
     found = []
     probed = session.run()
     for limit in probed.limits:
@@ -30,6 +30,8 @@ def disagreements(session: Session) -> list[str]:
     cells = [cell for row in probed.rows for cell in row.cells]
     cells += [session.ask(session.sandboxes[0], line)[0] for line in session.witnesses]
     for cell in cells:
+        if reached is not None and cell.seen is not None:
+            reached |= {exchange.origin for exchange in cell.seen.exchanges}
         if cell.verdict not in (AGREES, UNPREDICTED):
             request = f"{cell.line['method']} {cell.line['url']} {cell.line['headers']}"
             found += [f"{cell.probe} {request}: {difference}" for difference in cell.differences]

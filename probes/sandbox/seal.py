@@ -25,10 +25,9 @@ from probes.sandbox.targets import CATCH_ALL, Targets
 Evaluated = Mapping[Place, Iterable[tuple[str, str]]]
 _MARK = "\x01"  # stands for an underscore in what this module writes itself, until the user's text has been edited
 NOWHERE = "no-resolver.invalid"
-# What is no server with a port, so that nginx answers 500: no host, or a port that is none.
-_NO_SERVER = (
-    r"~^(?:|[^\[:]*:(?:0*|.*\D.*|0*(?:6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d\d\d|[7-9]\d\d\d\d|[1-9]\d{5,})))$"
-)
+# What is no server, so that nginx answers 500: no host, or a port that is none.
+_NO_PORT = r"(?:0*|[^/?]*[^\d/?][^/?]*|0*(?:6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d{3}|[7-9]\d{4}|[1-9]\d{5,}))"
+_NO_SERVER = rf"(?!unix:)(?:[^\[:/?]*:{_NO_PORT})?"
 _PATH_VARIABLES = re.compile(r"\$\{?(?:request_uri|uri|document_uri|is_args|args)\b")
 
 
@@ -101,12 +100,9 @@ class _Sealer:
         self.resolves = False  # whether names are looked up, in the block that is being read
         self.redirects: list[Directive] = []
         self.unresolved = 0
-        self.fixed = {
-            url.server
-            for each in site.tree.walk()
-            if each.name == "proxy_pass" and each.args and "$" not in each.args[0]
-            if (url := parse_url(each.args[0])) is not None
-        }
+        fixed = [each.args[0] for each in site.tree.walk() if each.name in tables.PASSES and each.args]
+        urls = [parse_url(_as_http(text)) for text in fixed if "$" not in text]
+        self.fixed = {url.server for url in urls if url is not None}
 
     def seal(self) -> Sealed:
         tree = self.site.tree
@@ -120,8 +116,10 @@ class _Sealer:
             self._edit(include.directive, " ".join(paths))
         for server in self.site.http.servers:
             self._listen(server)
-        for directive in self.redirects:
-            self._edit(directive, line("proxy_redirect", [self.targets.here(directive.args[0]), *directive.args[1:]]))
+        for directive in self.redirects:  # these are about the upstream as the server knows it
+            args = (self.targets.here(arg) if not number else arg for number, arg in enumerate(directive.args))
+            text = line("proxy_redirect", list(args))
+            self._edit(directive, re.sub(r"\$(\{?)proxy_host\b", rf"$\1proxy{_MARK}host", text))
         opening = self._http_lines()
         http = self.site.http.directive
         if http is not None and http.offset is not None:
@@ -138,7 +136,7 @@ class _Sealer:
 
     def _text(self, source: SourceFile) -> str:
         text = self.edits[source].text()
-        text = re.sub(r"\$(\{?)(server_port|server_addr|proxy_port)\b", r"$\1audit_\2", text)
+        text = re.sub(r"\$(\{?)(server_port|server_addr|proxy_port|proxy_host)\b", r"$\1audit_\2", text)
         return ("\xef\xbb\xbf" if source.bom else "") + text.replace(_MARK, "_")
 
     # --- what stands around the user's text
@@ -176,9 +174,10 @@ class _Sealer:
             ("server_port", "server_port", [(here, str(there)) for (_, there), here in listened]),
             ("server_addr", "server_port", [(here, address) for (address, _), here in listened if address != "*"]),
             ("proxy_port", "proxy_port", list(self.targets.ports().items())),
+            ("proxy_host", "proxy_host", list(self.targets.hosts().items())),
         ):
             own, source = (word.replace("_", _MARK) for word in (name, source))
-            table = " ".join(line(str(here), [there]) for here, there in pairs)
+            table = " ".join(line(_key(str(here)), [there]) for here, there in pairs)
             lines.append(f"map ${source} $audit_{own} {{ volatile; default ${own}; {table} }}")
         lines += [f'map "" ${name} {{ default ""; }}' for name in self.plan.undefined]
         return " ".join([*lines, *self.maps, ""])
@@ -262,6 +261,8 @@ class _Sealer:
 
     def _edit(self, directive: Directive, text: str) -> None:
         edits = self.edits.get(directive.source)
+        if directive.offset == 0 and directive.source.bom:
+            return  # for the server a byte order mark is a part of the word, which it will complain of
         if edits is not None:
             edits.replace(directive, text)
 
@@ -364,6 +365,9 @@ class _Sealer:
         address = url.host.startswith(("unix:", "[")) or url.host.replace(".", "").isdigit()
         return address or url.server in self.fixed
 
+    def _has_port(self, name: str) -> bool:
+        return name.startswith("unix:") or self._is_group(name) or ":" in name.rpartition("]")[2]
+
     def _nowhere(self, server: str) -> str:
         """A name that nobody resolves; there is no resolver in the sandbox that could."""
         self.unresolved += 1
@@ -373,10 +377,13 @@ class _Sealer:
 
     def _looked_up(self, directive: Directive, kind: str, text: str, what: str) -> str:
         entries: dict[str, str] = {}
+        web = kind in ("http", "https")  # which have a port by default
         for upstream, uri in self.plan.evaluated.get(directive.place, ()):
             scheme, sep, name = upstream.partition("://")
             if not sep:
                 scheme, name = kind, upstream
+            if not self._reachable(_as_http(f"{scheme}://{name}")) or not (web or self._has_port(name)):
+                continue
             if what == "whole":
                 sealed = self._url(kind, f"{scheme}://{name}")
                 if kind == "grpc":  # which needs no scheme
@@ -387,21 +394,31 @@ class _Sealer:
                         entries[f"{scheme}://{full}{uri}"] = sealed + uri
             elif self._is_group(name):
                 entries[name] = name
+            elif name.startswith("unix:") and kind in ("http", "https"):  # a URI may follow behind a colon
+                entries[name] = self._url(kind, f"{kind}://{name}").partition("://")[2]
+                entries[f"{name}:"] = f"{entries[name]}:"
             elif kind in ("http", "https", "grpc", "grpcs"):
                 sealed = self._url(kind, f"{kind}://{name}").partition("://")[2]
                 entries[name] = entries[_with_port(name, kind)] = sealed
             else:
-                entries[name] = self._address(kind, _with_port(name))
-        anywhere = self._address("http" if what else kind, CATCH_ALL)
-        nowhere = anywhere if self.resolves else f"0.{NOWHERE}"
-        if what == "whole" and kind == "grpc":
-            rules, default = [], quoted(nowhere)
-        elif what == "whole":
-            # Of what is no URL nginx says so; an address can be reached without a resolver.
-            rules = [("~*^https?://[0-9.:]+(?:/|$)", f"http://{anywhere}"), ("~*^https?://", f"http://{nowhere}")]
+                entries[name] = entries[f"{kind}://{name}"] = self._address(kind, name)
+        anywhere = self._address("http" if what and web else kind, CATCH_ALL)
+        nowhere = anywhere if self.resolves else f"0.{NOWHERE}{'' if web else ':1'}"
+        # Of what is no URL or no server nginx says so; an address can be reached without a resolver.
+        if what == "whole" and web:
+            rules = [
+                (rf"~*^https?://{_NO_SERVER}(?:[/?]|$)", "http://:/"),
+                ("~*^https?://[0-9.:]+(?:[/?]|$)", f"http://{anywhere}"),
+                ("~*^https?://", f"http://{nowhere}"),
+            ]
             default = quoted(text)
         else:
-            rules = [(_NO_SERVER, ":"), (r"~^[0-9.]+(?::\d+)?$", anywhere)] if kind in ("http", "https") else []
+            scheme = r"(?:grpcs?://|s?uwsgi://)?"
+            rules = [("", ":"), (f"~^{scheme}{_NO_SERVER}$", ":")]  # no regular expression matches what is empty
+            if web:
+                rules.append((r"~^[0-9.]+(?::\d+)?$", anywhere))
+            else:
+                rules += [(rf"~^{scheme}[^:]*$", ":"), (rf"~^{scheme}[0-9.]+:\d+$", anywhere)]
             default = quoted(nowhere)
         variable = f"$audit_to_{len(self.maps)}"
         pairs = " ".join(
@@ -418,6 +435,11 @@ def _is_name(text: str) -> bool:
     except ValueError:
         return text != "unix:"
     return False
+
+
+def _as_http(text: str) -> str:
+    """The target of any pass directive as a URL that can be taken apart."""
+    return text if text.startswith(("http://", "https://")) else f"http://{text.rpartition('://')[2]}"
 
 
 def _key(text: str) -> str:

@@ -105,6 +105,10 @@ class Targets:
                 found[target.origin.port] = port
         return found
 
+    def hosts(self) -> dict[str, str]:
+        """The addresses of the stand-ins, and what the servers that they stand for are called."""
+        return {target.origin.address: target.shown for target in self._made.values()}
+
     def here(self, text: str) -> str:
         """A text in which URLs lead to the stand-ins of the servers that they name."""
         for (kind, _), target in self._made.items():

@@ -8,7 +8,9 @@ from auditor.servers.nginx.proxy import (
     check_captures,
     group_servers,
     header_lines,
+    parse_url,
     shadowed_lines,
+    unreachable,
 )
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, by_default, decides
@@ -34,6 +36,10 @@ def build(run: Run, line: Directive, family: str, cached: bool) -> Sending | int
     text = evaluate(run, line.args[0]).text
     address = text if text is not None else line.args[0]
     address = address.removeprefix(f"{family}://").removeprefix("suwsgi://").removeprefix("uwsgi://")
+    if "$" in line.args[0] and text is not None:
+        refused = unreachable(run, line, parse_url(f"http://{address}"))
+        if refused is not None:
+            return refused
     sending = Sending(line, f"{family}://{address}", _servers(run, address), family)
     sending.method = run.method
     sending.uri = run.unparsed if run.valid_unparsed else run.uri + (f"?{run.args}" if run.args else "")

@@ -10,6 +10,7 @@ from auditor.servers.nginx.proxy import (
     header_lines,
     parse_url,
     shadowed_lines,
+    unreachable,
 )
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, by_default
@@ -30,6 +31,10 @@ def build(run: Run, line: Directive) -> Sending | int:
     url = parse_url(shown if "://" in shown else f"grpc://{shown}")
     if url is None:
         return 500
+    if "$" in line.args[0] and text is not None:
+        refused = unreachable(run, line, url)
+        if refused is not None:
+            return refused
     servers = group_servers(run.shared.http, url) if text is not None else ()
     sending = Sending(line, f"{url.scheme}://{url.host_header}", servers, "HTTP/2", url.scheme == "grpcs")
     sending.method = run.method

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.buckets import found_anyway
 from auditor.servers.nginx.cache import Plan
-from auditor.servers.nginx.config import Http, Level
+from auditor.servers.nginx.config import PASSES, Http, Level
 from auditor.servers.nginx.response import placed
 from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
@@ -125,12 +125,32 @@ def _resolvable(run: Run, url: Url) -> bool:
     return url.server in known
 
 
+def unreachable(run: Run, line: Directive, url: Url | None) -> int | None:
+    """What is answered where a target of variables that has no default port (all but proxy_pass) cannot be asked; None
+    where it can (ngx_http_upstream_init_request)."""
+    if url is None:
+        run.step(line, "not a valid address")
+        return 500
+    group = url.host in run.shared.http.upstreams
+    if not url.explicit_port and not group and not url.host.startswith("unix:"):
+        run.step(line, f"no port for {url.host}: 500")
+        return 500
+    if not _resolvable(run, url):
+        run.step(line, f"no resolver for {url.host}: 502")
+        return 502
+    return None
+
+
 def _static_upstreams(http: object) -> set[str]:
+    """The servers that lines without variables name: those are looked up when nginx starts."""
     found: set[str] = set()
     for top in http.block:  # type: ignore[attr-defined]
         for line in top.walk():
-            if line.name == "proxy_pass" and line.args and "$" not in line.args[0]:
-                url = parse_url(line.args[0])
+            if line.name in PASSES and line.args and "$" not in line.args[0]:
+                text = line.args[0]
+                url = parse_url(
+                    text if text.startswith(("http://", "https://")) else f"http://{text.rpartition('://')[2]}"
+                )
                 if url is not None:
                     found.add(url.server)
     return found
