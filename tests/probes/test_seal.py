@@ -268,7 +268,7 @@ def test_what_the_server_lacks_is_taken_out(sealing: Seal) -> None:
 
 
 def test_code_runs_where_that_is_wanted(sealing: Seal) -> None:
-    text = sealing(http("js_import main.js;"), PLAN._replace(code=True))[0]
+    text, _ = sealing(http("js_import main.js;"), PLAN._replace(code=True))
     assert written(text) == "js_import /box/root/etc/nginx/main.js;"
 
 

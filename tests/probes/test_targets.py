@@ -50,14 +50,14 @@ def test_a_server_has_one_stand_in(targets: Targets) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "server", "protocol"),
+    ("kind", "upstream", "protocol"),
     [("http", "app:80", "HTTP/1.1"), ("https", "app:443", "HTTP/1.1"), ("http", "unix:/run/a.sock", "HTTP/1.1"),
      ("fastcgi", "php:9000", "fastcgi"), ("uwsgi", "app:3031", "uwsgi"), ("suwsgi", "app:3031", "uwsgi"),
      ("scgi", "app:4000", "scgi"), ("grpc", "app:50051", "HTTP/2"), ("grpcs", "app:50051", "HTTP/2")],
 )  # fmt: skip
-def test_a_stand_in_speaks_as_the_upstream(kind: str, server: str, protocol: str, targets: Targets) -> None:
-    address = targets.address(kind, server)
-    assert address.startswith("unix:/" if server.startswith("unix:") else "127.0.0.1:")
+def test_a_stand_in_speaks_as_the_upstream(kind: str, upstream: str, protocol: str, targets: Targets) -> None:
+    address = targets.address(kind, upstream)
+    assert address.startswith("unix:/" if upstream.startswith("unix:") else "127.0.0.1:")
     (origin,) = (target.origin for target in targets._made.values())
     assert origin.protocol == protocol
     assert isinstance(targets._tls, ssl.SSLContext) == (kind in ("https", "suwsgi", "grpcs"))
