@@ -122,7 +122,7 @@ def credential(name: str, value: str | None) -> str:
     if bare in SECRET and value:
         scheme, space, rest = value.partition(" ")
         return f"{name}: {scheme} ***" if space and rest and "authorization" in bare else f"{name}: ***"
-    return f"{name}: {mask(readable(value))}".rstrip()
+    return mask(f"{name}: {readable(value)}").rstrip()  # the name may say that it is one: X-Auth-Token
 
 
 def _shown(value: Value) -> str:

@@ -236,9 +236,12 @@ class Folder:
         """Whether the server is still there."""
         return self._process is not None and self._process.poll() is None
 
-    def ending(self) -> str:
-        """How the server ended, or "" where it runs."""
-        status = None if self._process is None else self._process.poll()
+    def ending(self, patience: float = 0.5) -> str:
+        """How the server ended, or "" where it still runs after `patience` seconds."""
+        status = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(patience)
         if status is None:
             return ""
         return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -428,6 +428,11 @@ class _Sealer:
         return variable
 
 
+def _climbs(words: Iterable[str]) -> bool:
+    """Whether one of these paths goes up: the server joins it to its root as it is, which may lead anywhere."""
+    return any(".." in word.split("/") for word in words)
+
+
 def _is_name(text: str) -> bool:
     """Whether this is neither an address, nor a network, nor a Unix socket."""
     try:
@@ -506,5 +511,9 @@ def check_sealed(site: NginxSite, sealed: Sealed, plan: Plan) -> None:
             bad = True
         elif name in ("access_log", "error_log"):
             bad = args[:1] != ["off"] and not (args and args[0].startswith(plan.state + "/"))
+        elif name in tables.TABLES:
+            bad = any(_climbs(entry.args) for entry in directive.block or ())
+        elif name in tables.SERVED:
+            bad = _climbs(args[1:] if name == "rewrite" else args)
         if bad:
             raise Unsafe(f"{directive.place.text} in {directive.place.file}:{directive.line}")

@@ -48,6 +48,9 @@ TAKEN_PREFIXES = (("zone_sync", "it speaks to other machines"), ("opentelemetry_
 
 # Arguments that are paths of the deployed machine: these lead into the sandbox's own folder.
 PATHS = frozenset(("root", "alias", "auth_basic_user_file", "auth_jwt_key_file", "xslt_stylesheet"))
+# Arguments that become files below a root, or parts of their paths.
+SERVED = frozenset(("root", "alias", "index", "try_files", "rewrite", "error_page", "set"))
+TABLES = frozenset(("map", "geo", "split_clients"))
 PASSES = {
     "proxy_pass": "http",
     "grpc_pass": "grpc",

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds: what hangs fails the test instead of holding it
 NOBODY = 65534
@@ -33,6 +35,7 @@ class Place:
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir()
         self.temporary.chmod(0o1777)
+        self.elsewhere = Path(tempfile.mkdtemp(prefix="elsewhere-", dir="/tmp"))  # where no configuration lies
 
     def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
         path = self.folder / name
@@ -54,17 +57,23 @@ class Place:
         **options: object,
     ) -> subprocess.Popen[str]:
         """Starts `audit probe ARGS`; `patch` is Python that runs first, `wrapper` a command that runs the command."""
-        code = f"import sys\n{patch}\nfrom auditor.cli.main import run\nrun()"
-        every = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary), **(environment or {})}
+        every = {**self.environment(), **(environment or {})}
         settings: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             **options,
         }
-        words = [*wrapper, sys.executable, "-c", code, "probe", *map(str, args)]
-        started: subprocess.Popen[str] = subprocess.Popen(words, env=every, text=True, **settings)
+        command = [*wrapper, *self.command(*args, patch=patch)]
+        started: subprocess.Popen[str] = subprocess.Popen(command, env=every, text=True, **settings)
         return started
+
+    def command(self, *args: object, patch: str = "") -> list[str]:
+        code = f"import sys\n{patch}\nfrom auditor.cli.main import run\nrun()"
+        return [sys.executable, "-c", code, "probe", *map(str, args)]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self.temporary)}
 
     def run(self, *args: object, clean: bool = True, **options: object) -> Done:
         """Runs `audit probe ARGS` to its end, which must leave nothing behind if `clean`."""
@@ -118,6 +127,7 @@ class Place:
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.elsewhere, ignore_errors=True)
 
 
 class Done:
@@ -146,6 +156,26 @@ class Done:
         assert self.err == "", self
         assert " as predicted, 0 not" in self.out, self
         assert "no answer" not in self.out.rpartition("\n\n")[2], self
+
+
+def can(*command: str) -> bool:
+    """Whether that command works on this machine."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def needs(works: bool, reason: str) -> pytest.MarkDecorator:
+    """Skips a test with the reason where the machine lacks something; in CI, where it must not, the test fails."""
+    return pytest.mark.skipif(not works and not os.environ.get("CI"), reason=reason)
+
+
+needs_namespaces = needs(
+    os.geteuid() == 0 and can("unshare", "--mount", "--net", "ip", "link"),
+    "needs a superuser who may unshare, and the package iproute2",
+)
+needs_superuser = needs(os.geteuid() == 0, "only a superuser's server has another account")
 
 
 def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
