@@ -51,7 +51,7 @@ def main(commands: list[list[str]]) -> None:
 
 def packets(seen: socket.socket) -> list[str]:
     """What was sent since the last call, but for what the kernel says by itself."""
-    found = []
+    found: list[str] = []
     while True:
         try:
             data = seen.recv(65536)
