@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sandboxes", type=int, default=0, metavar="N", help="servers side by side; 1 or 2 if not given"
     )
     group.add_argument(
-        "--allow-code", action="store_true", help="run embedded code (perl, njs, Lua) of the configuration"
+        "--allow-code",
+        action="store_true",
+        help="run embedded code (perl, njs, Lua) of the configuration, which may do anything",
     )
     group.add_argument("--show", choices=("info",), help="print what reached the origin, probe by probe, and infos")
     group.add_argument("--position", choices=(EDGE, INNER, AUTO), default=AUTO, help="as of `audit`")

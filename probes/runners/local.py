@@ -238,10 +238,9 @@ class Folder:
 
     def ending(self, patience: float = 0.5) -> str:
         """How the server ended, or "" where it still runs after `patience` seconds."""
-        status = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = self._process.wait(patience)
+        status, deadline = None, time.monotonic() + patience
+        while self._process is not None and (status := self._process.poll()) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
         if status is None:
             return ""
         return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -108,7 +108,7 @@ def test_the_first_moments_leave_nothing(place: Place) -> None:
         process = place.start(config)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        assert place.end(process).status in (130, -signal.SIGINT)
+        assert place.end(process).status in (130, 1, -signal.SIGINT)  # the latter two are Python's own, as it starts
 
 
 def test_a_probe_under_nohup_outlives_the_terminal(place: Place) -> None:
