@@ -152,6 +152,11 @@ class Site(Protocol):
 
     def user_files(self) -> Sequence[UserFile]: ...
 
+    def addresses(self, path: str) -> Iterable[Request]:
+        """Requests that name a file of the deployed machine, by the folders that are served. Whether one of them gets
+        it is told by its trace (Outcome.file)."""
+        ...
+
     def suspects(self) -> Iterable[Suspect]:
         """Lines that are worth asking `without` about."""
         ...

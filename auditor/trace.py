@@ -160,7 +160,8 @@ class Outcome(NamedTuple):
     `action` is proxied, static, cgi, answered, closed or unknown. `status` is what the client sees; None where only the
     origin knows. `handler` is the block that answered; `server` the name of the virtual host. `fault` says in a word
     why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
-    lines of the upstream's answer that the client does not get.
+    lines of the upstream's answer that the client does not get. `file` is the path on the deployed machine of the file
+    that is sent.
     """
 
     when: tuple[Asked, ...]
@@ -176,6 +177,7 @@ class Outcome(NamedTuple):
     shadowed: tuple[Shadowed, ...] = ()
     hidden: tuple[LostHeader, ...] = ()
     replaced: tuple[Replaced, ...] = ()
+    file: str | None = None
 
     @property
     def main(self) -> Exchange | None:

@@ -9,7 +9,7 @@ A configuration is a list of lines. A route begins at the left margin and names 
       add Name value       a response header
       answer 401           ends the request here, before the gate has its turn
       page 401 200         an error page: the second status takes the place of the first
-      to app               the upstream
+      to app               the upstream; without one, the file that the path names is sent
       hide Name            a header of the upstream's answer that the client does not get
 
 `since 2` at the end of a line keeps it from version 1. `inner` at the left margin: another proxy stands in front.
@@ -132,6 +132,9 @@ class ToySite:
             for path, block, _ in self.blocks
         ]
 
+    def addresses(self, path: str) -> Sequence[Request]:
+        return [make_request(f"http://toy.example/{path}")]
+
     def suspects(self) -> Sequence[Suspect]:
         return [
             Suspect(
@@ -216,7 +219,8 @@ class ToySite:
                         if name.lower() in hides
                     ),
                 )
-        return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added)
+        file = request.path.removeprefix("/")
+        return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added, file=file)
 
     def _exchange(
         self, request: Request, upstream: str, place: Place, lines: list[tuple[list[str], Place]], user: Value

@@ -46,6 +46,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "missing-challenge": frozenset({CHALLENGE}),
     "missing-user-file": frozenset(),
     "open-gate": frozenset({GATE}),
+    "published-user-file": frozenset({GATE}),
     "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "starved-auth-subrequest": frozenset({SUBREQUEST, UPSTREAM}),
     "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),

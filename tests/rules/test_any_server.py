@@ -21,6 +21,14 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_published_user_file() -> None:
+    text = "route /in\n  gate door\n  set Authorization -\n  to app\nroute /{}\n{}"
+    assert found(text.format("door", "")) == [("error", "published-user-file", 2)]
+    assert ("warning", "published-user-file", 2) in found(text.format("door", "  gate door\n"))
+    assert found(text.format("door", "  answer 403\n")) == []
+    assert found(text.format("other", "")) == []
+
+
 def test_malformed_authorization() -> None:
     assert ("error", "malformed-authorization", 2) in found("route /\n  set Authorization off\n  to app\n")
     assert ("error", "malformed-authorization", 2) in found("route /\n  set Authorization Bearer\n  to app\n")

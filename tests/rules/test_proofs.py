@@ -98,6 +98,7 @@ def compare(item: dict[str, Any], seen: Observation) -> None:
         assert name.lower() not in answered
     if "body" in item:
         assert reply.body.decode() == item["body"]
+    assert reply.body.decode().startswith(item.get("body_begins", ""))
     reaches = item.get("reaches") or []
     if isinstance(reaches, dict):
         reaches = [reaches]

@@ -234,6 +234,8 @@ def _static(run: Run) -> int:
     if run.method == "POST":
         return 405
     run.step(line, f"{path} is sent", "static file")
+    if run.is_main:
+        run.shared.file = path
     entity = of_file(state.value)
     if not run.level.flag("etag", True):
         entity = entity._replace(etag=None)

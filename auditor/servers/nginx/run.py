@@ -84,6 +84,7 @@ class Shared:
         "client_address",
         "exchanges",
         "fallback",
+        "file",
         "gates",
         "hidden",
         "http",
@@ -114,6 +115,7 @@ class Shared:
         self.action = "unknown"
         self.client_address: str | None = None
         self.fallback = False
+        self.file: str | None = None  # what is sent of the machine's files
 
 
 class Run:

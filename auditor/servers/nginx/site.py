@@ -143,6 +143,11 @@ class NginxSite:
 
         return make_user_files(self)
 
+    def addresses(self, path: str) -> Iterable[Request]:
+        from auditor.servers.nginx.published import make_addresses
+
+        return make_addresses(self, path)
+
     def suspects(self) -> Iterable[Suspect]:
         from auditor.servers.nginx.areas import make_suspects
 
@@ -213,6 +218,7 @@ def _outcome(run: Run, action: str) -> Outcome:
         shadowed,
         tuple(shared.hidden),
         tuple(shared.replaced),
+        shared.file,
     )
 
 
