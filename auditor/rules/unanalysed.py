@@ -25,6 +25,12 @@ location / {
     auth_request /check;
     proxy_pass http://app;
 }
+location = /check {
+    internal;
+    proxy_pass_request_body off;
+    proxy_set_header Content-Length "";
+    proxy_pass http://auth:9001;
+}
 ```
 
 ## Measured on
