@@ -19,6 +19,7 @@ AUTHORIZATION = "authorization"  # a line names Authorization, or drops all clie
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
+LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 METHODS = "methods"  # the method decides which gates a request meets
 SUBREQUEST = "subrequest"  # a gate asks a service of its own
 REFUSAL = "refusal"  # a line changes what becomes of a 401, or names the header of its challenge

@@ -235,7 +235,7 @@ class ToySite:
             because = (Because(DECIDES, line),)
             name = words[1]
             before = sent.pop(name.lower(), None)
-            value = {"-": Value(), "user": user}.get(words[2], literal(words[2], CONFIG))
+            value = {"-": Value(), "user": user}.get(words[2], literal(" ".join(words[2:]), CONFIG))
             if value.present == "no" and before is not None:
                 lost.append(LostHeader(name, because))
             elif value.present != "no":

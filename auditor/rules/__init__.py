@@ -53,6 +53,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "suppression-without-reason": None,
     "unanalysed": frozenset(),
     "unauthorized-as-success": frozenset({REFUSAL}),
+    "ungated-service-credential": frozenset({AUTHORIZATION, UPSTREAM}),
     "unreadable-user-file": frozenset(),
     "unused-suppression": None,
 }

@@ -21,6 +21,13 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_ungated_service_credential() -> None:
+    attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
+    assert found("route /\n" + attached) == [("warning", "ungated-service-credential", 2)]
+    assert found("inner\nroute /\n" + attached) == [("info", "ungated-service-credential", 3)]
+    assert found("route /\n  gate door\n" + attached) == []
+
+
 def test_published_user_file() -> None:
     text = "route /in\n  gate door\n  set Authorization -\n  to app\nroute /{}\n{}"
     assert found(text.format("door", "")) == [("error", "published-user-file", 2)]

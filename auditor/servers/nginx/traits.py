@@ -130,7 +130,13 @@ def traits_of(level: Level, server: Server) -> frozenset[str]:
     chain = _chain_traits(level)
     if words.REDIRECTS in chain:
         chain = chain | server_traits(server)
+    if all(_is_loopback(listen.address) for listen in server.listens):
+        chain = chain | {words.LOCAL}
     return chain - {words.REDIRECTS}
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith(("127.", "unix:")) or address == "[::1]"
 
 
 def server_traits(server: Server) -> frozenset[str]:
