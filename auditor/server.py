@@ -21,6 +21,7 @@ SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 METHODS = "methods"  # the method decides which gates a request meets
+REPEATED = "repeated"  # two lines of one level set the same request header
 SUBREQUEST = "subrequest"  # a gate asks a service of its own
 REFUSAL = "refusal"  # a line changes what becomes of a 401, or names the header of its challenge
 CACHE = "cache"  # answers of an upstream may be kept

@@ -202,6 +202,10 @@ def _own_traits(level: Level) -> frozenset[str]:
             elif any(inner.name in _HEADER_LINES for inner in lines_in):
                 found.add(words.SHADOWED)
         _add(found, line.name, line.args)
+    for name in ("proxy_set_header", "grpc_set_header"):
+        names = [line.args[0].lower() for line in level.own.get(name, ()) if line.args]
+        if len(names) != len(set(names)):
+            found.add(words.REPEATED)
     return frozenset(found)
 
 
