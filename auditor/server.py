@@ -25,6 +25,7 @@ REPEATED = "repeated"  # two lines of one level set the same request header
 SUBREQUEST = "subrequest"  # a gate asks a service of its own
 REFUSAL = "refusal"  # a line changes what becomes of a 401, or names the header of its challenge
 CACHE = "cache"  # answers of an upstream may be kept
+UPGRADE = "upgrade"  # a line is about the change to another protocol (WebSocket)
 UPSTREAM = "upstream"  # the route hands requests to an upstream
 OPAQUE = "opaque"  # code, a module, or a variable that cannot be followed may decide
 REDIRECTS = "redirects"  # another block of the same virtual host may answer in the end

@@ -44,8 +44,15 @@ from auditor.world import Answer, Path, Question, Unknowns, World, walk
 
 TRAITS = frozenset(
     {
-        *(server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE),
-        *(server.REFUSAL, server.CACHE),
+        server.AUTHORIZATION,
+        server.CACHE,
+        server.CHALLENGE,
+        server.CORS,
+        server.GATE,
+        server.IDENTITY,
+        server.REFUSAL,
+        server.UPGRADE,
+        server.UPSTREAM,
     }
 )
 

@@ -22,6 +22,7 @@ from auditor.server import (
     REPEATED,
     SHADOWED,
     SUBREQUEST,
+    UPGRADE,
     UPSTREAM,
     Route,
     Site,
@@ -33,6 +34,7 @@ from auditor.settings import AUTO, Settings
 # routes only, and a rule with none of them is not even imported. A test checks that findings are the same without
 # screens. None: auditor.suppressions judges, once all other rules have spoken.
 SCREENS: dict[str, frozenset[str] | None] = {
+    "broken-upgrade": frozenset({UPGRADE, UPSTREAM}),
     "bypassed-gate": frozenset({GATE}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),

@@ -21,6 +21,13 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_broken_upgrade() -> None:
+    assert found("route /\n  set Connection close\n  set Upgrade websocket\n  to app\n") == [
+        ("warning", "broken-upgrade", 3)
+    ]
+    assert found("route /\n  set Connection upgrade\n  set Upgrade websocket\n  to app\n") == []
+
+
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
     assert found("route /\n" + attached) == [("warning", "ungated-service-credential", 2)]

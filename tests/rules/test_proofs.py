@@ -110,6 +110,9 @@ def compare(item: dict[str, Any], seen: Observation) -> None:
             assert name.lower() not in headers
         for name, value in wanted.get("with", {}).items():
             assert headers.get(name.lower()) == value
+        for name, value in wanted.get("without_value", {}).items():
+            assert headers.get(name.lower()) != value
+        assert exchange.protocol == wanted.get("protocol", exchange.protocol)
         for name, values in wanted.get("all", {}).items():
             assert [value for key, value in exchange.headers if key.lower() == name.lower()] == values
         assert exchange.body_missing == wanted.get("body_missing", False)

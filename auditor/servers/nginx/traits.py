@@ -242,6 +242,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.REQUEST_HEADERS)
         header = args[0].lower()
         value = args[1] if len(args) > 1 else ""
+        if header == "upgrade" or (header == "connection" and "upgrade" in value.lower()):
+            found.add(words.UPGRADE)
         if "authorization" in header:
             found.add(words.AUTHORIZATION)
         if header not in _PLAIN_NAMES or "remote_user" in value or "ssl_" in value:

@@ -30,11 +30,17 @@ def all_versions(http: Http) -> tuple[Version, ...]:
             return (NEWEST,)  # known since 1.29.3; what changed in 1.29.7 is not worth another round
         if "satisfy" in own and any("auth_request" in each.own for each in _levels(http)):
             differs = True
+        if _upgrades(level) and level.line("proxy_http_version") is None:
+            differs = True
         if level.kind != "location" or "location" in own:
             differs = differs or any(
                 line.args and line.args[0].lower() in _DEFAULTS for name in _LINES for line in own.get(name, ())
             )
     return (OLDEST, *CHANGES, NEWEST) if differs else (NEWEST,)
+
+
+def _upgrades(level: Level) -> bool:
+    return any(line.args and line.args[0].lower() == "upgrade" for line in level.own.get("proxy_set_header", ()))
 
 
 def _levels(http: Http) -> Iterator[Level]:
