@@ -61,12 +61,21 @@ class Shadowed(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """Whether the answer is stored: `store` is "yes", "no" or "origin decides"; `key` is None where not knowable."""
+    """Whether the answer is stored: `store` is "yes", "no" or "origin decides"; the text of `key` is None where it is
+    not knowable.
+
+    `answers` says whether the request could have been answered out of the cache: "yes", "no", or "maybe". `depends` are
+    the sources (auditor.values) that the key, or a condition on storing and answering, is made of, also those that this
+    request leaves empty. `line` sends requests through the cache.
+    """
 
     zone: str
     key: Value
     store: str
     because: tuple[Because, ...]
+    answers: str = "yes"
+    depends: tuple[str, ...] = ()
+    line: Place | None = None
 
 
 class Exchange(NamedTuple):

@@ -10,6 +10,7 @@ A configuration is a list of lines. A route begins at the left margin and names 
       answer 401           ends the request here, before the gate has its turn
       page 401 200         an error page: the second status takes the place of the first
       to app               the upstream; without one, the file that the path names is sent
+      keep 200 401         a cache keeps answers of these statuses, with `apart` at the end under the credentials
       hide Name            a header of the upstream's answer that the client does not get
 
 `since 2` at the end of a line keeps it from version 1. `inner` at the left margin: another proxy stands in front.
@@ -29,6 +30,7 @@ from auditor.trace import (
     FORWARDED,
     REPLACED,
     Because,
+    Cache,
     Exchange,
     Gate,
     LostHeader,
@@ -214,10 +216,14 @@ class ToySite:
                     for name, text in answer.headers
                     if name.lower() not in hides
                 )
+                kept = next(
+                    (_kept(request, words, place, answer) for words, place in lines if words[0] == "keep"), None
+                )
                 return blank._replace(
                     action="proxied",
                     status=answer.status,
-                    exchanges=(exchange._replace(status=answer.status),),
+                    exchanges=(exchange._replace(status=answer.status, cache=kept),),
+                    cache=kept,
                     gates=tuple(gates),
                     response_headers=passed + added,
                     hidden=tuple(
@@ -251,3 +257,11 @@ class ToySite:
             "main", upstream, (f"{upstream}:80",), "HTTP/1.1", request.method, request.target, "none",
             tuple(sent.values()), tuple(lost), place,
         )  # fmt: skip
+
+
+def _kept(request: Request, words: list[str], place: Place, answer: Response) -> Cache:
+    apart = words[-1] == "apart"
+    key = literal(request.target + (dict(request.headers).get("Authorization", "") if apart else ""))
+    depends = (client_header("Authorization"),) if apart else ()
+    stored = "yes" if str(answer.status) in words else "no"
+    return Cache("toy", key, stored, (Because(DECIDES, place),), depends=depends, line=place)

@@ -13,6 +13,7 @@ from typing import Protocol
 from auditor.findings import Finding
 from auditor.server import (
     AUTHORIZATION,
+    CACHE,
     CHALLENGE,
     CORS,
     GATE,
@@ -36,6 +37,7 @@ from auditor.settings import AUTO, Settings
 SCREENS: dict[str, frozenset[str] | None] = {
     "broken-upgrade": frozenset({UPGRADE, UPSTREAM}),
     "bypassed-gate": frozenset({GATE}),
+    "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),

@@ -57,6 +57,16 @@ def shape(handler: Place | None) -> str:
     return "prefix"
 
 
+# What interfaces for programs are called.
+_PROGRAMS = frozenset(("api", "apis", "rest", "graphql", "rpc", "jsonrpc", "webdav", "dav"))
+
+
+def is_api(path: str) -> bool:
+    """Whether the path says that programs call it: /api/, /v1/, /graphql and the like."""
+    parts = path.lower().split("/")
+    return any(part in _PROGRAMS or (part[:1] == "v" and part[1:].isdigit()) for part in parts)
+
+
 def is_asset(path: str) -> bool:
     dot = path.rfind(".")
     return dot > path.rfind("/") and path[dot:].lower() in _ASSETS

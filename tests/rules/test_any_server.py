@@ -112,6 +112,12 @@ def test_cors_credentials_wildcard() -> None:
     assert found(allowed.format("https://app.example", "true")) == []
 
 
+def test_cached_unauthorized() -> None:
+    assert found("route /\n  to app\n  keep 200 401\n") == [("error", "cached-unauthorized", 3)]
+    assert found("route /\n  to app\n  keep 200 404\n") == []
+    assert found("route /\n  to app\n  keep 200 401 apart\n") == []
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 

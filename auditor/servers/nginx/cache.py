@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from auditor.http import Response
 from auditor.servers.nginx.conditions import Entity, parse_time
+from auditor.servers.nginx.config import Level
 from auditor.servers.nginx.run import Run, decides
+from auditor.servers.nginx.sources import sources_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
 from auditor.trace import Cache
@@ -50,7 +52,26 @@ def decide(run: Run, family: str, store: Plan, answer: Response) -> Cache:
     key = _key(run, family)
     if verdict == "yes" and key.text:
         run.shared.kept[store.zone, key.text] = answer
-    return Cache(store.zone, key, verdict, decides(line or store.line))
+    because = decides(line or store.line)
+    return Cache(store.zone, key, verdict, because, _answers(run, family), _depends(run, family), store.line.place)
+
+
+def _answers(run: Run, family: str) -> str:
+    """Whether the request is looked up at all (proxy_cache_bypass)."""
+    texts = [evaluate(run, word).text for line in run.level.lines(f"{family}_cache_bypass") for word in line.args]
+    if any(text not in (None, "", "0") for text in texts):
+        return "no"
+    return "maybe" if None in texts else "yes"
+
+
+def _depends(run: Run, family: str) -> tuple[str, ...]:
+    return run.level.memo((family, "cache depends"), lambda level: _sources(run, level, family))  # type: ignore[return-value]
+
+
+def _sources(run: Run, level: object, family: str) -> tuple[str, ...]:
+    assert isinstance(level, Level)
+    names = (f"{family}_cache_key", f"{family}_cache_bypass", f"{family}_no_cache")
+    return sources_of(run.shared.http, [word for name in names for line in level.lines(name) for word in line.args])
 
 
 def kept(run: Run, family: str, store: Plan) -> Response | None:
