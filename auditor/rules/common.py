@@ -111,6 +111,16 @@ def deciding(because: Iterable[Because]) -> Place | None:
     return next((item.place for item in because if item.place is not None), None)
 
 
+# The parameter files that the distributions ship pass REMOTE_USER on every PHP site, gate or none: a line there
+# says nothing about what the application believes.
+_STOCK = ("fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params")
+
+
+def is_stock(line: Place) -> bool:
+    """Whether the line stands in such a file."""
+    return line.file.rpartition("/")[2] in _STOCK
+
+
 def guards(outcome: Outcome) -> list[Gate]:
     """The gates in the request's way that ask for credentials and can refuse."""
     return [

@@ -48,7 +48,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, same_upstream, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, is_stock, same_upstream, with_header
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -57,10 +57,6 @@ from auditor.values import CLIENT, USER
 
 NAME = "spoofable-identity-header"
 SEVERITY = ERROR
-
-# The parameter files that the distributions ship pass REMOTE_USER on every PHP site, gate or none: a line there
-# says nothing about what the application believes.
-_STOCK = ("fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params")
 
 Checked = dict[tuple[tuple[str, ...], str], Place]
 
@@ -84,7 +80,7 @@ def _checked(site: Site, routes: Sequence[Route], settings: Settings) -> Checked
             exchange = outcome.main
             for sent in exchange.headers if exchange is not None else ():
                 line = deciding(sent.because)
-                if line is None or _is_stock(line) or not _is_checked(sent) or not settings.names_identity(sent.name):
+                if line is None or is_stock(line) or not _is_checked(sent) or not settings.names_identity(sent.name):
                     continue
                 assert exchange is not None
                 found = True
@@ -111,7 +107,7 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 if not settings.names_identity(sent.name) or not _is_unchecked(sent):
                     continue
                 assert outcome.main is not None
-                if _is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
+                if is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
                     continue
                 severity = _severity_of_line(sent, line, settings, outcome.main, checked)
                 yield Finding(
@@ -226,10 +222,6 @@ def _comes_through(exchange: Exchange, name: str) -> bool:
         _read_as(exchange, sent.name) == name and sent.fate == FORWARDED and "audit-probe" in (sent.value.text or "")
         for sent in exchange.headers
     )
-
-
-def _is_stock(line: Place) -> bool:
-    return line.file.rpartition("/")[2] in _STOCK
 
 
 def _read_as(exchange: Exchange, name: str) -> str:

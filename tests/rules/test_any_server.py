@@ -118,6 +118,14 @@ def test_cached_unauthorized() -> None:
     assert found("route /\n  to app\n  keep 200 401 apart\n") == []
 
 
+def test_shared_authenticated_response() -> None:
+    shared = "route /\n  gate door\n  set Authorization -\n{}  to app\n  keep 200{}\n"
+    line = ("error", "shared-authenticated-response", 6)
+    assert line in found(shared.format("  set X-Remote-User user\n", ""))
+    assert line not in found(shared.format("  set X-Remote-User user\n", " apart"))
+    assert found(shared.format("", "")) == []
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 

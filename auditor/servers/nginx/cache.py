@@ -15,7 +15,7 @@ from auditor.servers.nginx.sources import sources_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
 from auditor.trace import Cache
-from auditor.values import Value, join, literal
+from auditor.values import Value, join, literal, unknown
 
 _PAST = 1640995200  # the beginning of 2022: no clock that asks is behind it
 _PLAIN_VALID = {"200", "301", "302"}
@@ -110,7 +110,8 @@ def _key(run: Run, family: str) -> Value:
         return evaluate(run, line.args[0])
     if family == "proxy" and run.proxy_host is not None:
         return join((literal(f"http://{run.proxy_host[0]}"), evaluate(run, "$uri$is_args$args")))
-    return Value()
+    # Where the zone is defined somewhere else, so may be the key.
+    return Value() if f"{family}_cache_path" in run.shared.http.own else unknown()
 
 
 def _verdict(run: Run, family: str, answer: Response) -> tuple[str, Directive | None]:
