@@ -174,16 +174,14 @@ class ToySite:
         for words, place in lines:
             if words[0] == "page" and words[1] == str(outcome.status):
                 replaced = (Replaced(int(words[1]), place),)
-                return outcome._replace(action="answered", status=int(words[2]), replaced=replaced)
+                return outcome._replace(
+                    action="answered", status=int(words[2]), replaced=replaced, response_headers=_added(lines)
+                )
         return outcome
 
     def _answer(self, request: Request, path: Path, block: Place, lines: list[tuple[list[str], Place]]) -> Outcome:
         blank = Outcome((), "answered", None, steps=(Step(block, "route", "chosen"),), handler=block, server="toy")
-        added = tuple(
-            ResponseHeader(words[1], literal(" ".join(words[2:])), (Because(DECIDES, place),))
-            for words, place in lines
-            if words[0] == "add"
-        )
+        added = _added(lines)
         gates: list[Gate] = []
         user = Value()
         for words, place in sorted(lines, key=lambda item: item[0][0] != "answer"):
@@ -265,3 +263,11 @@ def _kept(request: Request, words: list[str], place: Place, answer: Response) ->
     depends = (client_header("Authorization"),) if apart else ()
     stored = "yes" if str(answer.status) in words else "no"
     return Cache("toy", key, stored, (Because(DECIDES, place),), depends=depends, line=place)
+
+
+def _added(lines: list[tuple[list[str], Place]]) -> tuple[ResponseHeader, ...]:
+    return tuple(
+        ResponseHeader(words[1], literal(" ".join(words[2:])), (Because(DECIDES, place),))
+        for words, place in lines
+        if words[0] == "add"
+    )

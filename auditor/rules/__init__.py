@@ -53,6 +53,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "missing-user-file": frozenset(),
     "open-gate": frozenset({GATE}),
     "published-user-file": frozenset({GATE}),
+    "redirected-unauthorized": frozenset({REFUSAL}),
     "shared-authenticated-response": frozenset({CACHE, UPSTREAM}),
     "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "starved-auth-subrequest": frozenset({SUBREQUEST, UPSTREAM}),

@@ -90,6 +90,14 @@ def test_hidden_challenge() -> None:
     assert found("route /\n  hide WWW-Authenticate\n  add WWW-Authenticate Bearer\n  to app\n") == []
 
 
+def test_redirected_unauthorized() -> None:
+    moved = "route {}\n  gate door\n  page 401 302\n{}  to app.internal\n"
+    away = "  add Location https://login.example/\n"
+    assert ("error", "redirected-unauthorized", 3) in found(moved.format("/pages", ""))
+    assert ("warning", "redirected-unauthorized", 3) in found(moved.format("/api/", away))
+    assert "redirected-unauthorized" not in {rule for _, rule, _ in found(moved.format("/pages", away))}
+
+
 def test_unauthorized_as_success() -> None:
     page = ("error", "unauthorized-as-success", 3)
     assert page in found("route /\n  gate door\n  page 401 200\n  to app.internal\n")
