@@ -4,18 +4,50 @@ from __future__ import annotations
 
 import re
 
-# A variable (`$token`) is no secret, and neither is what is masked already. A word that ends an expression is left.
-_SECRET = r"(?!\$|\*\*\*)[^\s\"';$&]+"
-_SCHEME = r"\b(Basic|Bearer|Digest|Negotiate|Token|ApiKey)(\s+)(?!realm\b)"
-# password=..., api_key: ..., X-Api-Key "...": a name that says so, and then a value.
-_NAME = r"\b((?:[\w-]{0,40}[_-])?(?:api[_-]?key|auth[_-]?key|token|secret|passwd|password)(?:\s*[=:]\s*|\s+)[\"']?)"
+# A variable (`$token`) is no secret, and neither is what is masked already, or what our own requests make up. A word
+# that ends an expression is left.
+_MADE_UP = r"(?:audit-probe|YXVkaXQ6cHJvYmU=)(?![^\s\"';$&])"
+_SECRET = rf"(?!\$|\*\*\*|{_MADE_UP})[^\s\"';$&]+"
+_SCHEMES = r"(?:Basic|Bearer|Digest|Negotiate|Token|ApiKey)"
+_SCHEME = rf"\b({_SCHEMES})(\s+)(?!realm\b)"
+# password=..., api_key: ..., $http_x_api_key != "...": a name that says so, and then a value.
+_NAMES = r"\b(?:[\w-]{0,40}[_-])?(?:api[_-]?key|auth[_-]?key|token|secret|passwd|password)"
+_GIVEN = rf"({_NAMES}\s*(?:!?~\*?+|!?==?+|:)\s*[\"']?)"
+_NAME = rf"({_NAMES}\s+[\"']?)"
 _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
+# The whole value of a line that sets Authorization, where it names no scheme that is known.
+_HEADER = rf"((?:_header|_param|_headers)\s+[\"']?(?:proxy[_-]|http_)*authorization[\"']?\s+)(?!([\"']?){_SCHEMES}\b)"
+_WHOLE = r"(?:\"(?!\$|\*\*\*)[^\"$]+\"|'(?!\$|\*\*\*)[^'$]+'|(?!\$|\*\*\*|off;)[^\s\"';$]+)"
+# In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
+_NO_WORD = r"(?=[^\s\"';]*(?:\d|=|[a-z][A-Z]))"
+_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "passw", "authorization")
 
 
 def mask(text: str) -> str:
-    """The text with its credentials replaced by `***`: behind the name of a scheme (RFC 9110, 11.4), behind a name
-    such as `api_key` or `X-Auth-Token`, and in the authority of a URL."""
+    """A line of a configuration with its credentials replaced by `***`: behind the name of a scheme (RFC 9110, 11.4),
+    behind a name such as `api_key` or `X-Auth-Token`, and in the authority of a URL."""
     # Compiled here, by re's own cache: a run without findings prints nothing.
-    text = re.sub(_SCHEME + _SECRET, r"\1\2***", text, flags=re.IGNORECASE)
-    text = re.sub(_NAME + _SECRET, r"\1***", text, flags=re.IGNORECASE)
-    return re.sub(_USERINFO, r"\1***", text)
+    if _says_something(text):
+        text = re.sub(_SCHEME + _SECRET, r"\1\2***", text, flags=re.IGNORECASE)
+        text = re.sub(_GIVEN + _SECRET, r"\1***", text, flags=re.IGNORECASE)
+        text = re.sub(_NAME + r"(?![!=~:])" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
+        text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
+    return _without_userinfo(text)
+
+
+def mask_sentence(text: str) -> str:
+    """A sentence of ours, or a URL, with the credentials that it quotes replaced: "the password of the Basic gate" has
+    none."""
+    if _says_something(text):
+        text = re.sub(rf"(?i:{_SCHEME})" + _NO_WORD + _SECRET, r"\1\2***", text)
+        text = re.sub(rf"({_NAMES}[=:][\"']?)" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
+    return _without_userinfo(text)
+
+
+def _without_userinfo(text: str) -> str:
+    return re.sub(_USERINFO, r"\1***", text) if "@" in text else text
+
+
+def _says_something(text: str) -> bool:
+    low = text.lower()
+    return any(hint in low for hint in _HINTS)

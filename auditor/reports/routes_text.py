@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from auditor.reports.terminal import Terminal, printable
 from auditor.rules.common import ADMITTED, BASIC, with_header
+from auditor.secrets import mask_sentence
 from auditor.server import Route, Site
 from auditor.trace import FORWARDED, STRIPPED, Outcome
 
@@ -81,7 +82,9 @@ def _fate(outcomes: Sequence[Outcome], name: str) -> str:
 def routes_text(rows: Sequence[Row], headers: Sequence[str], terminal: Terminal) -> str:
     """The table for people, one line for each route."""
     head = ("route", "goes to", *headers)
-    body = [(printable(row.route.label), printable(row.target), *row.fates) for row in rows]
+    body = [
+        (printable(mask_sentence(row.route.label)), printable(mask_sentence(row.target)), *row.fates) for row in rows
+    ]
     widths = [max(len(cells[column]) for cells in (head, *body)) for column in range(len(head))]
     lines = [terminal.paint(_line(head, widths), "bold")]
     for cells in body:
@@ -104,10 +107,10 @@ def routes_json(rows: Sequence[Row], headers: Sequence[str]) -> str:
     return json.dumps(
         [
             {
-                "route": row.route.label,
+                "route": mask_sentence(row.route.label),
                 "server": row.route.server,
-                "pattern": row.route.pattern,
-                "goes_to": row.target,
+                "pattern": mask_sentence(row.route.pattern),
+                "goes_to": mask_sentence(row.target),
                 "headers": dict(zip(headers, row.fates, strict=True)),
             }
             for row in rows

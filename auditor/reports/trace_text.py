@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from auditor.http import Request
 from auditor.reports.terminal import Terminal, printable
 from auditor.reports.trace_json import step_text
-from auditor.secrets import mask
+from auditor.secrets import mask, mask_sentence
 from auditor.server import Note
 from auditor.source import Place, readable
 from auditor.trace import FORWARDED, STRIPPED, Because, Exchange, Outcome, Outcomes
@@ -19,7 +19,7 @@ SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "set-co
 
 def trace_text(request: Request, outcomes: Outcomes, notes: Sequence[Note], terminal: Terminal) -> str:
     """The whole answer; credentials are masked."""
-    lines = [terminal.paint(printable(f"{request.method} {readable(request.url)}"), "bold")]
+    lines = [terminal.paint(printable(f"{request.method} {mask_sentence(readable(request.url))}"), "bold")]
     lines += [f"  {printable(credential(name, value))}" for name, value in request.headers]
     for number, outcome in enumerate(outcomes, 1):
         lines.append("")
@@ -29,14 +29,16 @@ def trace_text(request: Request, outcomes: Outcomes, notes: Sequence[Note], term
             lines.append(f"  when {printable(asked.answer.text)}{_at(asked.place)}")
         lines += _outcome(request, outcome, terminal)
     if notes:
-        lines += ["", "notes", *(f"  {printable(note.text)}{_at(note.place)}" for note in notes)]
+        lines += ["", "notes", *(f"  {printable(mask_sentence(note.text))}{_at(note.place)}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
 def _outcome(request: Request, outcome: Outcome, terminal: Terminal) -> list[str]:
     lines = _credentials(request, outcome, terminal)
     lines.append(terminal.paint("way", "bold"))
-    lines += _columns([(_where(step.place), mask(readable(step_text(step))), step.effect) for step in outcome.steps])
+    lines += _columns(
+        [(_where(step.place), mask(readable(step_text(step))), mask_sentence(step.effect)) for step in outcome.steps]
+    )
     if outcome.gates:
         lines.append(terminal.paint("gates", "bold"))
         lines += _columns(
@@ -88,8 +90,8 @@ def _result(result: str, reason: str) -> str:
 
 def _exchange(exchange: Exchange, terminal: Terminal) -> list[str]:
     servers = f" ({', '.join(exchange.servers)})" if exchange.servers else ""
-    head = f"{exchange.role} request to {exchange.upstream}{servers}{_at(exchange.place)}"
-    uri = "?" if exchange.uri is None else readable(exchange.uri)
+    head = f"{exchange.role} request to {mask_sentence(exchange.upstream)}{servers}{_at(exchange.place)}"
+    uri = "?" if exchange.uri is None else mask_sentence(readable(exchange.uri))
     lines = [
         terminal.paint(printable(head), "bold"),
         f"  {printable(f'{exchange.method} {uri} {exchange.protocol}')}, body: {exchange.body}",

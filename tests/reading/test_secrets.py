@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.secrets import mask
+from auditor.secrets import mask, mask_sentence
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,11 @@ from auditor.secrets import mask
         ("proxy_pass http://user:pw@host/;", "proxy_pass http://user:***@host/;"),
         ("return 302 /x?token=abc&b=c;", "return 302 /x?token=***&b=c;"),
         ("curl -H 'X-Api-Key: abc'", "curl -H 'X-Api-Key: ***'"),
+        ('if ($http_x_api_key != "k3y") {', 'if ($http_x_api_key != "***") {'),
+        ("if ($arg_token !~* ^k3y$) {", "if ($arg_token !~* ***$) {"),
+        ("proxy_set_header Proxy-Authorization k3y;", 'proxy_set_header Proxy-Authorization "***";'),
+        ("proxy_set_header Authorization 'AWS k3y:x';", 'proxy_set_header Authorization "***";'),
+        ("fastcgi_param HTTP_AUTHORIZATION k3y;", 'fastcgi_param HTTP_AUTHORIZATION "***";'),
     ],
 )
 def test_masked(text: str, shown: str) -> None:
@@ -35,7 +40,39 @@ def test_masked(text: str, shown: str) -> None:
         "set $token $arg_token;",
         "auth_basic_user_file /etc/nginx/passwords;",
         "location /token/ {",
+        "proxy_pass_header Authorization;",
+        'proxy_set_header Authorization "";',
+        "proxy_set_header Authorization off;",
+        'more_set_headers "Access-Control-Allow-Headers: Authorization, Content-Type";',
+        'proxy_set_header Authorization "Bearer audit-probe";',
     ],
 )
 def test_left(text: str) -> None:
     assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It goes on as Basic YWRtaW46eA== to http://u:pw@app.", "It goes on as Basic *** to http://u:***@app."),
+        ("GET http://a.example/?access_token=abc&x=1", "GET http://a.example/?access_token=***&x=1"),
+        ("Bearer s3same is compared.", "Bearer *** is compared."),
+    ],
+)
+def test_masked_in_sentences(text: str, shown: str) -> None:
+    assert mask_sentence(text) == shown
+    assert mask_sentence(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The password of the Basic gate goes on, as do Bearer tokens.",
+        "Ask for a password here (auth_basic, auth_basic_user_file).",
+        "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+        "curl -H 'Authorization: Bearer audit-probe'",
+        "The secret: it is known.",
+    ],
+)
+def test_sentences_are_left(text: str) -> None:
+    assert mask_sentence(text) == text
