@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from auditor import rules, settings
 from auditor.findings import SEVERITIES, Finding, Suppressed, in_order, merge
+from auditor.http import Request
 from auditor.server import Comment, Note, Site
-from auditor.source import InputError
+from auditor.source import InputError, Place
 
 # The module of each server kind; it has load(entry, options) -> Site.
 LOADERS = {"nginx": "auditor.servers.nginx.site"}
@@ -37,6 +38,7 @@ class Report(NamedTuple):
     notes: tuple[Note, ...] = ()
     errors: tuple[InputError, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
+    baseline: bool = False
 
     def count(self, severity: str) -> int:
         """How many findings have this severity."""
@@ -72,10 +74,12 @@ def load_entry(entry: Any, options: Options) -> Site:
     return site
 
 
-def check(paths: Sequence[str], options: Options, chosen: settings.Settings = settings.DEFAULT) -> Report:
+def check(
+    paths: Sequence[str], options: Options, chosen: settings.Settings = settings.DEFAULT, ways: bool = False
+) -> Report:
     """Audits files and folders. What cannot be read stands in the report's `errors`; the rest is audited."""
     sites, errors, notes = load_sites(paths, options)
-    return judge(sites, chosen, errors, notes)
+    return judge(sites, chosen, errors, notes, ways)
 
 
 def judge(
@@ -83,12 +87,14 @@ def judge(
     chosen: settings.Settings = settings.DEFAULT,
     errors: Sequence[InputError] = (),
     notes: Sequence[Note] = (),
+    ways: bool = False,
 ) -> Report:
     """Lets the rules judge configurations that have been read. A file that several of them include is judged in each,
-    and each finding is reported once."""
+    and each finding is reported once. `ways` adds to each finding the way of its witness."""
     files: dict[str, None] = {}
     seen: dict[Note, None] = dict.fromkeys(notes)
     found: list[Finding] = []
+    judged: list[tuple[Finding, Site]] = []
     comments: list[Comment] = []
     for site in sites:
         files.update((source.name, None) for source in site.files)
@@ -98,8 +104,13 @@ def judge(
             seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
         found.extend(rules.judge(site, chosen))
+        if ways:
+            for finding in found[len(judged) :]:
+                judged.append((finding, site))
     severities = dict(chosen.severities)
     merged = _with_severities(merge(found), severities)
+    if ways:
+        merged = _with_ways(merged, judged)
     suppressed: list[Suppressed] = []
     if comments:
         from auditor import suppressions
@@ -120,6 +131,18 @@ _INNER = (
     "taken to stand behind another proxy, because of this line: what that one should have checked is no error here "
     "(--position edge if there is none)"
 )
+
+
+def _with_ways(findings: Sequence[Finding], judged: Iterable[tuple[Finding, Site]]) -> list[Finding]:
+    from auditor.ways import way_of
+
+    sites: dict[tuple[str, Place, Request | None], Site] = {}
+    for finding, site in judged:
+        sites.setdefault((finding.rule, finding.place, finding.witness), site)
+    return [
+        finding._replace(way=way_of(sites[finding.rule, finding.place, finding.witness], finding))
+        for finding in findings
+    ]
 
 
 def _with_severities(findings: Sequence[Finding], severities: dict[str, str]) -> list[Finding]:

@@ -103,7 +103,7 @@ class Suspect(NamedTuple):
 
 class Note(NamedTuple):
     """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
-    unreached, or template."""
+    unreached, template, or stale (of a baseline)."""
 
     kind: str
     text: str

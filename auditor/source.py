@@ -68,6 +68,14 @@ class SourceFile:
         line = self.text.count("\n", 0, offset) + 1
         return line, offset - (self.text.rfind("\n", 0, offset) + 1) + 1
 
+    def character(self, line: int, column: int) -> int:
+        """That column (from 1, in bytes) of the line in characters as people read them (see `readable`)."""
+        start = self.start_of(line)
+        before, end = self.text[start : start + column - 1], self.text.find("\n", start)
+        if before.isascii() or len(self.line_text(line)) == (len(self.text) if end == -1 else end) - start:
+            return column  # ASCII, or no UTF-8
+        return len(before.encode("latin-1").decode("utf-8", "ignore")) + 1
+
     def line_text(self, line: int) -> str:
         """The text of that line (from 1), as people read it (UTF-8 where it is that)."""
         start = self.start_of(line)
@@ -194,6 +202,14 @@ class Place:
     def end(self) -> tuple[int, int]:
         """Line and column just behind the directive (its `;`, or the `{` of a block)."""
         return self.source.position(_span(self)[1])
+
+    @property
+    def shown(self) -> tuple[int, int, int]:
+        """Column, last line and last column of the place as editors count: in characters of UTF-8 where a line is
+        that."""
+        end_line, end_column = self.end
+        source = self.source
+        return source.character(self.line, self.column), end_line, source.character(end_line, end_column)
 
     @property
     def text(self) -> str:

@@ -15,9 +15,9 @@ from auditor.cli.inputs import add_input_options, options
 from auditor.cli.main import UNREADABLE, UsageError
 from auditor.findings import INFO, SEVERITIES, WARNING
 from auditor.reports.terminal import Terminal
-from auditor.settings import AUTO, DEFAULT, EDGE, INNER
+from auditor.settings import AUTO, DEFAULT, EDGE, INNER, Settings
 
-FORMATS = ("text", "concise", "json")
+FORMATS = ("text", "concise", "json", "sarif", "github")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write to this file (- is standard output); repeatable",
     )
     group.add_argument(
-        "--show", choices=(INFO,), help="print infos and notes too (text and concise; JSON always has all)"
+        "--show", choices=(INFO,), help="print infos too, and notes in text (JSON and SARIF always have all)"
     )
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="NO_COLOR wins over it")
     parser.add_argument(
@@ -64,20 +64,33 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
-    report = check(args.paths or ["."], options(args), DEFAULT._replace(position=args.position))
+    settings = DEFAULT._replace(position=args.position)
+    report = check(args.paths or ["."], options(args), settings, ways="sarif" in formats)
+    if report.findings or report.suppressed or report.notes or report.errors:
+        from auditor.reports.masked import masked
+
+        report = masked(report)
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
+    failed = report.fails(args.fail_on) and not args.exit_zero
+    status = UNREADABLE if report.errors else int(failed)
     for name, output in zip(formats, outputs, strict=True):
-        _write(_renderer(name), report, args, output)
-    if report.errors:
-        return UNREADABLE
-    return 1 if report.fails(args.fail_on) and not args.exit_zero else 0
+        _write(_renderer(name, status, settings), report, args, output)
+    return status
 
 
 Renderer = Callable[[Report, Terminal, str], str]
 
 
-def _renderer(name: str) -> Renderer:
+def _renderer(name: str, status: int, settings: Settings) -> Renderer:
+    if name == "sarif":
+        from auditor.reports.sarif import Run, sarif
+
+        return lambda report, terminal, show: sarif(report, Run(status, settings.severities))
+    if name == "github":
+        from auditor.reports.github import github
+
+        return github
     if name == "json":
         from auditor.reports.findings_json import findings_json
 
