@@ -31,7 +31,8 @@ class Options(NamedTuple):
 
 class Report(NamedTuple):
     """What a check gives. `files` are the names of all files read, `errors` the inputs that could not be read or
-    parsed, `suppressed` the findings that comments silence."""
+    parsed, `suppressed` the findings that comments silence. `baseline` says that one was applied: findings that it
+    holds are `known`, and do not count."""
 
     findings: tuple[Finding, ...] = ()
     files: tuple[str, ...] = ()
@@ -40,14 +41,19 @@ class Report(NamedTuple):
     suppressed: tuple[Suppressed, ...] = ()
     baseline: bool = False
 
+    @property
+    def new(self) -> list[Finding]:
+        """The findings that the baseline does not hold; without a baseline, all."""
+        return [finding for finding in self.findings if not finding.known]
+
     def count(self, severity: str) -> int:
-        """How many findings have this severity."""
-        return sum(finding.severity == severity for finding in self.findings)
+        """How many new findings have this severity."""
+        return sum(finding.severity == severity for finding in self.new)
 
     def fails(self, threshold: str) -> bool:
-        """Whether a finding is at or above that severity."""
+        """Whether a new finding is at or above that severity."""
         worst = SEVERITIES.index(threshold)
-        return any(SEVERITIES.index(finding.severity) <= worst for finding in self.findings)
+        return any(SEVERITIES.index(finding.severity) <= worst for finding in self.new)
 
 
 def load_sites(paths: Sequence[str], options: Options) -> tuple[list[Site], list[InputError], list[Note]]:
@@ -90,7 +96,10 @@ def judge(
     ways: bool = False,
 ) -> Report:
     """Lets the rules judge configurations that have been read. A file that several of them include is judged in each,
-    and each finding is reported once. `ways` adds to each finding the way of its witness."""
+    and each finding is reported once. `ways` adds to each finding the way of its witness.
+
+    Raises SettingsError where the baseline cannot be read.
+    """
     files: dict[str, None] = {}
     seen: dict[Note, None] = dict.fromkeys(notes)
     found: list[Finding] = []
@@ -118,12 +127,18 @@ def judge(
         off = [name for name, severity in severities.items() if severity == "off"]
         kept, about_comments, suppressed = suppressions.apply(merged, comments, off)
         merged = in_order([*kept, *_with_severities(merge(about_comments), severities)])
+    if chosen.baseline:
+        from auditor import baseline
+
+        merged, stale = baseline.apply(merged, baseline.read(chosen.baseline), files, chosen.baseline)
+        seen.update(dict.fromkeys(stale))
     return Report(
         findings=tuple(merged),
         files=tuple(files),
         notes=tuple(seen),
         errors=tuple(errors),
         suppressed=tuple(suppressed),
+        baseline=bool(chosen.baseline),
     )
 
 

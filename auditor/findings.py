@@ -166,6 +166,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         else {"safe": finding.fix.safe, "edits": [_edit_json(edit) for edit in finding.fix.edits]},
         "proof": None,
         "fingerprint": finding.fingerprint,
+        "known": finding.known,
     }
 
 

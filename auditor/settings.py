@@ -8,6 +8,11 @@ EDGE = "edge"
 INNER = "inner"
 AUTO = "auto"  # as the configuration shows
 
+
+class SettingsError(Exception):
+    """Settings, or a file that they name, cannot be followed; the message says why. The run ends with status 2."""
+
+
 # Headers by which applications recognise a user that a proxy in front has checked. Names in lower case.
 IDENTITY_HEADERS = frozenset(
     {
@@ -62,12 +67,13 @@ WATCHED_HEADERS = ("Authorization", "Host", "Cookie", "X-Forwarded-For", "X-Forw
 class Settings(NamedTuple):
     """`watched` headers make the table of `audit routes`; `identity` are lower-case names; `position` is edge, inner or
     auto: an inner proxy stands behind another one that has already checked what clients send; `severities` replace a
-    rule's default severity ("off" silences it)."""
+    rule's default severity ("off" silences it); `baseline` is the path of a file of known findings."""
 
     watched: tuple[str, ...] = WATCHED_HEADERS
     identity: frozenset[str] = IDENTITY_HEADERS
     position: str = AUTO
     severities: tuple[tuple[str, str], ...] = ()
+    baseline: str | None = None
 
     def names_identity(self, header: str) -> bool:
         """Whether a header (or a CGI parameter, HTTP_X_REMOTE_USER) of that name carries an identity."""

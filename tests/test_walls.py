@@ -14,7 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAYERS = (
     ("auditor.cli", "auditor.__main__"),
     ("auditor.check", "auditor.reports", "auditor.discover", "auditor.ways"),
-    ("auditor.rules", "auditor.suppressions"),
+    ("auditor.rules", "auditor.suppressions", "auditor.baseline"),
     ("auditor.servers",),
     (
         "auditor.files",

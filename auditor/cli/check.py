@@ -48,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether another proxy in front has checked what clients send; auto tells it from real_ip lines and the "
         "like",
     )
+    group = parser.add_argument_group("baseline")
+    group.add_argument("--baseline", metavar="FILE", help="only findings that this file does not hold count")
+    group.add_argument("--write-baseline", metavar="FILE", help="write the findings of this run to that file")
+    group.add_argument(
+        "--omit-hidden",
+        action="store_true",
+        help="SARIF without what comments silence and the baseline holds, which GitHub would list as open",
+    )
     group = parser.add_argument_group("exit status")
     group.add_argument(
         "--fail-on", choices=SEVERITIES, default=WARNING, help="the least severity that gives 1 (warning)"
@@ -64,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
-    settings = DEFAULT._replace(position=args.position)
+    baseline = None if args.write_baseline else args.baseline
+    settings = DEFAULT._replace(position=args.position, baseline=baseline)
     report = check(args.paths or ["."], options(args), settings, ways="sarif" in formats)
     if report.findings or report.suppressed or report.notes or report.errors:
         from auditor.reports.masked import masked
@@ -72,21 +81,39 @@ def run(args: argparse.Namespace) -> int:
         report = masked(report)
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
-    failed = report.fails(args.fail_on) and not args.exit_zero
+    failed = report.fails(args.fail_on) and not args.exit_zero and not args.write_baseline
     status = UNREADABLE if report.errors else int(failed)
     for name, output in zip(formats, outputs, strict=True):
-        _write(_renderer(name, status, settings), report, args, output)
+        _write(_renderer(name, status, settings, args.omit_hidden), report, args, output)
+    if args.write_baseline:
+        _write_baseline(report, args.write_baseline)
     return status
+
+
+def _write_baseline(report: Report, path: str) -> None:
+    """A baseline of what could be read alone would make the rest of the findings new ones another day."""
+    from auditor.baseline import written
+
+    if report.errors:
+        print(f"audit: {path} is not written: an input could not be read", file=sys.stderr)
+        return
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(written(report.findings))
+    except OSError as error:
+        raise UsageError(f"--write-baseline {path}: {error.strerror}") from error
+    print(f"audit: {path} holds what is found here today: {len(report.findings)}", file=sys.stderr)
 
 
 Renderer = Callable[[Report, Terminal, str], str]
 
 
-def _renderer(name: str, status: int, settings: Settings) -> Renderer:
+def _renderer(name: str, status: int, settings: Settings, omit_hidden: bool) -> Renderer:
     if name == "sarif":
         from auditor.reports.sarif import Run, sarif
 
-        return lambda report, terminal, show: sarif(report, Run(status, settings.severities))
+        run = Run(status, settings.severities, omit_hidden)
+        return lambda report, terminal, show: sarif(report, run)
     if name == "github":
         from auditor.reports.github import github
 

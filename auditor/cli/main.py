@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from auditor.settings import SettingsError
 from auditor.source import InputError
 
 USAGE = 2
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(100_000, 50, 100)
     try:
         return _run(arguments)
-    except UsageError as error:
+    except (UsageError, SettingsError) as error:
         print(f"audit: {error}", file=sys.stderr)
         return USAGE
     except InputError as error:

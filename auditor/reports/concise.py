@@ -10,7 +10,7 @@ from auditor.reports.terminal import Terminal, printable
 def concise(report: Report, terminal: Terminal, show: str) -> str:
     """`file:line:column: severity[rule] message`."""
     lines = []
-    for finding in report.findings:
+    for finding in report.new:
         if finding.severity == INFO and show != INFO:
             continue
         place = finding.place

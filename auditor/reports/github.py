@@ -19,7 +19,7 @@ def github(report: Report, terminal: Terminal, show: str) -> str:
     """One line for each input that could not be read and each finding, infos only if `show` is "info". Files are named
     as the repository has them: GitHub finds no others."""
     lines = [_unread(error) for error in report.errors]
-    lines += [_finding(finding) for finding in report.findings if show == INFO or finding.severity != INFO]
+    lines += [_finding(finding) for finding in report.new if show == INFO or finding.severity != INFO]
     return "".join(line + "\n" for line in lines)
 
 

@@ -44,10 +44,12 @@ _NOTES = {
 
 
 class Run(NamedTuple):
-    """What only the command knows: its exit status, and the severities that the settings give to rules."""
+    """What only the command knows: its exit status, the severities that the settings give to rules, and whether what
+    comments silence and the baseline holds is left out."""
 
     status: int = 0
     severities: tuple[tuple[str, str], ...] = ()
+    omit_hidden: bool = False
 
 
 def sarif(report: Report, run: Run) -> str:
@@ -56,6 +58,8 @@ def sarif(report: Report, run: Run) -> str:
 
 
 def as_object(report: Report, run: Run) -> dict[str, Any]:
+    if run.omit_hidden:
+        report = report._replace(findings=tuple(report.new), suppressed=())
     silenced = {id(item.finding): item for item in report.suppressed}
     findings = in_order([*report.findings, *(item.finding for item in report.suppressed)])
     left_out = len(findings) - MAX_RESULTS

@@ -12,7 +12,7 @@ MAX_ROUTES = 3
 
 def text(report: Report, terminal: Terminal, show: str) -> str:
     """The report; infos and notes are only counted unless `show` is "info"."""
-    parts = [_finding(finding, terminal) for finding in report.findings if show == INFO or finding.severity != INFO]
+    parts = [_finding(finding, terminal) for finding in report.new if show == INFO or finding.severity != INFO]
     if show == INFO:
         parts += [_note(note, terminal) for note in report.notes]
     parts.append(tally(report, show) + "\n")
@@ -86,7 +86,8 @@ def tally(report: Report, show: str) -> str:
     parts = [_number(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
     if show == INFO and infos:
         parts.append(_number(infos, "info"))
-    head = f"{', '.join(parts)} in {files}" if parts else f"no findings in {files}"
+    none = "no new findings" if report.baseline else "no findings"
+    head = f"{', '.join(parts)} in {files}" if parts else f"{none} in {files}"
     if report.errors:
         unread = _number(len({error.file for error in report.errors}), "input")
         head = f"{', '.join(parts) or 'nothing'} found in {files}; {unread} could not be read"
@@ -97,6 +98,9 @@ def tally(report: Report, show: str) -> str:
         tail.append(_number(len(report.notes), "note"))
     if report.suppressed:
         tail.append(f"{len(report.suppressed)} suppressed")
+    known = len(report.findings) - len(report.new)
+    if known:
+        tail.append(f"{known} known from the baseline")
     if not tail:
         return head
     hint = "" if show == INFO or not (infos or report.notes) else "; --show info shows them"

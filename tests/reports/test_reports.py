@@ -80,7 +80,7 @@ def test_json_holds_infos() -> None:
     assert first["witness"]["url"] == "http://toy.example/api/"
     assert ["Authorization", "Bearer audit-probe"] in first["witness"]["headers"]
     names = "rule severity confidence message kind file line column end_line end_column related routes witness help fix"
-    assert set(first) == {*names.split(), "proof", "fingerprint"}
+    assert set(first) == {*names.split(), "proof", "fingerprint", "known"}
     assert value["files"] == ["toy.conf"]
 
 
