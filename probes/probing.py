@@ -21,9 +21,10 @@ from probes.limits import Limit, find_limits
 from probes.plan import Asker, brief, predict, rehearse, told
 from probes.questions import Line, Probe
 from probes.runners.program import Program
+from probes.sandbox.check import Unsafe
 from probes.sandbox.mirror import Collector
 from probes.sandbox.sandbox import GivenUp, Prepared, Sandbox, ServerRefused
-from probes.sandbox.seal import Taken, Unsafe
+from probes.sandbox.seal import Taken
 
 AGREES = "agrees"
 DIFFERS = "differs"

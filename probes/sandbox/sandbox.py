@@ -26,9 +26,11 @@ from probes.log import Answer, Log, Received
 from probes.runners.local import Folder, Refused, Taken, allow_files, free_ports
 from probes.runners.program import Program
 from probes.sandbox import tables
+from probes.sandbox.check import Unsafe, check_sealed
 from probes.sandbox.mirror import Collector, Mirror
-from probes.sandbox.seal import Evaluated, Plan, Sealed, Unsafe, check_sealed, seal
+from probes.sandbox.seal import Plan, Sealed, seal
 from probes.sandbox.targets import Names, Targets
+from probes.sandbox.upstreams import Evaluated
 
 PATIENCE = 5.0  # seconds for an answer; the origins answer at once
 LATE = 0.25  # seconds that a mirrored request may come after the answer

@@ -1,7 +1,7 @@
 """An nginx configuration made safe to run: the user's text with listeners, upstreams, certificates and paths moved.
 
 Includes, their order, the levels of blocks, and every line that decides about headers stay as they are. Nothing that is
-left names any address but those of the sandbox: `check_sealed` reads the result once more and makes sure.
+left names any address but those of the sandbox: `probes.sandbox.check` reads the result once more and makes sure.
 """
 
 from __future__ import annotations
@@ -10,25 +10,19 @@ import ipaddress
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from auditor.servers.nginx.config import Server
-from auditor.servers.nginx.proxy import parse_url
 from auditor.servers.nginx.site import NginxSite
 from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place, SourceFile
 from probes.sandbox import tables
 from probes.sandbox.edits import Edits, line, quoted
-from probes.sandbox.targets import CATCH_ALL, Targets
+from probes.sandbox.targets import Targets
+from probes.sandbox.upstreams import Evaluated, Upstreams, key
 
-Evaluated = Mapping[Place, Iterable[tuple[str, str]]]
 _MARK = "\x01"  # stands for an underscore in what this module writes itself, until the user's text has been edited
-NOWHERE = "no-resolver.invalid"
-# What is no server, so that nginx answers 500: no host, or a port that is none.
-_NO_PORT = r"(?:0*|[^/?]*[^\d/?][^/?]*|0*(?:6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d{3}|[7-9]\d{4}|[1-9]\d{5,}))"
-_NO_SERVER = rf"(?!unix:)(?:[^\[:/?]*:{_NO_PORT})?"
-_PATH_VARIABLES = re.compile(r"\$\{?(?:request_uri|uri|document_uri|is_args|args)\b")
 
 
 class Taken(NamedTuple):
@@ -93,16 +87,9 @@ class _Sealer:
         self.names: dict[SourceFile, str] = {}
         self.taken: dict[Place, Taken] = {}
         self.changed: set[Place] = set()
-        self.maps: list[str] = []
         self.caches = 0
-        self.addresses: set[str] = set()
-        self.groups = _group_kinds(site)
-        self.resolves = False  # whether names are looked up, in the block that is being read
+        self.upstreams = Upstreams(site, plan.evaluated, targets)
         self.redirects: list[Directive] = []
-        self.unresolved = 0
-        fixed = [each.args[0] for each in site.tree.walk() if each.name in tables.PASSES and each.args]
-        urls = [parse_url(_as_http(text)) for text in fixed if "$" not in text]
-        self.fixed = {url.server for url in urls if url is not None}
 
     def seal(self) -> Sealed:
         tree = self.site.tree
@@ -131,7 +118,7 @@ class _Sealer:
             {name: source for source, name in self.names.items()},
             tuple(self.taken.values()),
             frozenset(self.changed),
-            frozenset(self.addresses),
+            frozenset(self.upstreams.addresses),
         )
 
     def _text(self, source: SourceFile) -> str:
@@ -177,10 +164,10 @@ class _Sealer:
             ("proxy_host", "proxy_host", list(self.targets.hosts().items())),
         ):
             own, source = (word.replace("_", _MARK) for word in (name, source))
-            table = " ".join(line(_key(str(here)), [there]) for here, there in pairs)
+            table = " ".join(line(key(str(here)), [there]) for here, there in pairs)
             lines.append(f"map ${source} $audit_{own} {{ volatile; default ${own}; {table} }}")
         lines += [f'map "" ${name} {{ default ""; }}' for name in self.plan.undefined]
-        return " ".join([*lines, *self.maps, ""])
+        return " ".join([*lines, *self.upstreams.maps, ""])
 
     # --- listeners
 
@@ -203,8 +190,8 @@ class _Sealer:
     # --- directives
 
     def _block(self, directives: Sequence[Directive], inside: str) -> None:
-        outer = self.resolves
-        self.resolves = outer or any(each.name == "resolver" for each in directives)
+        outer = self.upstreams.resolves
+        self.upstreams.resolves = outer or any(each.name == "resolver" for each in directives)
         for directive in directives:
             if inside in ("map", "geo", "types", "split_clients", "charset_map"):
                 continue
@@ -212,7 +199,7 @@ class _Sealer:
                 self._take(directive, "this server does not have it", inside)
             elif not self._edited(directive, inside) and directive.block is not None:
                 self._block(directive.block, directive.name)
-        self.resolves = outer
+        self.upstreams.resolves = outer
 
     def _edited(self, directive: Directive, inside: str) -> bool:
         """Edits the line if it has to be; says whether nothing in its block needs a look."""
@@ -222,7 +209,7 @@ class _Sealer:
             reason = why if name.startswith(prefix) else reason
         if inside == "upstream":
             if name == "server" and args:
-                self._upstream_server(directive)
+                self._edit(directive, self.upstreams.server(directive))
             elif name in tables.HOUSEKEEPING:
                 self._edit(directive, "")
             elif reason:
@@ -249,7 +236,7 @@ class _Sealer:
         elif name == "keyval_zone":
             self._edit(directive, line(name, [arg for arg in args if not arg.startswith("state=")]))
         elif name in tables.PASSES and args:
-            self._pass(directive)
+            self._edit(directive, self.upstreams.passed(directive))
         elif name == "proxy_redirect" and len(args) > 1 and not args[0].startswith("~"):
             self.redirects.append(directive)  # when all upstreams are known
         elif name == "if" and len(args) == 2 and re.fullmatch(r"!?-[fdex]", args[0]) and args[1].startswith("/"):
@@ -289,149 +276,6 @@ class _Sealer:
             path = posixpath.normpath("/" + path.lstrip("/")) + "/" * path.endswith("/")
         return self.root + path
 
-    # --- upstreams
-
-    def _address(self, kind: str, server: str, shown: str | None = None) -> str:
-        address = self.targets.address(kind, server, shown)
-        self.addresses.add(address)
-        return address
-
-    def _upstream_server(self, directive: Directive) -> None:
-        group = self.groups.get(directive.place, "http")
-        name, *options = directive.args
-        if ":" not in name.rpartition("]")[2]:
-            name += ":443" if group in ("https", "grpcs") else ":80"
-        kept = [word for word in options if not word.startswith(tables.SERVER_OPTIONS_OUT)]
-        self._edit(directive, line("server", [self._address(group, name), *kept]))
-
-    def _pass(self, directive: Directive) -> None:
-        name, text = directive.name, directive.args[0]
-        kind = tables.PASSES[name]
-        if kind == "memcached":
-            self._edit(directive, line(name, [self._address(kind, text)]))
-        elif "$" in text:
-            self._edit(directive, line(name, [self._variable(directive, kind, text)]))
-        elif kind in ("http", "grpc"):
-            self._edit(directive, line(name, [self._url(kind, text)]))
-        else:
-            scheme, sep, server = text.rpartition("://")  # uwsgi:// and suwsgi:// there may be
-            if not self._is_group(server):
-                self._edit(directive, line(name, [scheme + sep + self._address(scheme or kind, _with_port(server))]))
-
-    def _is_group(self, name: str) -> bool:
-        return name in self.site.http.upstreams
-
-    def _url(self, kind: str, text: str) -> str:
-        """The target of proxy_pass or grpc_pass, its server replaced."""
-        bare = "://" not in text
-        url = parse_url(f"grpc://{text}" if bare and kind == "grpc" else text)
-        if url is None or (self._is_group(url.host) and not url.explicit_port):
-            return text
-        if url.host.startswith("unix:"):
-            address = self._address(url.scheme, url.host)
-            return f"{'' if bare else url.scheme + '://'}{address}{':' + url.uri if url.uri else ''}"
-        address = self._address(url.scheme, url.server, url.host_header)
-        return f"{'' if bare else url.scheme + '://'}{address}{url.uri}"
-
-    def _variable(self, directive: Directive, kind: str, text: str) -> str:
-        """A target made of variables: what they come to is looked up in a table of the stand-ins."""
-        scheme, sep, rest = text.partition("://")
-        if not sep or "$" in scheme:
-            if kind not in ("http", "grpc"):
-                return self._looked_up(directive, kind, text, "")
-            if not sep:
-                return self._looked_up(directive, kind, text, "whole")
-            return self._looked_up(directive, kind, text, "whole")
-        cuts = [at for at in (rest.find("/"), rest.find("?")) if at != -1]
-        found = _PATH_VARIABLES.search(rest)
-        if found is not None:
-            cuts.append(found.start())
-        cut = min(cuts, default=len(rest))
-        server, tail = rest[:cut], rest[cut:]
-        if "$" not in server:
-            if not self._reachable(f"{scheme}://{server}"):
-                return f"{scheme}://{self._nowhere(server)}{tail}"
-            return self._url(kind, f"{scheme}://{server}") + tail
-        if not cuts and kind == "http":  # the variable may hold a path, too
-            return self._looked_up(directive, scheme, text, "whole")
-        return f"{scheme}://{self._looked_up(directive, scheme, server, '')}{tail}"
-
-    def _reachable(self, text: str) -> bool:
-        """Whether a URL with variables behind its server can be followed: an address, a group, a server that a line
-        without variables names, or any where there is a resolver (ngx_http_upstream_init_request)."""
-        url = parse_url(text)
-        if url is None or self.resolves or self._is_group(url.host):
-            return True
-        address = url.host.startswith(("unix:", "[")) or url.host.replace(".", "").isdigit()
-        return address or url.server in self.fixed
-
-    def _has_port(self, name: str) -> bool:
-        return name.startswith("unix:") or self._is_group(name) or ":" in name.rpartition("]")[2]
-
-    def _nowhere(self, server: str) -> str:
-        """A name that nobody resolves; there is no resolver in the sandbox that could."""
-        self.unresolved += 1
-        name = f"{self.unresolved}.{NOWHERE}"
-        self.targets.names.add(name, server)
-        return name
-
-    def _looked_up(self, directive: Directive, kind: str, text: str, what: str) -> str:
-        entries: dict[str, str] = {}
-        web = kind in ("http", "https")  # which have a port by default
-        for upstream, uri in self.plan.evaluated.get(directive.place, ()):
-            scheme, sep, name = upstream.partition("://")
-            if not sep:
-                scheme, name = kind, upstream
-            if not self._reachable(_as_http(f"{scheme}://{name}")) or not (web or self._has_port(name)):
-                continue
-            if what == "whole":
-                sealed = self._url(kind, f"{scheme}://{name}")
-                if kind == "grpc":  # which needs no scheme
-                    entries[name] = sealed
-                for full in dict.fromkeys((name, _with_port(name, scheme))):
-                    entries[f"{scheme}://{full}"] = sealed
-                    if uri:
-                        entries[f"{scheme}://{full}{uri}"] = sealed + uri
-            elif self._is_group(name):
-                entries[name] = name
-            elif name.startswith("unix:") and kind in ("http", "https"):  # a URI may follow behind a colon
-                entries[name] = self._url(kind, f"{kind}://{name}").partition("://")[2]
-                entries[f"{name}:"] = f"{entries[name]}:"
-            elif kind in ("http", "https", "grpc", "grpcs"):
-                sealed = self._url(kind, f"{kind}://{name}").partition("://")[2]
-                entries[name] = entries[_with_port(name, kind)] = sealed
-            else:
-                entries[name] = entries[f"{kind}://{name}"] = self._address(kind, name)
-        anywhere = self._address("http" if what and web else kind, CATCH_ALL)
-        nowhere = anywhere if self.resolves else f"0.{NOWHERE}{'' if web else ':1'}"
-        # Of what is no URL or no server nginx says so; an address can be reached without a resolver.
-        if what == "whole" and web:
-            rules = [
-                (rf"~*^https?://{_NO_SERVER}(?:[/?]|$)", "http://:/"),
-                ("~*^https?://[0-9.:]+(?:[/?]|$)", f"http://{anywhere}"),
-                ("~*^https?://", f"http://{nowhere}"),
-            ]
-            default = quoted(text)
-        else:
-            scheme = r"(?:grpcs?://|s?uwsgi://)?"
-            rules = [("", ":"), (f"~^{scheme}{_NO_SERVER}$", ":")]  # no regular expression matches what is empty
-            if web:
-                rules.append((r"~^[0-9.]+(?::\d+)?$", anywhere))
-            else:
-                rules += [(rf"~^{scheme}[^:]*$", ":"), (rf"~^{scheme}[0-9.]+:\d+$", anywhere)]
-            default = quoted(nowhere)
-        variable = f"$audit_to_{len(self.maps)}"
-        pairs = " ".join(
-            [*(line(_key(key), [value]) for key, value in entries.items()), *(line(quoted(k), [v]) for k, v in rules)]
-        )
-        self.maps.append(f"map {quoted(text)} {variable} {{ volatile; default {default}; {pairs} }}")
-        return variable
-
-
-def _climbs(words: Iterable[str]) -> bool:
-    """Whether one of these paths goes up: the server joins it to its root as it is, which may lead anywhere."""
-    return any(".." in word.split("/") for word in words)
-
 
 def _is_name(text: str) -> bool:
     """Whether this is neither an address, nor a network, nor a Unix socket."""
@@ -440,80 +284,3 @@ def _is_name(text: str) -> bool:
     except ValueError:
         return text != "unix:"
     return False
-
-
-def _as_http(text: str) -> str:
-    """The target of any pass directive as a URL that can be taken apart."""
-    return text if text.startswith(("http://", "https://")) else f"http://{text.rpartition('://')[2]}"
-
-
-def _key(text: str) -> str:
-    """A value as the first word of a line of a map; a leading special word is taken literally."""
-    return quoted(text) if text not in ("default", "include", "volatile", "hostnames") else "\\" + text
-
-
-def _with_port(name: str, scheme: str = "") -> str:
-    if name.startswith("unix:") or ":" in name.rpartition("]")[2]:
-        return name
-    return name + (":443" if scheme in ("https", "grpcs") else ":80")
-
-
-def _group_kinds(site: NginxSite) -> dict[Place, str]:
-    """How the servers of each upstream group are spoken to, by the lines that name them."""
-    kinds: dict[str, str] = {}
-    for directive in site.tree.walk():
-        kind = tables.PASSES.get(directive.name)
-        if kind is None or not directive.args:
-            continue
-        scheme, sep, rest = directive.args[0].partition("://")
-        if sep and kind in ("http", "grpc"):
-            kind = scheme if scheme in ("http", "https", "grpc", "grpcs") else kind
-        name = re.split(r"[/?$:]", rest if sep else directive.args[0])[0]
-        if name in site.http.upstreams:
-            kinds.setdefault(name, kind)
-        elif "$" in directive.args[0]:
-            kinds.setdefault("$", kind)
-    found = {}
-    for name, group in site.http.upstreams.items():
-        for child in group.block or ():
-            found[child.place] = kinds.get(name, kinds.get("$", "http"))
-    return found
-
-
-class Unsafe(Exception):
-    """The sealed configuration still names something outside; the server is not started."""
-
-
-def check_sealed(site: NginxSite, sealed: Sealed, plan: Plan) -> None:
-    """Reads the sealed configuration again. Raises Unsafe for a line that would reach or listen outside of it."""
-    groups = set(site.http.upstreams)
-    for directive in site.tree.walk():
-        name, args = directive.name, directive.args
-        bad = False
-        if name in tables.PASSES and args:
-            text = args[0].partition("://")[2] if "://" in args[0] else args[0]
-            server = re.split(r"[/?]", text)[0] if not text.startswith("unix:") else text.rpartition(":/")[0] or text
-            fixed = server.partition("$audit_to_")
-            bad = not (
-                not server  # the server refuses that
-                or server in groups
-                or server in sealed.addresses
-                or text in sealed.addresses
-                or (fixed[1] and not fixed[0])
-                or ("$" in text and re.match(rf"\d+\.{re.escape(NOWHERE)}(?:[/?$]|\Z)", text))
-                or any(server.startswith(address + "$") for address in (*sealed.addresses, *groups))
-            )
-        elif name == "server" and directive.block is None and args:
-            bad = args[0] not in sealed.addresses
-        elif name == "listen":
-            bad = not args[0].startswith((f"{plan.address}:", f"unix:{plan.state}/"))
-        elif name in ("resolver", "load_module", "stream", "mail", "ssl_stapling", "js_fetch_trusted_certificate"):
-            bad = True
-        elif name in ("access_log", "error_log"):
-            bad = args[:1] != ["off"] and not (args and args[0].startswith(plan.state + "/"))
-        elif name in tables.TABLES:
-            bad = any(_climbs(entry.args) for entry in directive.block or ())
-        elif name in tables.SERVED:
-            bad = _climbs(args[1:] if name == "rewrite" else args)
-        if bad:
-            raise Unsafe(f"{directive.place.text} in {directive.place.file}:{directive.line}")

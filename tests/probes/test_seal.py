@@ -13,7 +13,8 @@ from auditor.servers.nginx.site import NginxSite, load_file
 from auditor.source import Place
 from probes.log import Answer, Log
 from probes.sandbox import tables
-from probes.sandbox.seal import Plan, Sealed, Unsafe, check_sealed, seal
+from probes.sandbox.check import Unsafe, check_sealed
+from probes.sandbox.seal import Plan, Sealed, seal
 from probes.sandbox.targets import CATCH_ALL, Names, Targets
 from tests.differential.words import CERTIFICATE
 
