@@ -161,9 +161,10 @@ class Sealed:
         (self.outside / "folder").mkdir()
         self.outside.chmod(0o777)
         (self.outside / "secret.txt").write_text("never-to-be-shown")
+        (self.outside / "users.txt").write_text("never-to-be-reported:x\n")
         (self.outside / "main.js").write_text(JS)
         os.mkfifo(self.outside / "pipe")
-        (place.folder / "link").symlink_to(self.outside / "secret.txt")
+        (place.folder / "link").symlink_to(self.outside / "users.txt")  # a user file like any other
         self.bodies = place.folder / "bodies"
         text = text.replace("OUT", str(self.outside))
         self.config = place.write("nginx.conf", text) if "http {" in text else place.http(text)
@@ -188,7 +189,7 @@ class Sealed:
 
     def check(self, done: Done) -> None:
         assert self.state() == self.before
-        assert "never-to-be-shown" not in done.out + done.err
+        assert "never-to-be" not in done.out + done.err
         if self.bodies.exists():
             assert b"never-to-be-shown" not in self.bodies.read_bytes()
 
