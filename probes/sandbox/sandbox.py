@@ -223,7 +223,7 @@ class Sandbox:
         """Has the next attempt do without what this server lacks. Raises ServerRefused for everything else."""
         prepared = self.prepared
         found = _UNKNOWN.search(complaint)
-        if found is not None and found[1] not in prepared.lacking:
+        if found is not None and found[1] not in prepared.lacking and not _misspelt(found[1]):
             prepared.lacking.add(found[1])
             return
         found = _VARIABLE.search(complaint)
@@ -353,6 +353,15 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _misspelt(name: str) -> bool:
+    """Whether a directive that the server does not know is all but one that every nginx has: no module names one so."""
+    from difflib import get_close_matches
+
+    from crossplane.analyzer import DIRECTIVES
+
+    return name not in DIRECTIVES and bool(get_close_matches(name, DIRECTIVES, 1, 0.95))
 
 
 def _source(line: Mapping[str, Any]) -> str:

@@ -6,9 +6,9 @@ import re
 
 # Where the server keeps its own things: the sandbox has places of its own for them.
 _HOUSEKEEPING = """
-accept_mutex accept_mutex_delay access_log daemon debug_connection debug_points env error_log events load_module
+accept_mutex accept_mutex_delay access_log daemon debug_connection debug_points env error_log events
 lock_file master_process multi_accept open_log_file_cache pid pcre_jit resolver ssl_engine thread_pool
-timer_resolution use user worker_aio_requests worker_connections worker_cpu_affinity worker_priority
+timer_resolution use worker_aio_requests worker_connections worker_cpu_affinity worker_priority
 worker_processes worker_rlimit_core worker_rlimit_nofile worker_shutdown_timeout working_directory
 client_body_temp_path proxy_temp_path fastcgi_temp_path uwsgi_temp_path scgi_temp_path
 map_hash_bucket_size map_hash_max_size
@@ -28,6 +28,8 @@ VARIABLE_BY_CODE = re.compile(r"(?:js_set|perl_set|set_by_lua\w*)$")
 # Taken out, with the reason that the report gives.
 TAKEN = {
     **dict.fromkeys(("stream", "mail"), "only http is probed"),
+    "load_module": "modules of the deployed machine are not at hand",
+    "user": "the server runs as an ordinary user",
     **dict.fromkeys(("limit_req", "limit_conn"), "a probe asks faster than people do"),
     **dict.fromkeys(
         ("limit_rate", "limit_rate_after", "proxy_limit_rate", "fastcgi_limit_rate", "uwsgi_limit_rate"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.proxy import (
-    announced_length,
     forward,
     group_servers,
+    header_length,
     header_lines,
     parse_url,
     shadowed_lines,
@@ -78,7 +78,7 @@ def build(run: Run, line: Directive) -> Sending | int:
 
 def _default(run: Run, name: str) -> Value:
     if name == "Content-Length":
-        return announced_length(run)
+        return header_length(run)
     if name == "TE":
         value = run.header("te")
         return literal("trailers", client_header("TE")) if value is not None and "trailers" in value.lower() else EMPTY

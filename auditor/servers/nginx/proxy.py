@@ -296,6 +296,13 @@ def _default(run: Run, name: str, newest: bool, set_body: Directive | None, stre
 
 def announced_length(run: Run) -> Value:
     """The length that goes with the request: what the client announced, or what was read of a chunked body."""
+    if run.body.discarded:
+        return literal("0", SERVER)
+    return header_length(run)
+
+
+def header_length(run: Run) -> Value:
+    """The same where the server goes by the header line, which outlives the body."""
     if run.body.length >= 0:
         return literal(str(run.body.length), client_header("Content-Length"))
     if run.body.chunked and run.body.read:
