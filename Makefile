@@ -20,8 +20,8 @@ test: .venv/ready
 
 FOUND = from probes.runners.local import find; print(*(program.name for program in find()))
 
-# The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, or a path. Some
-# configurations more run in the sandbox of audit probe.
+# The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, a path, or
+# image:NAME for one in a container. Some configurations more run in the sandbox of audit probe.
 differential: .venv/ready
 	@status=0; for nginx in $(or $(NGINX),$$($(BIN)/python -c '$(FOUND)')); do \
 	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(CONFIGS) --seed $(SEED) --jobs $(JOBS) || status=1; \

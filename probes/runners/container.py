@@ -133,7 +133,7 @@ class Image:
         with Folder(self) as folder:
             process = self.start(folder, ["-V"])
             if not _wait(lambda: process.poll() is not None):
-                raise Unavailable(f"the shell in a container of {self.name} does not answer")
+                raise Unavailable(f"/bin/sh in a container of {self.name} does not answer; {engine.ELSEWHERE}")
             self._shell.connect()
             self.build = folder.read(STDERR)
         found = re.search(r"nginx version: \S*?/([\d.]+)", self.build)

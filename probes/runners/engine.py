@@ -71,6 +71,8 @@ def in_words() -> Iterator[None]:
         said = str(error.explanation or error)
         if "bind source path" in said:
             said = f"the engine does not see this machine's files; {ELSEWHERE}"
+        if 'exec: "/bin/sh"' in said:
+            raise Unavailable("the image has no /bin/sh, which --image needs") from error
         raise Unavailable(f"the Docker engine refuses: {said}") from error
     except (DockerException, RequestException) as error:
         raise Unavailable(f"the Docker engine does not answer: {error}") from error
