@@ -135,7 +135,7 @@ def session(client: DockerClient) -> Iterator[tuple[str, str]]:
             yield token, folder
         finally:
             remove(client, token)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             watcher.communicate(b"done")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
