@@ -13,6 +13,7 @@ from auditor.world import World
 # Traits: what stands in the way of a route, said in words that every server kind shares. A rule may skip a route that
 # lacks the traits without which its defect cannot occur. A trait may be there in vain; it must never be missing.
 GATE = "gate"  # something asks for credentials, an address or a token, here or further out
+CLIENT_ADDRESS = "client-address"  # a line sets a header with the client's address, or says who is believed about it
 CORS = "cors"  # Access-Control-* is set, or OPTIONS is handled
 REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear request headers or CGI parameters
 AUTHORIZATION = "authorization"  # a line names Authorization, or drops all client headers

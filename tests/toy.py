@@ -49,6 +49,7 @@ TRAITS = frozenset(
         server.AUTHORIZATION,
         server.CACHE,
         server.CHALLENGE,
+        server.CLIENT_ADDRESS,
         server.CORS,
         server.GATE,
         server.IDENTITY,

@@ -226,6 +226,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         or (name in ("auth_basic", "auth_request") and any("$" in arg for arg in args))
     ):
         found.add(words.METHODS)
+    if name == "set_real_ip_from":
+        found.add(words.CLIENT_ADDRESS)
     if name == "auth_request":
         found.add(words.SUBREQUEST)
     if is_opaque(name):
@@ -242,6 +244,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.REQUEST_HEADERS)
         header = args[0].lower()
         value = args[1] if len(args) > 1 else ""
+        if "forwarded_for" in header.replace("-", "_") or "real_ip" in header.replace("-", "_"):
+            found.add(words.CLIENT_ADDRESS)
         if header == "upgrade" or (header == "connection" and "upgrade" in value.lower()):
             found.add(words.UPGRADE)
         if "authorization" in header:
