@@ -102,6 +102,20 @@ class Suspect(NamedTuple):
     likeness: object = None
 
 
+class Capture(NamedTuple):
+    """A line that takes something of an auth service's answer over, or uses it, in vain.
+
+    `variables` are what it and the lines `beside` it are about. `fault` is "misplaced" (taken over where no such
+    service is asked), "uncaptured" (used where it has not been taken over, and is empty) or "unused" (taken over for
+    nothing).
+    """
+
+    line: Place
+    variables: tuple[str, ...]
+    fault: str
+    beside: tuple[Place, ...] = ()
+
+
 class Note(NamedTuple):
     """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
     unreached, template, or stale (of a baseline)."""
@@ -159,6 +173,10 @@ class Site(Protocol):
     def addresses(self, path: str) -> Iterable[Request]:
         """Requests that name a file of the deployed machine, by the folders that are served. Whether one of them gets
         it is told by its trace (Outcome.file)."""
+        ...
+
+    def captures(self) -> Iterable[Capture]:
+        """What is taken of auth services' answers in vain."""
         ...
 
     def suspects(self) -> Iterable[Suspect]:

@@ -63,6 +63,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "suppression-without-reason": None,
     "unanalysed": frozenset(),
     "unauthorized-as-success": frozenset({REFUSAL}),
+    "uncaptured-auth-response": frozenset({SUBREQUEST}),
     "ungated-service-credential": frozenset({AUTHORIZATION, UPSTREAM}),
     "unreadable-user-file": frozenset(),
     "unused-suppression": None,

@@ -28,6 +28,7 @@ WITHOUT_WITNESS = {
     "ineffective-directive": "that a line changes nothing takes two servers, one without it",
     "misplaced-gate": "one finding is that a prefix was meant to be a regular expression: what it was to guard is open",
     "missing-user-file": "it is about a file of the deployed machine; here only its copy is missing",
+    "uncaptured-auth-response": "that a variable is empty takes an auth service that fills it",
     "unreadable-user-file": "it is about a file of the deployed machine; here only its copy cannot be read",
 }
 each_proof = pytest.mark.parametrize(
@@ -79,7 +80,8 @@ def ask(nginx: Binary, path: Path, items: list[dict[str, Any]]) -> list[Observat
 
 
 def told(item: dict[str, Any]) -> Told:
-    said = item.get("upstream", {"status": item.get("upstreams", 200)})
+    plain = {"status": item.get("upstreams", 200), "headers": item.get("upstream_headers", ())}
+    said = item.get("upstream", plain)
     headers = tuple((name, value) for name, value in said.get("headers", ()))
     return Told(Answer(said.get("status", 200), headers, said.get("body", "origin\n").encode()))
 
