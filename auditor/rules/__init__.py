@@ -42,6 +42,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "cors-credentials-wildcard": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
+    "gated-public-path": frozenset({GATE}),
     "gated-preflight": frozenset({CORS, GATE}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),
     "ineffective-directive": frozenset(),

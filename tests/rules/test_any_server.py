@@ -21,6 +21,11 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_gated_public_path() -> None:
+    # The toy's gates stand in the very block, so they are meant.
+    assert found("route /healthz\n  gate door\n  set Authorization -\n  to app\n") == []
+
+
 def test_broken_upgrade() -> None:
     assert found("route /\n  set Connection close\n  set Upgrade websocket\n  to app\n") == [
         ("warning", "broken-upgrade", 3)

@@ -1,0 +1,142 @@
+"""A path that the configuration itself means to be open asks for credentials.
+
+## What it does
+
+Asks every route without credentials. Reports a block that is refused all the same where
+
+- its own lines switch the gate off, and an internal redirect leads into a block where it is on;
+- it is named after something that only works in the open: an ACME challenge, key sets and discovery
+  documents below /.well-known/, a health check. A gate line in the very block is taken for meant.
+
+## Why it is bad
+
+Certificates are not renewed, tokens cannot be checked, the load balancer takes the server for dead; and what
+has its own way to log in asks for a second password.
+
+## Bad example
+
+```nginx
+server {
+    root /var/www/site;
+    auth_basic "Staging";
+    auth_basic_user_file /etc/nginx/passwords/staging.htpasswd;
+    location /.well-known/acme-challenge/ {
+        default_type text/plain;
+    }
+}
+```
+
+## Good example
+
+```nginx
+server {
+    root /var/www/site;
+    auth_basic "Staging";
+    auth_basic_user_file /etc/nginx/passwords/staging.htpasswd;
+    location /.well-known/acme-challenge/ {
+        auth_basic off;
+        default_type text/plain;
+    }
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-407, NGX-603)
+
+## References
+
+- RFC 8555, 8.3 (the HTTP challenge is fetched without credentials)
+- RFC 8615 (well-known URIs)
+- https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import WARNING, Finding, Related
+from auditor.rules.common import STRANGER, by_block, deciding, guards
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Gate, Outcome
+
+NAME = "gated-public-path"
+SEVERITY = WARNING
+
+_WELL_KNOWN = (
+    "/.well-known/acme-challenge",
+    "/.well-known/pki-validation",
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/apple-app-site-association",
+    "/.well-known/assetlinks.json",
+    "/.well-known/security.txt",
+)
+_HEALTH = ("/health", "/healthz", "/health-check", "/healthcheck", "/livez", "/readyz", "/-/healthy", "/-/ready")
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    own = {area.block for area in site.areas()}
+    return by_block(routes, lambda block: _judge_block(site, block, own))
+
+
+def _judge_block(site: Site, routes: Sequence[Route], own: set[Place]) -> Iterator[Finding]:
+    for route in routes:
+        if route.handler is None or route.request.method == "OPTIONS":
+            continue
+        outcomes = site.trace(route.request, STRANGER)
+        found = [_refused(outcome) for outcome in outcomes]
+        refused = next((gate for gate in found if gate is not None), None)
+        line = deciding(refused.because) if refused is not None else None
+        if refused is None or line is None or None in found:
+            continue
+        if all(_is_off_first(outcome, refused, route.handler) for outcome in outcomes):
+            message = "This block switches the gate off, and its requests are asked for credentials all the same: "
+            message += "they go on, inside the server, to a block where the gate is on."
+        elif _is_public(route) and route.handler not in own:
+            message = f"{route.request.path} is asked without credentials by those who need it, and is refused here."
+        else:
+            continue
+        yield Finding(
+            NAME,
+            WARNING,
+            message,
+            route.handler,
+            related=(Related(line, "this gate refuses it"),),
+            routes=(route.label,),
+            witness=route.request,
+            help="Answer it in a block that switches the gate off (auth_basic off; auth_request off;).",
+            server=route.server,
+            pattern=route.pattern,
+        )
+
+
+def _refused(outcome: Outcome) -> Gate | None:
+    return next((gate for gate in guards(outcome) if gate.result == "refused"), None)
+
+
+def _is_off_first(outcome: Outcome, refused: Gate, block: Place) -> bool:
+    """Whether a line of that block had switched off what refuses in the end."""
+    for gate in outcome.gates:
+        if gate.result == "refused":
+            return False
+        line = deciding(gate.because)
+        if gate.result == "off" and gate.kind == refused.kind and line is not None and _is_in(line, block):
+            return True
+    return False
+
+
+def _is_in(line: Place, block: Place) -> bool:
+    """Whether a line stands behind the block's first line, and the answer came through that block."""
+    return line.source is block.source and line.line >= block.line
+
+
+def _is_public(route: Route) -> bool:
+    text = route.handler.text if route.handler is not None else ""
+    path = route.request.path.rstrip("/")
+    if any(path == name or path.startswith(name + "/") for name in _WELL_KNOWN):
+        return any(name in text.replace("\\", "") for name in _WELL_KNOWN)
+    return path in _HEALTH and path in text
