@@ -143,6 +143,17 @@ class Files:
             source = self._cache[local] = read_source(local, self._name(local))
         return source
 
+    def text(self, path: str) -> str | None:
+        """What the file at that path says, a byte order mark included (in a user file it hides the first user); None
+        where it is not found here or cannot be read."""
+        try:
+            source = self.open(path)
+        except InputError:
+            return None
+        if source is None:
+            return None
+        return "\xef\xbb\xbf" + source.text if source.bom else source.text
+
     def _name(self, local: str) -> str:
         return os.path.relpath(local) if self._relative_names else local
 
@@ -379,13 +390,8 @@ class FileWorld:
             return "no-file"
         if state in ("directory", "unreadable", "no-folder"):
             return "unreadable"
-        try:
-            source = self._files.open(path)
-        except InputError:
+        text = self._files.text(path)
+        if text is None:
             return None
-        if source is None:
-            return None
-        # Where a configuration's byte order mark is a note, in a user file it hides the first user.
-        text = "\xef\xbb\xbf" + source.text if source.bom else source.text
         accepted = verify(text, *given)
         return None if accepted is None else "accepted" if accepted else "refused"

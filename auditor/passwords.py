@@ -83,6 +83,17 @@ def check_hash(stored: str, password: str) -> bool | None:
     return _crypt(key, stored)
 
 
+def judge_hash(stored: str) -> str:
+    """What a stored password is worth: "good", "weak" (quickly found by trying), "plain" (readable as it stands), or
+    "unusable" (nobody can log in with it)."""
+    if stored.startswith("{PLAIN}"):
+        return "plain"
+    if re.fullmatch(r"\{SHA\}\S+|[./0-9A-Za-z]{13}", stored):
+        return "weak"
+    known = r"(\$apr1\$|\{SSHA\}|" + _LIBC + "|" + _LIBC_DEPENDS + r")\S+"
+    return "good" if re.match(known, stored) and stored == stored.strip() else "unusable"
+
+
 def _to_base64(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 

@@ -170,6 +170,10 @@ class Site(Protocol):
 
     def user_files(self) -> Sequence[UserFile]: ...
 
+    def text_of(self, path: str) -> str | None:
+        """The text (latin-1) of a file of the deployed machine, None where it is not at hand."""
+        ...
+
     def addresses(self, path: str) -> Iterable[Request]:
         """Requests that name a file of the deployed machine, by the folders that are served. Whether one of them gets
         it is told by its trace (Outcome.file)."""

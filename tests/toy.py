@@ -122,7 +122,7 @@ class ToySite:
 
     def user_files(self) -> Sequence[UserFile]:
         return [
-            UserFile(words[1], words[1], place, state="missing" if words[1] == "gone" else None)
+            UserFile(words[1], words[1], place, state={"gone": "missing", "plain": "file"}.get(words[1]))
             for _, _, lines in self.blocks
             for words, place in lines
             if words[0] == "gate"
@@ -141,6 +141,9 @@ class ToySite:
             Route(make_request(f"http://toy.example{path}"), "toy", path, block, TRAITS)
             for path, block, _ in self.blocks
         ]
+
+    def text_of(self, path: str) -> str | None:
+        return "alice:secret\n" if path == "plain" else None
 
     def addresses(self, path: str) -> Sequence[Request]:
         return [make_request(f"http://toy.example/{path}")]

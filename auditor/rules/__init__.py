@@ -49,6 +49,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "leaked-credentials": frozenset({GATE, UPSTREAM}),
     "login-loop": frozenset({GATE, CHALLENGE}),
     "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
+    "malformed-user-file": frozenset({GATE}),
     "method-limited-gate": frozenset({GATE, METHODS}),
     "misplaced-gate": frozenset({GATE}),
     "missing-challenge": frozenset({CHALLENGE}),

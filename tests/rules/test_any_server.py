@@ -21,6 +21,10 @@ def test_stripped_authorization() -> None:
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
+def test_malformed_user_file() -> None:
+    assert found("route /\n  gate plain\n  set Authorization -\n  to app\n") == [("warning", "malformed-user-file", 2)]
+
+
 def test_gated_public_path() -> None:
     # The toy's gates stand in the very block, so they are meant.
     assert found("route /healthz\n  gate door\n  set Authorization -\n  to app\n") == []

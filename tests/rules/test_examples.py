@@ -10,6 +10,7 @@ import pytest
 from auditor import rules
 from auditor.check import Options, check
 from auditor.findings import INFO, Finding
+from tests.rules.harness import FILES
 
 
 def example(name: str, heading: str) -> str:
@@ -20,13 +21,13 @@ def example(name: str, heading: str) -> str:
     return match.group(1)
 
 
-def findings(text: str, folder: Path, with_files: bool) -> list[Finding]:
+def findings(text: str, folder: Path, with_files: bool, text_of_users: str = "") -> list[Finding]:
     """What is found in that configuration; `with_files` decides whether the user files that it names exist."""
     deployed = folder / "etc"
     (deployed / "passwords").mkdir(parents=True)
     for path in re.findall(r"auth_basic_user_file /etc/nginx/(\S+);", text) if with_files else ():
         if not (deployed / path).exists():
-            (deployed / path).write_text("alice:{PLAIN}secret\n")
+            (deployed / path).write_text(text_of_users or (FILES / "users").read_text())
     config = folder / "site.conf"
     config.write_text(text)
     report = check([str(config)], Options(kind="nginx", roots=(("/etc/nginx", str(deployed)),)))
@@ -36,7 +37,8 @@ def findings(text: str, folder: Path, with_files: bool) -> list[Finding]:
 
 @pytest.mark.parametrize("name", rules.NAMES)
 def test_bad_example(name: str, tmp_path: Path) -> None:
-    found = findings(example(name, "Bad example"), tmp_path, with_files=name != "missing-user-file")
+    plain = "alice:secret\n" if name == "malformed-user-file" else ""
+    found = findings(example(name, "Bad example"), tmp_path, name != "missing-user-file", plain)
     assert name in {finding.rule for finding in found}
 
 

@@ -26,6 +26,7 @@ PROOFS = [
 # Why findings of these rules have no witness, so that `audit probe` has nothing to ask; proof.yaml has.
 WITHOUT_WITNESS = {
     "ineffective-directive": "that a line changes nothing takes two servers, one without it",
+    "malformed-user-file": "who is refused by it depends on the passwords",
     "misplaced-gate": "one finding is that a prefix was meant to be a regular expression: what it was to guard is open",
     "missing-user-file": "it is about a file of the deployed machine; here only its copy is missing",
     "uncaptured-auth-response": "that a variable is empty takes an auth service that fills it",

@@ -143,6 +143,9 @@ class NginxSite:
 
         return make_user_files(self)
 
+    def text_of(self, path: str) -> str | None:
+        return self._files.text(path) if self._files is not None else None
+
     def addresses(self, path: str) -> Iterable[Request]:
         from auditor.servers.nginx.published import make_addresses
 

@@ -1,0 +1,119 @@
+"""A user file holds entries with which nobody can log in, or passwords that anybody can read.
+
+## What it does
+
+Reads the user files that are at hand, and reports
+
+- a file without any usable entry;
+- entries that the server cannot check: a password as it stands, an unknown scheme such as `{SHA256}` or argon2,
+  blanks around the name or behind the hash, a line without a colon;
+- a second entry of the same user, which never counts;
+- passwords that stand there in the clear (`{PLAIN}`).
+
+Unsalted SHA-1 (`{SHA}`) and the old DES hash are infos. Lines are named by their numbers; what stands in them is
+never shown.
+
+## Why it is bad
+
+The user is refused with the right password, and nothing tells why.
+
+## Bad example
+
+With the line `alice:secret` in the file:
+
+```nginx
+auth_basic "Area";
+auth_basic_user_file /etc/nginx/passwords/area.htpasswd;
+```
+
+## Good example
+
+With a line that `htpasswd -B` or `openssl passwd -6` made:
+
+```nginx
+auth_basic "Area";
+auth_basic_user_file /etc/nginx/passwords/area.htpasswd;
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (facts NGX-211, NGX-212)
+
+## References
+
+- https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+- https://httpd.apache.org/docs/2.4/misc/password_encryptions.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import INFO, WARNING, Finding, Related
+from auditor.server import Route, Site
+from auditor.settings import Settings
+
+NAME = "malformed-user-file"
+SEVERITY = WARNING
+
+_PLACEHOLDERS = ("{{", "${", "<%")  # a template, which something fills on the way to the server
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    for file in site.user_files():
+        text = site.text_of(file.resolved) if file.state == "file" and file.resolved is not None else None
+        if text is None or any(mark in text for mark in _PLACEHOLDERS):
+            continue
+        severity, faults = _faults(text)
+        if faults:
+            yield Finding(
+                NAME,
+                severity,
+                f"The user file {file.resolved}: {'; '.join(faults)}.",
+                file.line,
+                related=tuple(Related(gate, "this gate asks it") for gate in file.gates[:3]),
+                help=f"htpasswd -B {file.resolved} USER",
+            )
+
+
+def _faults(text: str) -> tuple[str, list[str]]:
+    """The severity, and what is wrong with which lines."""
+    from auditor.passwords import judge_hash
+
+    by_fault: dict[str, list[int]] = {}
+    users: set[str] = set()
+    usable = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r")
+        if not line or line[0] in "#\r":
+            continue
+        user, colon, rest = line.partition(":")
+        if rest[:1] in ("!", "*"):
+            continue  # locked on purpose
+        verdict = judge_hash(rest.partition(":")[0]) if colon and user and user == user.strip(" \t\xef\xbb\xbf") else ""
+        if verdict in ("", "unusable"):
+            verdict = "unusable"
+        elif user in users:
+            verdict = "twice"
+        else:
+            usable += 1
+        users.add(user)
+        by_fault.setdefault(verdict, []).append(number)
+    by_fault.pop("good", None)
+    if not usable:
+        return WARNING, ["it has no entry with which anybody could log in"]
+    faults = [f"{_lines(numbers)} {_SAYS[fault]}" for fault, numbers in by_fault.items()]
+    return (INFO if set(by_fault) == {"weak"} else WARNING), faults
+
+
+_SAYS = {
+    "unusable": "cannot be checked by the server, nobody can log in with it",
+    "twice": "repeats a user, only the first entry counts",
+    "plain": "holds a password in the clear",
+    "weak": "has a hash that is quickly found by trying (SHA-1 without salt, or DES)",
+}
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    listed = ", ".join(str(number) for number in numbers[:5]) + (" and others" if len(numbers) > 5 else "")
+    return f"line {listed}"
