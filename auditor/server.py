@@ -76,13 +76,15 @@ class Area(NamedTuple):
 class UserFile(NamedTuple):
     """A password file that the configuration names. `path` is as written, None where it is made of variables;
     `resolved` is the path on the deployed machine; `line` names it, `gates` are the lines that use it. `state` is what
-    lies there: file, directory, missing, unreadable, or None where that cannot be judged from here."""
+    lies there: file, directory, missing, unreadable, or None where that cannot be judged from here. `chosen` says that
+    clients choose the path: it is made of what they send."""
 
     path: str | None
     resolved: str | None
     line: Place
     gates: tuple[Place, ...] = ()
     state: str | None = None
+    chosen: bool = False
 
 
 class Suspect(NamedTuple):

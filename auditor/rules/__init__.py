@@ -58,6 +58,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "published-user-file": frozenset({GATE}),
     "redirected-unauthorized": frozenset({REFUSAL}),
     "shared-authenticated-response": frozenset({CACHE, UPSTREAM}),
+    "relative-user-file": frozenset({GATE}),
     "spoofable-client-address": frozenset({CLIENT_ADDRESS, UPSTREAM}),
     "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "starved-auth-subrequest": frozenset({SUBREQUEST, UPSTREAM}),

@@ -14,7 +14,13 @@ from auditor.settings import DEFAULT
 from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, proof
 
 # No request shows these: they are about files, comments, or what was not understood.
-TEXT_RULES = {"unanalysed", "unused-suppression", "suppression-without-reason"}
+TEXT_RULES = {
+    "relative-user-file",
+    "stray-user-file",
+    "suppression-without-reason",
+    "unanalysed",
+    "unused-suppression",
+}
 HEADINGS = ["What it does", "Why it is bad", "Bad example", "Good example", "Measured on", "References"]
 
 
@@ -22,8 +28,16 @@ HEADINGS = ["What it does", "Why it is bad", "Bad example", "Good example", "Mea
 def test_is_reported(case: Case) -> None:
     marked = {line for rule, line in expected(case.path) if rule == case.rule}
     assert marked, "the configuration marks no line"
-    found = {finding.place.line for finding in findings(case.path) if finding.rule == case.rule}
+    own = str(case.path)
+    found = {f.place.line for f in findings(case.path) if f.rule == case.rule and f.place.file == own}
     assert found == marked
+
+
+def test_a_path_in_an_included_file() -> None:
+    """It begins at the main file's folder; the mark would stand in the included file."""
+    folder = HERE / "relative-user-file"
+    found = {(f.place.file, f.place.line) for f in findings(folder / "bad.conf") if f.rule == "relative-user-file"}
+    assert (str(folder / "sites" / "beside.conf"), 7) in found
 
 
 @pytest.mark.parametrize("case", cases(good=True), ids=str)

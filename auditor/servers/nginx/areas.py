@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from auditor.servers.nginx.site import NginxSite
 
 _GATES = ("auth_basic", "auth_request", "auth_jwt")
+# Variables that hold what the client likes; $host is one of the server's own names as a rule.
+_CHOSEN = r"\$\{?(http_(?!host\b)|arg_|cookie_|args\b|query_string\b|uri\b|request_uri\b|document_uri\b)"
 
 
 def guarded_levels(server: Server) -> list[tuple[Level, Directive]]:
@@ -73,7 +76,8 @@ def make_user_files(site: NginxSite) -> list[UserFile]:
         path = None if "$" in written else written
         resolved = site.deployed(path) if path is not None else None
         gates = tuple(gate.place for gate in level.lines("auth_basic"))
-        found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved))
+        chosen = path is None and re.search(_CHOSEN, written) is not None
+        found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved), chosen)
     return list(found.values())
 
 
