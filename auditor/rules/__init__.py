@@ -63,6 +63,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "spoofable-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "starved-auth-subrequest": frozenset({SUBREQUEST, UPSTREAM}),
     "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),
+    "stray-user-file": frozenset({GATE}),
     "suppression-without-reason": None,
     "unanalysed": frozenset(),
     "unauthorized-as-success": frozenset({REFUSAL}),
