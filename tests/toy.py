@@ -13,7 +13,8 @@ A configuration is a list of lines. A route begins at the left margin and names 
       keep 200 401         a cache keeps answers of these statuses, with `apart` at the end under the credentials
       hide Name            a header of the upstream's answer that the client does not get
 
-`since 2` at the end of a line keeps it from version 1. `inner` at the left margin: another proxy stands in front.
+`since 2` at the end of a line keeps it from version 1. At the left margin, `inner`: another proxy stands in
+front; `public`: other machines can ask, too.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class ToySite:
     ) -> None:
         self.version = version
         self.inner: Place | None = None
+        self.traits = TRAITS | {server.LOCAL}
         self.source = SourceFile(name, text)
         self.blocks: list[tuple[str, Place, list[tuple[list[str], Place]]]] = []
         self.remarks: list[Comment] = []
@@ -88,6 +90,8 @@ class ToySite:
                 del words[-2:]
             if words[0] == "inner":
                 self.inner = place
+            elif words[0] == "public":
+                self.traits = TRAITS
             elif words[0] == "route":
                 self.blocks.append((words[1], place, []))
             else:
@@ -138,7 +142,7 @@ class ToySite:
 
     def routes(self) -> Sequence[Route]:
         return [
-            Route(make_request(f"http://toy.example{path}"), "toy", path, block, TRAITS)
+            Route(make_request(f"http://toy.example{path}"), "toy", path, block, self.traits)
             for path, block, _ in self.blocks
         ]
 

@@ -41,6 +41,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),
+    "cleartext-credentials": frozenset({GATE}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
     "gated-public-path": frozenset({GATE}),
     "gated-preflight": frozenset({CORS, GATE}),

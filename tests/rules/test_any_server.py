@@ -39,9 +39,17 @@ def test_broken_upgrade() -> None:
 
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
-    assert found("route /\n" + attached) == [("warning", "ungated-service-credential", 2)]
-    assert found("inner\nroute /\n" + attached) == [("info", "ungated-service-credential", 3)]
-    assert found("route /\n  gate door\n" + attached) == []
+    assert found("public\nroute /\n" + attached) == [("warning", "ungated-service-credential", 3)]
+    assert found("public\ninner\nroute /\n" + attached) == [("info", "ungated-service-credential", 4)]
+    assert ("warning", "ungated-service-credential", 4) not in found("public\nroute /\n  gate door\n" + attached)
+    assert found("route /\n" + attached) == []  # only for programs of the same machine
+
+
+def test_cleartext_credentials() -> None:
+    text = "route /\n  gate door\n  set Authorization -\n  to app\n"
+    assert found("public\n" + text) == [("info", "cleartext-credentials", 3)]
+    assert found("public\ninner\n" + text) == []
+    assert found(text) == []
 
 
 def test_published_user_file() -> None:
