@@ -21,6 +21,7 @@ IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
+LOGGED = "logged"  # a log format of the configuration's own names what may be a credential
 METHODS = "methods"  # the method decides which gates a request meets
 REPEATED = "repeated"  # two lines of one level set the same request header
 SUBREQUEST = "subrequest"  # a gate asks a service of its own
@@ -118,6 +119,15 @@ class Capture(NamedTuple):
     beside: tuple[Place, ...] = ()
 
 
+class Logged(NamedTuple):
+    """A line that makes a log of something of the request or of its answer. `names` are headers (in lower case),
+    `cookie NAME` or `argument NAME`; `logs` are the lines by which requests are written so."""
+
+    line: Place
+    names: tuple[str, ...]
+    logs: tuple[Place, ...]
+
+
 class Note(NamedTuple):
     """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
     unreached, template, or stale (of a baseline)."""
@@ -179,6 +189,10 @@ class Site(Protocol):
     def addresses(self, path: str) -> Iterable[Request]:
         """Requests that name a file of the deployed machine, by the folders that are served. Whether one of them gets
         it is told by its trace (Outcome.file)."""
+        ...
+
+    def logged(self) -> Iterable[Logged]:
+        """What of requests the configuration writes to logs, where it says so itself."""
         ...
 
     def captures(self) -> Iterable[Capture]:

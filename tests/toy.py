@@ -23,7 +23,7 @@ from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
-from auditor.server import Area, Capture, Comment, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Logged, Note, Route, Suspect, UserFile, Version
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import (
     ADDED,
@@ -151,6 +151,10 @@ class ToySite:
 
     def addresses(self, path: str) -> Sequence[Request]:
         return [make_request(f"http://toy.example/{path}")]
+
+    def logged(self) -> Sequence[Logged]:
+        """The toy writes no log."""
+        return []
 
     def captures(self) -> Sequence[Capture]:
         """The toy's gates answer nothing that could be taken over."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request
-from auditor.server import Area, Capture, Comment, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Logged, Note, Route, Suspect, UserFile, Version
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
@@ -150,6 +150,11 @@ class NginxSite:
         from auditor.servers.nginx.published import make_addresses
 
         return make_addresses(self, path)
+
+    def logged(self) -> Iterable[Logged]:
+        from auditor.servers.nginx.logs import make_logged
+
+        return make_logged(self.http)
 
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures
