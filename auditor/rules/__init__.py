@@ -58,6 +58,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "missing-challenge": frozenset({CHALLENGE}),
     "missing-user-file": frozenset(),
     "open-gate": frozenset({GATE}),
+    "overwritten-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "published-user-file": frozenset({GATE}),
     "redirected-unauthorized": frozenset({REFUSAL}),
     "shared-authenticated-response": frozenset({CACHE, UPSTREAM}),

@@ -17,7 +17,7 @@ def found(text: str, settings: Settings = DEFAULT) -> list[tuple[str, str, int]]
 
 def test_stripped_authorization() -> None:
     assert found("route /\n  set Authorization -\n  to app\n") == [("error", "stripped-authorization", 2)]
-    assert found("route /\n  set Authorization other\n  to app\n") == []
+    assert found("route /\n  set Authorization other\n  to app\n") == [("info", "overwritten-authorization", 2)]
     assert found("route /\n  gate door\n  set Authorization -\n  to app\n") == []
 
 
@@ -39,10 +39,11 @@ def test_broken_upgrade() -> None:
 
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
-    assert found("public\nroute /\n" + attached) == [("warning", "ungated-service-credential", 3)]
-    assert found("public\ninner\nroute /\n" + attached) == [("info", "ungated-service-credential", 4)]
+    assert ("warning", "ungated-service-credential", 3) in found("public\nroute /\n" + attached)
+    assert ("info", "ungated-service-credential", 4) in found("public\ninner\nroute /\n" + attached)
     assert ("warning", "ungated-service-credential", 4) not in found("public\nroute /\n  gate door\n" + attached)
-    assert found("route /\n" + attached) == []  # only for programs of the same machine
+    # Only for programs of the same machine.
+    assert ("warning", "ungated-service-credential", 2) not in found("route /\n" + attached)
 
 
 def test_cleartext_credentials() -> None:
