@@ -20,6 +20,7 @@ AUTHORIZATION = "authorization"  # a line names Authorization, or drops all clie
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CHALLENGE = "challenge"  # the route itself can answer 401
+LIMITS = "limits"  # a line says how long header lines may be
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 LOGGED = "logged"  # a log format of the configuration's own names what may be a credential
 METHODS = "methods"  # the method decides which gates a request meets

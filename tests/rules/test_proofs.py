@@ -29,6 +29,7 @@ WITHOUT_WITNESS = {
     "malformed-user-file": "who is refused by it depends on the passwords",
     "misplaced-gate": "one finding is that a prefix was meant to be a regular expression: what it was to guard is open",
     "missing-user-file": "it is about a file of the deployed machine; here only its copy is missing",
+    "oversized-token-rejected": "a request of 8,000 characters in a report helps nobody",
     "uncaptured-auth-response": "that a variable is empty takes an auth service that fills it",
     "unreadable-user-file": "it is about a file of the deployed machine; here only its copy cannot be read",
 }

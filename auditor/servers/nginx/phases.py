@@ -24,7 +24,8 @@ def handle(run: Run) -> None:
     try:
         intake.read(run)
     except intake.Refused as refused:
-        run.step(None, f"{refused.reason}: refused", "the request is read")
+        line = run.server.line("large_client_header_buffers") if refused.status == 494 else None
+        run.step(line, f"{refused.reason}: refused", "the request is read")
         run.shared.action = "answered"
         response.finalize(run, refused.status)
         return

@@ -228,6 +228,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.METHODS)
     if name == "log_format" and any("$" in arg and "_" in arg for arg in args):
         found.add(words.LOGGED)
+    if name == "large_client_header_buffers":
+        found.add(words.LIMITS)
     if name == "set_real_ip_from":
         found.add(words.CLIENT_ADDRESS)
     if name == "auth_request":
