@@ -19,6 +19,7 @@ REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear r
 AUTHORIZATION = "authorization"  # a line names Authorization, or drops all client headers
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
+CGI = "cgi"  # requests become variables of a program: FastCGI, SCGI, CGI
 CHALLENGE = "challenge"  # the route itself can answer 401
 LIMITS = "limits"  # a line says how long header lines may be
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain

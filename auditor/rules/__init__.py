@@ -14,6 +14,7 @@ from auditor.findings import Finding
 from auditor.server import (
     AUTHORIZATION,
     CACHE,
+    CGI,
     CHALLENGE,
     CLIENT_ADDRESS,
     CORS,
@@ -45,6 +46,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "cleartext-credentials": frozenset({GATE}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
+    "forwarded-proxy-header": frozenset({CGI}),
     "gated-public-path": frozenset({GATE}),
     "gated-preflight": frozenset({CORS, GATE}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),

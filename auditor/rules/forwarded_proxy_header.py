@@ -1,0 +1,81 @@
+"""A client's Proxy header reaches a program as HTTP_PROXY.
+
+## What it does
+
+Sends a Proxy header to every route that goes to FastCGI or SCGI, and reports the line that hands it on.
+
+## Why it is bad
+
+Many libraries take the variable HTTP_PROXY for the setting of that name, so a client chooses the proxy for the
+program's own requests (httpoxy). Current versions of most of them know better.
+
+## Bad example
+
+```nginx
+location ~ \\.php$ {
+    include fastcgi_params;
+    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+    fastcgi_pass 127.0.0.1:9000;
+}
+```
+
+## Good example
+
+```nginx
+location ~ \\.php$ {
+    include fastcgi_params;
+    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+    fastcgi_param HTTP_PROXY "";
+    fastcgi_pass 127.0.0.1:9000;
+}
+```
+
+## Measured on
+
+nginx 1.22.1, 1.31.3 (fact NGX-107)
+
+## References
+
+- https://httpoxy.org/; CVE-2016-5385
+- RFC 3875, 4.1.18 (headers as variables)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.findings import INFO, Finding
+from auditor.rules.common import ADMITTED, BASIC, by_block, with_header
+from auditor.server import Route, Site
+from auditor.settings import Settings
+from auditor.trace import FORWARDED
+
+NAME = "forwarded-proxy-header"
+SEVERITY = INFO
+
+
+def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    return by_block(routes, lambda block: _judge_block(site, block))
+
+
+def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    for route in routes:
+        request = with_header(with_header(route.request, BASIC), ("Proxy", "audit-probe"))
+        for outcome in site.trace(request, ADMITTED):
+            exchange = outcome.main
+            if exchange is None or exchange.place is None or exchange.protocol not in ("fastcgi", "scgi", "cgi"):
+                continue
+            sent = exchange.header("Proxy")
+            if sent is None or sent.fate != FORWARDED:
+                continue
+            yield Finding(
+                NAME,
+                INFO,
+                f"A client's Proxy header reaches {exchange.upstream} as HTTP_PROXY.",
+                exchange.place,
+                routes=(route.label,),
+                witness=request,
+                help='fastcgi_param HTTP_PROXY "";  (with scgi_pass: scgi_param)',
+                server=route.server,
+                pattern=route.pattern,
+            )
