@@ -90,6 +90,15 @@ class UserFile(NamedTuple):
     chosen: bool = False
 
 
+class Limit(NamedTuple):
+    """A limit on how often or how many at a time. Those above it are answered `status`, which `line` sets; `limit` is
+    the line of the limit itself."""
+
+    status: int
+    line: Place
+    limit: Place
+
+
 class Suspect(NamedTuple):
     """A line that names a header or a gate and that perhaps has no effect.
 
@@ -199,6 +208,8 @@ class Site(Protocol):
 
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
+    def limits(self) -> Sequence[Limit]:
+        """The limits that have a status of their own."""
         ...
 
     def suspects(self) -> Iterable[Suspect]:

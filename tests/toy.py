@@ -10,6 +10,8 @@ A configuration is a list of lines. A route begins at the left margin and names 
       answer 401           ends the request here, before the gate has its turn
       page 401 200         an error page: the second status takes the place of the first
       to app               the upstream; without one, the file that the path names is sent
+      limit 429            a limit, and what it answers to those above it
+      to app               the upstream
       keep 200 401         a cache keeps answers of these statuses, with `apart` at the end under the credentials
       hide Name            a header of the upstream's answer that the client does not get
 
@@ -23,7 +25,7 @@ from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
-from auditor.server import Area, Capture, Comment, Logged, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, UserFile, Version
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import (
     ADDED,
@@ -130,6 +132,14 @@ class ToySite:
             for _, _, lines in self.blocks
             for words, place in lines
             if words[0] == "gate"
+        ]
+
+    def limits(self) -> Sequence[Limit]:
+        return [
+            Limit(int(words[1]), place, place)
+            for _, _, lines in self.blocks
+            for words, place in lines
+            if words[0] == "limit"
         ]
 
     def areas(self) -> Sequence[Area]:

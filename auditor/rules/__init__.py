@@ -73,6 +73,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "stripped-authorization": frozenset({UPSTREAM, AUTHORIZATION}),
     "stray-user-file": frozenset({GATE}),
     "suppression-without-reason": None,
+    "throttled-as-unauthorized": frozenset({REFUSAL}),
     "unanalysed": frozenset(),
     "unauthorized-as-success": frozenset({REFUSAL}),
     "uncaptured-auth-response": frozenset({SUBREQUEST}),

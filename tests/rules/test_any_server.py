@@ -116,6 +116,11 @@ def test_redirected_unauthorized() -> None:
     assert "redirected-unauthorized" not in {rule for _, rule, _ in found(moved.format("/pages", away))}
 
 
+def test_throttled_as_unauthorized() -> None:
+    assert found("route /\n  limit 401\n") == [("warning", "throttled-as-unauthorized", 2)]
+    assert found("route /\n  limit 429\n") == []
+
+
 def test_unauthorized_as_success() -> None:
     page = ("error", "unauthorized-as-success", 3)
     assert page in found("route /\n  gate door\n  page 401 200\n  to app.internal\n")

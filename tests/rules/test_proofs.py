@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auditor import rules
 from auditor.check import judge, load_sites
 from auditor.settings import DEFAULT
 from probes.client import Reply
@@ -19,10 +21,16 @@ from probes.runners.local import Binary
 from probes.sandbox.sandbox import Told
 from tests.rules.harness import HERE, NAMES, OPTIONS, proof
 
-# A rule's proof, and those of its further configurations (`more`).
+# A rule's proof, and those of its further configurations (`more`). What a sandbox leaves out is shown by a fact.
 PROOFS = [
-    (name, each) for name in NAMES if (whole := proof(name)) is not None for each in (whole, *whole.get("more", ()))
+    (name, each)
+    for name in NAMES
+    if (whole := proof(name)) is not None
+    for each in (whole, *whole.get("more", ()))
+    if "fact" not in each
 ]
+MEASURED = HERE.parent / "facts" / "nginx"
+FACTS = [(name, whole["fact"]) for name in NAMES if (whole := proof(name)) is not None and "fact" in whole]
 # Why findings of these rules have no witness, so that `audit probe` has nothing to ask; proof.yaml has.
 WITHOUT_WITNESS = {
     "ineffective-directive": "that a line changes nothing takes two servers, one without it",
@@ -71,6 +79,13 @@ def test_audit_probe_confirms_it(name: str, described: dict[str, Any], nginx: Bi
     assert [(one.status, one.observed) for one in proofs if one.finding.witness and one.status != CONFIRMED] == []
     left = {one.observed for one in proofs if not one.finding.witness}
     assert left == ({"no request shows it"} if name in WITHOUT_WITNESS else set())
+
+
+@pytest.mark.parametrize(("name", "fact"), FACTS)
+def test_fact(name: str, fact: str) -> None:
+    """tests/facts asks the real server for all of them."""
+    assert fact in {entry["fact"] for path in MEASURED.glob("*.json") for entry in json.loads(path.read_text())}
+    assert fact in rules.documentation(name)
 
 
 def ask(nginx: Binary, path: Path, items: list[dict[str, Any]]) -> list[Observation]:

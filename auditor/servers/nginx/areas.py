@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.server import Area, Suspect, UserFile
+from auditor.server import Area, Limit, Suspect, UserFile
 from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
@@ -81,13 +81,28 @@ def make_user_files(site: NginxSite) -> list[UserFile]:
     return list(found.values())
 
 
-def _each(site: NginxSite, name: str) -> Iterator[tuple[Directive, Level]]:
-    """All lines of that name with the level they stand in."""
+def make_limits(site: NginxSite) -> list[Limit]:
+    """The limits that count at any level, with the line that sets their status."""
+    found: dict[Limit, None] = {}
+    for level in _levels(site):
+        for name in ("limit_req", "limit_conn"):
+            limit, line = level.line(name), level.line(f"{name}_status")
+            if limit is not None and line is not None and line.args[:1] and line.args[0].isdigit():
+                found[Limit(int(line.args[0]), line.place, limit.place)] = None
+    return list(found)
+
+
+def _levels(site: NginxSite) -> list[Level]:
     levels: list[Level] = [site.http]
     for server in site.http.servers:
         levels.append(server)
         levels.extend(_locations(server.children))
-    for level in levels:
+    return levels
+
+
+def _each(site: NginxSite, name: str) -> Iterator[tuple[Directive, Level]]:
+    """All lines of that name with the level they stand in."""
+    for level in _levels(site):
         for line in level.own.get(name, ()):
             yield line, level
         for kind in ("limit_except", "if"):

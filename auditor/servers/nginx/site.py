@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request
-from auditor.server import Area, Capture, Comment, Logged, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, UserFile, Version
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
@@ -160,6 +160,11 @@ class NginxSite:
         from auditor.servers.nginx.captures import make_captures
 
         return make_captures(self)
+
+    def limits(self) -> Sequence[Limit]:
+        from auditor.servers.nginx.areas import make_limits
+
+        return make_limits(self)
 
     def suspects(self) -> Iterable[Suspect]:
         from auditor.servers.nginx.areas import make_suspects
