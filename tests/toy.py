@@ -6,7 +6,7 @@ A configuration is a list of lines. A route begins at the left margin and names 
       gate door            asks for the password in the file called door
       gate -               a gate without a file: it asks nobody
       set Name value       a request header; `-` clears it, `user` is the name that the gate has checked
-      add Name value       a response header
+      add Name value       a response header; not on some answers with `unless 401` at the end
       answer 401           ends the request here, before the gate has its turn
       page 401 200         an error page: the second status takes the place of the first
       to app               the upstream; without one, the file that the path names is sent
@@ -200,21 +200,21 @@ class ToySite:
         for words, place in lines:
             if words[0] == "page" and words[1] == str(outcome.status):
                 replaced = (Replaced(int(words[1]), place),)
-                return outcome._replace(
-                    action="answered", status=int(words[2]), replaced=replaced, response_headers=_added(lines)
-                )
+                status = int(words[2])
+                added = _added(lines, status)
+                return outcome._replace(action="answered", status=status, replaced=replaced, response_headers=added)
         return outcome
 
     def _answer(self, request: Request, path: Path, block: Place, lines: list[tuple[list[str], Place]]) -> Outcome:
         blank = Outcome((), "answered", None, steps=(Step(block, "route", "chosen"),), handler=block, server="toy")
-        added = _added(lines)
         gates: list[Gate] = []
         user = Value()
         for words, place in sorted(lines, key=lambda item: item[0][0] != "answer"):
             because = (Because(DECIDES, place),)
             if words[0] == "answer":
                 steps = (*blank.steps, Step(place, " ".join(words), "answers"))
-                return blank._replace(status=int(words[1]), response_headers=added, steps=steps)
+                status = int(words[1])
+                return blank._replace(status=status, response_headers=_added(lines, status), steps=steps)
             if words[0] == "gate" and words[1] == "-":
                 gates.append(Gate("auth_basic", "Basic", None, "skipped", because, "no-user-file"))
             elif words[0] == "gate":
@@ -229,7 +229,9 @@ class ToySite:
                 else:
                     challenge = ResponseHeader("WWW-Authenticate", literal(f"Basic {words[1]}"), because)
                     gates.append(Gate("auth_basic", "Basic", words[1], "refused", because))
-                    return blank._replace(status=401, gates=tuple(gates), response_headers=(challenge,))
+                    return blank._replace(
+                        status=401, gates=tuple(gates), response_headers=(challenge, *_added(lines, 401))
+                    )
         for words, place in lines:
             if words[0] == "to":
                 exchange = self._exchange(request, words[1], place, lines, user)
@@ -249,7 +251,7 @@ class ToySite:
                     exchanges=(exchange._replace(status=answer.status, cache=kept),),
                     cache=kept,
                     gates=tuple(gates),
-                    response_headers=passed + added,
+                    response_headers=passed + _added(lines, answer.status),
                     hidden=tuple(
                         LostHeader(name, (Because(DECIDES, hides[name.lower()]),))
                         for name, _ in answer.headers
@@ -258,6 +260,7 @@ class ToySite:
                 )
         file = request.path.removeprefix("/")
         return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added, file=file)
+        return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=_added(lines, 200))
 
     def _exchange(
         self, request: Request, upstream: str, place: Place, lines: list[tuple[list[str], Place]], user: Value
@@ -291,9 +294,11 @@ def _kept(request: Request, words: list[str], place: Place, answer: Response) ->
     return Cache("toy", key, stored, (Because(DECIDES, place),), depends=depends, line=place)
 
 
-def _added(lines: list[tuple[list[str], Place]]) -> tuple[ResponseHeader, ...]:
+def _added(lines: list[tuple[list[str], Place]], status: int | None) -> tuple[ResponseHeader, ...]:
     return tuple(
-        ResponseHeader(words[1], literal(" ".join(words[2:])), (Because(DECIDES, place),))
+        ResponseHeader(words[1], literal(" ".join(text)), (Because(DECIDES, place),))
         for words, place in lines
         if words[0] == "add"
+        for text in [words[2:-2] if words[-2] == "unless" else words[2:]]
+        if words[-2] != "unless" or words[-1] != str(status)
     )

@@ -43,6 +43,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "bypassed-gate": frozenset({GATE}),
     "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
     "cors-credentials-wildcard": frozenset({CORS}),
+    "cors-missing-on-401": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "cleartext-credentials": frozenset({GATE}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),

@@ -56,8 +56,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
-from auditor.http import Request, Response
+from auditor.http import Response
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, by_block, deciding, with_header
+from auditor.rules.cors import origin_of, preflight
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import ResponseHeader
@@ -65,7 +66,6 @@ from auditor.trace import ResponseHeader
 NAME = "gated-preflight"
 SEVERITY = ERROR
 
-ORIGIN = ("Origin", "https://audit-probe.example")
 # Headers that only make sense where requests need a preflight; Allow-Origin alone is usual for fonts and public files.
 _PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
 
@@ -79,7 +79,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         cors = _cors_line(site, route)
         if cors is None:
             continue
-        request = _preflight(route.request)
+        request = preflight(route.request)
         for outcome in site.trace(request, STRANGER._replace(address=None)):
             gate = next(
                 (gate for gate in outcome.gates if gate.result == "refused" and gate.needs == "credentials"), None
@@ -110,16 +110,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             )
 
 
-def _origin(request: Request) -> tuple[str, str]:
-    """The witness's own, made from a list of origins, or that of anybody."""
-    return next((pair for pair in request.headers if pair[0].lower() == "origin"), ORIGIN)
-
-
 def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
     """The header line of a normal answer that shows that requests from another origin, with a preflight, are meant."""
     if route.request.method == "OPTIONS":
         return None
-    request = with_header(with_header(route.request, BASIC), _origin(route.request))
+    request = with_header(with_header(route.request, BASIC), origin_of(route.request))
     for outcome in site.trace(request, ADMITTED._replace(auth=Response(200), origin=Response(200))):
         if outcome.response_header("Access-Control-Allow-Origin") is None:
             continue
@@ -128,12 +123,3 @@ def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
             if header is not None:
                 return header
     return None
-
-
-def _preflight(request: Request) -> Request:
-    headers = tuple(pair for pair in request.headers if pair[0].lower() not in ("authorization", "origin"))
-    return request._replace(method="OPTIONS", headers=headers).with_headers(
-        _origin(request),
-        ("Access-Control-Request-Method", request.method),
-        ("Access-Control-Request-Headers", "authorization"),
-    )

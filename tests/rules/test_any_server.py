@@ -136,6 +136,14 @@ def test_gated_preflight() -> None:
     assert found(CORS.format("")) == []
 
 
+def test_cors_missing_on_401() -> None:
+    text = "route /\n  add Access-Control-Allow-Origin https://a.example{}\n{}  to app\n"
+    allowed = "  add Access-Control-Allow-Headers authorization\n"
+    assert found(text.format(" unless 401", allowed)) == [("warning", "cors-missing-on-401", 2)]
+    assert found(text.format("", allowed)) == []
+    assert found(text.format(" unless 401", "")) == []
+
+
 def test_cors_credentials_wildcard() -> None:
     allowed = "route /\n  add Access-Control-Allow-Origin {}\n  add Access-Control-Allow-Credentials {}\n  to app\n"
     assert found(allowed.format("*", "true")) == [("error", "cors-credentials-wildcard", 2)]
