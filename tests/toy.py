@@ -5,7 +5,8 @@ A configuration is a list of lines. A route begins at the left margin and names 
     route /a
       gate door            asks for the password in the file called door
       gate -               a gate without a file: it asks nobody
-      set Name value       a request header; `-` clears it, `user` is the name that the gate has checked
+      set Name value       a request header; `-` clears it, `user` is the name that the gate has checked, `pass` what
+                           the client has sent
       add Name value       a response header; not on some answers with `unless 401` at the end
       answer 401           ends the request here, before the gate has its turn
       page 401 200         an error page: the second status takes the place of the first
@@ -276,6 +277,9 @@ class ToySite:
             name = words[1]
             before = sent.pop(name.lower(), None)
             value = {"-": Value(), "user": user}.get(words[2], literal(" ".join(words[2:]), CONFIG))
+            value = {"-": Value(), "user": user}.get(words[2], literal(words[2], CONFIG))
+            if words[2] == "pass":
+                value = before.value if before is not None else Value()
             if value.present == "no" and before is not None:
                 lost.append(LostHeader(name, because))
             elif value.present != "no":

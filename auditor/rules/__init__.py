@@ -42,6 +42,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "broken-upgrade": frozenset({UPGRADE, UPSTREAM}),
     "bypassed-gate": frozenset({GATE}),
     "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
+    "cors-authorization-not-allowed": frozenset({CORS}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "cors-missing-on-401": frozenset({CORS}),
     "dropped-inherited-headers": frozenset({SHADOWED}),

@@ -28,10 +28,11 @@ def preflight(request: Request) -> Request:
 def tokens(outcome: Outcome, name: str) -> list[str] | None:
     """The words of a header that is a list, in lower case; None where the configuration does not set it, or to
     something that is not known."""
-    header = outcome.response_header(name)
-    if header is None or header.origin or header.value.text is None:
+    lines = [header for header in outcome.response_headers if header.name.lower() == name.lower()]
+    if not lines or any(header.origin or header.value.text is None for header in lines):
         return None
-    return [word.strip().lower() for word in header.value.text.split(",") if word.strip()]
+    words = [word.strip().lower() for header in lines for word in (header.value.text or "").split(",")]
+    return [word for word in words if word]
 
 
 def allows_credentials(site: Site, request: Request) -> bool:

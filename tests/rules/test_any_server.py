@@ -144,6 +144,16 @@ def test_cors_missing_on_401() -> None:
     assert found(text.format(" unless 401", "")) == []
 
 
+def test_cors_authorization_not_allowed() -> None:
+    text = "route /\n  add Access-Control-Allow-Origin *\n  add Access-Control-Allow-Headers {}\n{}  to app\n"
+    passed = "  set Authorization pass\n"
+    line = ("warning", "cors-authorization-not-allowed", 3)
+    assert line in found(text.format("Content-Type", passed))
+    assert line in found(text.format("*", passed))
+    assert line not in found(text.format("Content-Type, Authorization", passed))
+    assert found(text.format("Content-Type", "")) == []
+
+
 def test_cors_credentials_wildcard() -> None:
     allowed = "route /\n  add Access-Control-Allow-Origin {}\n  add Access-Control-Allow-Credentials {}\n  to app\n"
     assert found(allowed.format("*", "true")) == [("error", "cors-credentials-wildcard", 2)]
