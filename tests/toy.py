@@ -60,6 +60,8 @@ TRAITS = frozenset(
         server.REFUSAL,
         server.UPGRADE,
         server.UPSTREAM,
+        *(server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE),
+        *(server.REFUSAL, server.CACHE, server.SECRET),
     }
 )
 

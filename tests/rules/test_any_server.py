@@ -175,6 +175,11 @@ def test_shared_authenticated_response() -> None:
     assert found(shared.format("", "")) == []
 
 
+def test_hardcoded_credential() -> None:
+    assert found("route /\n  set X-Api-Key k3y0f0thers\n  to app\n") == [("warning", "hardcoded-credential", 2)]
+    assert found("route /\n  set X-Api-Key changeme-1\n  to app\n") == []
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 

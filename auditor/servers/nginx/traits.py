@@ -18,6 +18,7 @@ _GATES = (
 _ASKING = ("auth_basic", "auth_request", "auth_jwt", "limit_req_status", "limit_conn_status")
 _HEADER_LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param")
 _MORE_INPUT = ("more_set_input_headers", "more_clear_input_headers")
+_SECRETS = ("authorization", "key", "token", "secret", "passw")
 _PASS_FLAGS = tuple(f"{family}_pass_request_headers" for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
 _CACHES = frozenset(f"{family}_cache" for family in ("proxy", "fastcgi", "uwsgi", "scgi"))
 _SHADOWING = (*_HEADER_LINES, "add_header")
@@ -256,10 +257,12 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
             found.add(words.UPGRADE)
         if "authorization" in header:
             found.add(words.AUTHORIZATION)
+        if value and not value.startswith("$http_") and any(word in header for word in _SECRETS):
+            found.add(words.SECRET)
         if header not in _PLAIN_NAMES or "remote_user" in value or "ssl_" in value:
             found.add(words.IDENTITY)
     elif name in _MORE_INPUT:
-        found.update((words.REQUEST_HEADERS, words.AUTHORIZATION, words.IDENTITY))
+        found.update((words.REQUEST_HEADERS, words.AUTHORIZATION, words.IDENTITY, words.SECRET))
     elif name in _PASS_FLAGS and args[:1] == ["off"]:
         found.add(words.AUTHORIZATION)
     elif name in ("add_header", "more_set_headers"):
