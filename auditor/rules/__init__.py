@@ -51,6 +51,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
     "forwarded-proxy-header": frozenset({CGI}),
     "gated-public-path": frozenset({GATE}),
+    "duplicated-challenge": frozenset({REFUSAL}),
     "gated-preflight": frozenset({CORS, GATE}),
     "hardcoded-credential": frozenset({SECRET, UPSTREAM}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),

@@ -180,6 +180,12 @@ def test_hardcoded_credential() -> None:
     assert found("route /\n  set X-Api-Key changeme-1\n  to app\n") == []
 
 
+def test_duplicated_challenge() -> None:
+    text = "route /\n  gate door\n  set Authorization -\n  add WWW-Authenticate {}\n  to app\n"
+    assert found(text.format("Basic door")) == [("info", "duplicated-challenge", 4)]
+    assert found(text.format("Digest door")) == []
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 
