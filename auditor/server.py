@@ -30,6 +30,7 @@ SUBREQUEST = "subrequest"  # a gate asks a service of its own
 REFUSAL = "refusal"  # a line changes what becomes of a 401, or names the header of its challenge
 CACHE = "cache"  # answers of an upstream may be kept
 UPGRADE = "upgrade"  # a line is about the change to another protocol (WebSocket)
+FORBIDS = "forbids"  # the route itself can answer 403 or 407, or put something in the place of a 401 or 403
 SECRET = "secret"  # a header or parameter that may hold a credential is sent from the configuration
 UPSTREAM = "upstream"  # the route hands requests to an upstream
 OPAQUE = "opaque"  # code, a module, or a variable that cannot be followed may decide

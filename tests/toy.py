@@ -61,7 +61,7 @@ TRAITS = frozenset(
         server.UPGRADE,
         server.UPSTREAM,
         *(server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE),
-        *(server.REFUSAL, server.CACHE, server.SECRET),
+        *(server.REFUSAL, server.CACHE, server.SECRET, server.FORBIDS),
     }
 )
 

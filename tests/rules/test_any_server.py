@@ -186,6 +186,14 @@ def test_duplicated_challenge() -> None:
     assert found(text.format("Digest door")) == []
 
 
+def test_forbidden_for_unauthenticated() -> None:
+    forbidden = ("info", "forbidden-for-unauthenticated", 3)
+    assert forbidden in found("route /\n  gate door\n  page 401 403\n  to app.internal\n")
+    assert forbidden not in found("route /\n  gate door\n  page 401 404\n  to app.internal\n")
+    assert found("route /\n  answer 403\n") == []
+    assert found("route /\n  answer 407\n") == [("info", "forbidden-for-unauthenticated", 2)]
+
+
 def test_missing_user_file() -> None:
     assert ("error", "missing-user-file", 2) in found("route /\n  gate gone\n  set Authorization -\n  to app\n")
 

@@ -218,6 +218,14 @@ def _is_about_refusals(name: str, args: list[str]) -> bool:
     return False
 
 
+def _forbids(name: str, args: list[str]) -> bool:
+    if name == "error_page":
+        return "401" in args or "403" in args
+    if name == "try_files":
+        return args[-1:] in (["=403"], ["=407"])
+    return name == "return" and bool({"403", "407"} & set(args))
+
+
 def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in _GATES:
         found.add(words.GATE)
@@ -241,6 +249,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.CHALLENGE)
     if _is_about_refusals(name, args):
         found.add(words.REFUSAL)
+    if _forbids(name, args):
+        found.add(words.FORBIDS)
     if name in _CACHES and args[:1] != ["off"]:
         found.add(words.CACHE)
     if name in PASSES:
