@@ -20,13 +20,16 @@ class Options(NamedTuple):
     """How to read. `roots` are pairs of a path on the deployed machine and the folder here; `version` is the server's,
     None for the known ones, "auto" for that of the tree's own image; `kind` is None where name and content tell it;
     `stdin_name` is what reports call standard input; `known_only` passes over named files that do not look like a
-    configuration, as a commit hook needs it."""
+    configuration, as a commit hook needs it. `exclude` are patterns of what is passed over in folders, and with
+    `known_only` everywhere, relative to the folder `base` (see globs.below)."""
 
     kind: str | None = None
     roots: tuple[tuple[str, str], ...] = ()
     version: str | None = None
     stdin_name: str = "-"
     known_only: bool = False
+    exclude: tuple[str, ...] = ()
+    base: str = ""
 
 
 class Report(NamedTuple):
@@ -116,17 +119,18 @@ def judge(
         if ways:
             for finding in found[len(judged) :]:
                 judged.append((finding, site))
-    severities = dict(chosen.severities)
-    merged = _with_severities(merge(found), severities)
+    merged = _with_severities(merge(found), chosen)
     if ways:
         merged = _with_ways(merged, judged)
     suppressed: list[Suppressed] = []
     if comments:
         from auditor import suppressions
 
-        off = [name for name, severity in severities.items() if severity == "off"]
-        kept, about_comments, suppressed = suppressions.apply(merged, comments, off)
-        merged = in_order([*kept, *_with_severities(merge(about_comments), severities)])
+        def is_off(rule: str, file: str) -> bool:
+            return chosen.severity(rule, file) == "off"
+
+        kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off)
+        merged = in_order([*kept, *_with_severities(merge(about_comments), chosen)])
     if chosen.baseline:
         from auditor import baseline
 
@@ -160,9 +164,18 @@ def _with_ways(findings: Sequence[Finding], judged: Iterable[tuple[Finding, Site
     ]
 
 
-def _with_severities(findings: Sequence[Finding], severities: dict[str, str]) -> list[Finding]:
-    return [
-        finding._replace(severity=severities.get(finding.rule, finding.severity))
-        for finding in findings
-        if severities.get(finding.rule) != "off"
-    ]
+def _with_severities(findings: Sequence[Finding], chosen: settings.Settings) -> list[Finding]:
+    """The severity that is set takes the place of the rule's default one. Where a rule knows that a finding counts for
+    less, that stays so."""
+    if not chosen.severities and not chosen.per_path:
+        return list(findings)
+    result = []
+    for finding in findings:
+        severity = chosen.severity(finding.rule, finding.place.file)
+        if severity is None:
+            result.append(finding)
+        elif severity != "off":
+            if SEVERITIES.index(finding.severity) > SEVERITIES.index(rules.load(finding.rule).SEVERITY):
+                severity = max(severity, finding.severity, key=SEVERITIES.index)
+            result.append(finding._replace(severity=severity))
+    return result

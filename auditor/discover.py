@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from auditor.files import MAX_TREE, Files, is_main
-from auditor.globs import has_magic, repository, walk_tree
+from auditor.globs import below, has_magic, repository, walk_tree
 from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
@@ -28,6 +28,10 @@ class Reading(Protocol):
     def stdin_name(self) -> str: ...
     @property
     def known_only(self) -> bool: ...
+    @property
+    def exclude(self) -> tuple[str, ...]: ...
+    @property
+    def base(self) -> str: ...
 
 
 class Entry(NamedTuple):
@@ -69,12 +73,14 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                     source.path = options.stdin_name
                 candidates.append(_Candidate(source, None))
             elif os.path.isdir(path):
-                inside = list(_in_folder(path))
+                inside = list(_in_folder(path, options))
                 if not inside:
                     notes.append(Note("unread", f"{path} holds no configuration that is known here"))
                 candidates.extend(inside)
             else:
                 source = read_source(path)
+                if options.known_only and _is_excluded(path, options):
+                    continue
                 if options.known_only and not options.kind and not _is_known(source):
                     notes.append(Note("unread", f"{path} does not look like a configuration that is known here"))
                     continue
@@ -180,8 +186,12 @@ def _is_known(source: SourceFile) -> bool:
     return kind_of(source, named=False) is not None or split_dump(source) is not None
 
 
-def _in_folder(folder: str) -> Iterator[_Candidate]:
-    for count, path in enumerate(walk_tree(folder)):
+def _is_excluded(path: str, options: Reading) -> bool:
+    return bool(options.exclude) and below(options.base, options.exclude, path)
+
+
+def _in_folder(folder: str, options: Reading) -> Iterator[_Candidate]:
+    for count, path in enumerate(walk_tree(folder, lambda path: _is_excluded(path, options))):
         if count >= MAX_TREE:
             return
         name = os.path.basename(path)
@@ -211,7 +221,7 @@ def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
     if top is None:
         return []
     shown = os.path.relpath(top)
-    mains = [candidate for candidate in _in_folder(shown) if is_main(candidate.source.text)]
+    mains = [candidate for candidate in _in_folder(shown, options) if is_main(candidate.source.text)]
     return [main for main in mains if real in included_paths(main.source, options.roots, top)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 SKIPPED_FOLDERS = (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", "site-packages")
@@ -104,15 +104,40 @@ def glob_matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
                     yield f"{to_config(name)}/{rest}"
 
 
-def walk_tree(folder: str) -> Iterator[str]:
-    """The files below a folder in a fixed order, those of version control and of packages left out."""
+def below(base: str, patterns: Sequence[str], path: str) -> bool:
+    """Whether one of the patterns covers that path: it matches it, or a folder in which it lies. Patterns are relative
+    to the folder `base`; `**` stands for any number of folders."""
+    inside = to_config(os.path.relpath(os.path.abspath(path), base or os.getcwd()))
+    return any(_covering(pattern).match(inside) for pattern in patterns)
+
+
+_INSIDE = r"(?!\.\.(?:/|\Z))"
+
+
+@lru_cache(maxsize=256)
+def _covering(pattern: str) -> re.Pattern[str]:
+    parts = [part for part in to_config(pattern).split("/") if part not in ("", ".")]
+    while parts and parts[-1] == "**":
+        parts.pop()
+    out = "".join("(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in parts)
+    try:
+        return re.compile(_INSIDE + (out.removesuffix("/") + r"(?:/.*)?\Z" if parts else ""), re.DOTALL)
+    except re.error:
+        return re.compile(r"(?!)")
+
+
+def walk_tree(folder: str, skip: Callable[[str], bool] = lambda path: False) -> Iterator[str]:
+    """The files below a folder in a fixed order, those of version control and of packages left out, and files and
+    folders that `skip` names."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
+        if skip(entry.path):
+            continue
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in SKIPPED_FOLDERS:
-                yield from walk_tree(entry.path)
+                yield from walk_tree(entry.path, skip)
         else:
             yield entry.path

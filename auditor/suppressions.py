@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from auditor import rules
 from auditor.findings import WARNING, Finding, Suppressed
@@ -14,12 +14,12 @@ _COMMENT = r"(?s)audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)"
 
 
 def apply(
-    findings: Sequence[Finding], comments: Iterable[Comment], off: Collection[str] = ()
+    findings: Sequence[Finding], comments: Iterable[Comment], is_off: Callable[[str, str], bool] = lambda *_: False
 ) -> tuple[list[Finding], list[Finding], list[Suppressed]]:
     """The findings that stay, findings about the comments themselves, and the findings silenced.
 
-    A comment without a reason silences nothing: the reason is what the next reader needs. One for a rule that is `off`
-    may be needed again and is no finding.
+    A comment without a reason silences nothing: the reason is what the next reader needs. One for a rule that is off in
+    that file may be needed again and is no finding.
     """
     kept = list(findings)
     silenced: list[Suppressed] = []
@@ -45,7 +45,7 @@ def apply(
                     silenced.append(Suppressed(finding, _place(comment), reason))
                 else:
                     rest.append(finding)
-            if len(rest) == len(kept) and name not in off:
+            if len(rest) == len(kept) and not is_off(name, comment.source.name):
                 about.append(_unused(comment, *_why_unused(name)))
             kept = rest
         if not wanted:

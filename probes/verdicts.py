@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from auditor.findings import ERROR, INFO, WARNING
 from auditor.http import make_request
-from auditor.settings import DEFAULT
+from auditor.settings import DEFAULT, Settings
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, STRIPPED
 from probes.compare import CGI_LIKE
 from probes.fates import PARAMETERS, arrivals
@@ -33,13 +33,13 @@ class Verdict(NamedTuple):
     probes: tuple[str, ...] = ()
 
 
-def judge(visits: Sequence[Visit]) -> list[list[Verdict]]:
+def judge(visits: Sequence[Visit], settings: Settings = DEFAULT) -> list[list[Verdict]]:
     """The statements on each of the visits. What is seen at one URL may tell what another one means."""
-    checked = {name for visit in visits for name in _set_by_the_proxy(visit)}
-    return [list(_judge(visit, checked)) for visit in visits]
+    checked = {name for visit in visits for name in _set_by_the_proxy(visit, settings)}
+    return [list(_judge(visit, checked, settings)) for visit in visits]
 
 
-def _judge(visit: Visit, checked: set[str]) -> Iterator[Verdict]:
+def _judge(visit: Visit, checked: set[str], settings: Settings) -> Iterator[Verdict]:
     if visit.error:
         return
     behind = any(seen.exchanges is not None for seen in visit.seen)
@@ -49,7 +49,7 @@ def _judge(visit: Visit, checked: set[str]) -> Iterator[Verdict]:
     yield from _cross_origin(visit)
     if behind:
         yield from _authorization(visit)
-        yield from _identity(visit, checked)
+        yield from _identity(visit, checked, settings)
         yield from _origins_answers(visit)
     else:
         yield from _identity_from_outside(visit)
@@ -187,31 +187,32 @@ def _authorization(visit: Visit) -> Iterator[Verdict]:
         yield Verdict("client-address", INFO, text, (forwarding.probe,))
 
 
-def _set_by_the_proxy(visit: Visit) -> Iterator[str]:
+def _set_by_the_proxy(visit: Visit, settings: Settings) -> Iterator[str]:
     """The identity headers that the proxy makes itself, in lower case with dashes: the application is meant to believe
     them. Seen on requests that did not carry them, or by another value than the client's."""
     for seen in visit.seen:
         for fate in seen.fates:
-            if fate.fate in (ADDED, REPLACED) and _identifies(seen, fate.name) and not set(fate.values) & set(_CLAIMS):
+            claimed = set(fate.values) & set(_CLAIMS)
+            if fate.fate in (ADDED, REPLACED) and _identifies(seen, fate.name, settings) and not claimed:
                 yield _plain(fate.name)
 
 
-def _identifies(seen: Seen, name: str) -> bool:
+def _identifies(seen: Seen, name: str, settings: Settings) -> bool:
     """Whether a header of that name says who the user is. The parameter REMOTE_USER is none: the parameter files of the
     distributions pass it everywhere, and no client can write it."""
     assert seen.main is not None
     if seen.main.protocol in CGI_LIKE and name in PARAMETERS:
         return False
-    return DEFAULT.names_identity(name)
+    return settings.names_identity(name)
 
 
-def _identity(visit: Visit, checked: set[str]) -> Iterator[Verdict]:
+def _identity(visit: Visit, checked: set[str], settings: Settings) -> Iterator[Verdict]:
     """The headers of the spoofing probes that came through: by the value, because spellings may change on the way."""
     came: dict[str, list[str]] = {}  # the header as the probes name it -> the probes with which it arrived
     for seen in visit.seen:
         if seen.probe.startswith("spoofed") and seen.main is not None:
             for name, value in arrivals(seen.main):
-                if value in _CLAIMS and _identifies(seen, name):
+                if value in _CLAIMS and _identifies(seen, name, settings):
                     came.setdefault(_CLAIMS[value], []).append(seen.probe)
     harmful = {name: probes for name, probes in came.items() if _plain(name) in checked}
     for name, probes in harmful.items():
@@ -225,7 +226,12 @@ def _identity(visit: Visit, checked: set[str]) -> Iterator[Verdict]:
             yield Verdict("spoofable-identity-header", WARNING, text, tuple(probes))
     wrong = visit.get("wrong-basic")
     for fate in wrong.fates if wrong is not None else ():
-        if wrong is not None and fate.fate == ADDED and TOKEN in fate.values and _identifies(wrong, fate.name):
+        if (
+            wrong is not None
+            and fate.fate == ADDED
+            and TOKEN in fate.values
+            and _identifies(wrong, fate.name, settings)
+        ):
             text = f"The proxy makes {fate.name} of the name in Basic credentials that nobody has checked: "
             text += "a client can choose who it is."
             yield Verdict("spoofable-identity-header", ERROR, text, (wrong.probe,))

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable
 
 from auditor.check import Report, check
-from auditor.cli.inputs import add_input_options, options
+from auditor.cli.inputs import add_input_options, options, settings_of
 from auditor.cli.main import UNREADABLE, UsageError
 from auditor.findings import INFO, SEVERITIES, WARNING
 from auditor.reports.terminal import Terminal
-from auditor.settings import AUTO, DEFAULT, EDGE, INNER, Settings
+from auditor.settings import AUTO, EDGE, INNER, Settings
 
 FORMATS = ("text", "concise", "json", "sarif", "github")
 
@@ -44,9 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--position",
         choices=(EDGE, INNER, AUTO),
-        default=AUTO,
-        help="whether another proxy in front has checked what clients send; auto tells it from real_ip lines and the "
-        "like",
+        help="whether another proxy in front has checked what clients send; auto (the default) tells it from real_ip "
+        "lines and the like",
     )
     group = parser.add_argument_group("baseline")
     group.add_argument("--baseline", metavar="FILE", help="only findings that this file does not hold count")
@@ -57,9 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="SARIF without what comments silence and the baseline holds, which GitHub would list as open",
     )
     group = parser.add_argument_group("exit status")
-    group.add_argument(
-        "--fail-on", choices=SEVERITIES, default=WARNING, help="the least severity that gives 1 (warning)"
-    )
+    group.add_argument("--fail-on", choices=SEVERITIES, help="the least severity that gives 1 (warning)")
     group.add_argument("--exit-zero", action="store_true", help="0 even with findings; unreadable input still gives 3")
     add_input_options(parser)
 
@@ -72,16 +69,18 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
-    baseline = None if args.write_baseline else args.baseline
-    settings = DEFAULT._replace(position=args.position, baseline=baseline)
-    report = check(args.paths or ["."], options(args), settings, ways="sarif" in formats)
+    paths = args.paths or ["."]
+    settings = settings_of(args, paths)
+    if args.write_baseline or args.baseline is not None:
+        settings = settings._replace(baseline=None if args.write_baseline else args.baseline)
+    report = check(paths, options(args, settings), settings, ways="sarif" in formats)
     if report.findings or report.suppressed or report.notes or report.errors:
         from auditor.reports.masked import masked
 
         report = masked(report)
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
-    failed = report.fails(args.fail_on) and not args.exit_zero and not args.write_baseline
+    failed = report.fails(settings.fail_on) and not args.exit_zero and not args.write_baseline
     status = UNREADABLE if report.errors else int(failed)
     for name, output in zip(formats, outputs, strict=True):
         _write(_renderer(name, status, settings, args.omit_hidden), report, args, output)

@@ -30,6 +30,7 @@ COMMANDS = {
     "probe": "ask a real server the same requests: the configuration in a sandbox, or a proxy that is running",
     "rules": "list the rules",
     "explain": "explain a rule",
+    "init": "write a settings file, audit.toml, with every key explained",
     "origin": "run an origin that records exactly what reaches it",
 }
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from auditor.cli.inputs import open_site
+from auditor.cli.inputs import open_site, settings_of
 from auditor.cli.main import INTERNAL, UNREADABLE, UsageError
-from auditor.settings import AUTO, DEFAULT, EDGE, INNER
+from auditor.settings import AUTO, EDGE, INNER
 from auditor.source import InputError
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run embedded code (perl, njs, Lua) of the configuration, which may do anything",
     )
     group.add_argument("--show", choices=("info",), help="print what reached the origin, probe by probe, and infos")
-    group.add_argument("--position", choices=(EDGE, INNER, AUTO), default=AUTO, help="as of `audit`")
+    group.add_argument("--position", choices=(EDGE, INNER, AUTO), help="as of `audit`")
 
 
 def run(args: argparse.Namespace) -> int:
-    site = open_site(args, args.config)
+    settings = settings_of(args, [args.config])
+    site = open_site(args, args.config, settings)
     if any(note.kind == "template" for note in site.notes):
         raise InputError(args.config, 0, "is a template: probe the configuration that it becomes")
     try:
@@ -65,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
     from probes.reports.sandbox import document
     from probes.runners.program import Unavailable
 
-    settings = DEFAULT._replace(position=args.position)
     report = _report(site, settings)
     try:
         with _ended_by_signals(), _program(args) as program:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     if probed.failed:
         return FAILED
     wrong = bool(probed.differing) or any(not limit.agrees for limit in probed.limits)
-    return 1 if (wrong or report.fails(args.fail_on)) and not args.exit_zero else 0
+    return 1 if (wrong or report.fails(settings.fail_on)) and not args.exit_zero else 0
 
 
 def _failed(message: str) -> int:

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.cli.inputs import add_input_options, open_site
+from auditor.cli.inputs import add_input_options, open_site, settings_of
 from auditor.cli.main import UsageError
 from auditor.findings import SEVERITIES
 from auditor.http import Request, make_request
+from auditor.settings import Settings
 
 if TYPE_CHECKING:
     from probes.control_client import Control
@@ -51,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout", type=float, default=10.0, metavar="SECONDS", help="for each request; 10 if not given"
     )
-    group.add_argument("--fail-on", choices=SEVERITIES, default="warning", help="the least severity that is a failure")
+    group.add_argument("--fail-on", choices=SEVERITIES, help="the least severity that is a failure (warning)")
     group.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever was seen")
     group.add_argument("--format", choices=("text", "json"), default="text")
     group.add_argument("--output", metavar="FILE", help="where the report goes; standard output if not given")
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
-    add_input_options(parser)
+    add_input_options(parser, config=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,14 +65,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("probe: --config needs --origin: from outside, what reaches the origin cannot be compared")
     if args.max_requests < 1 or not 0 < args.timeout <= 600:
         raise UsageError("probe: --max-requests and --timeout (at most 600) must be above 0")
+    settings = settings_of(args, [args.running or "."])
     urls = [_url(text, "--url") for text in dict.fromkeys(args.urls)]
     address = None if args.known_as is None else _address(args.known_as, urls)
-    prediction = _prediction(args, urls, address)
+    prediction = _prediction(args, urls, address, settings)
     given = None if args.user is None else _credentials(args.user)
     with _termination():
-        visits, verdicts = _ask(args, urls, _options(args, given, address), prediction)
-    _report(args, visits, verdicts, given)
-    return _status(args, visits, verdicts)
+        visits, verdicts = _ask(args, urls, _options(args, given, address), prediction, settings)
+    _report(args, visits, verdicts, given, settings)
+    return _status(args, visits, verdicts, settings)
 
 
 def _url(text: str, option: str) -> str:
@@ -118,13 +120,15 @@ def _options(args: argparse.Namespace, given: str | None, address: Request | Non
     return Options(given, args.max_requests, args.timeout, args.insecure, address)
 
 
-def _prediction(args: argparse.Namespace, urls: list[str], address: Request | None) -> Prediction | None:
+def _prediction(
+    args: argparse.Namespace, urls: list[str], address: Request | None, settings: Settings
+) -> Prediction | None:
     """Raises UsageError where it is not clear as what the configuration knows a URL."""
     if args.running is None:
         return None
     from probes.prediction import Prediction
 
-    prediction = Prediction(open_site(args, args.running), address)
+    prediction = Prediction(open_site(args, args.running, settings), address)
     for url in urls:
         try:
             prediction.there(make_request(url))
@@ -134,7 +138,7 @@ def _prediction(args: argparse.Namespace, urls: list[str], address: Request | No
 
 
 def _ask(
-    args: argparse.Namespace, urls: list[str], options: Options, prediction: Prediction | None
+    args: argparse.Namespace, urls: list[str], options: Options, prediction: Prediction | None, settings: Settings
 ) -> tuple[list[Visit], list[list[Verdict]]]:
     from probes.peer import Unreachable
     from probes.remote import Visit, Visitor
@@ -149,14 +153,14 @@ def _ask(
             control.listeners()
         except Unreachable as error:
             failed = [Visit(url, None, error=f"the origin: {error}") for url in urls]
-            return failed, judge(failed)
+            return failed, judge(failed, settings)
     visitor = Visitor(options, control, prediction)
     try:
         visits = [visitor.visit(url) for url in urls]
     finally:
         if control is not None:
             _reset(control)
-    return visits, judge(visits)
+    return visits, judge(visits, settings)
 
 
 @contextlib.contextmanager
@@ -182,13 +186,19 @@ def _reset(control: Control) -> None:
         print(f"audit: the origin keeps the last answer of the probe: {error}", file=sys.stderr)
 
 
-def _report(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[Verdict]], given: str | None) -> None:
+def _report(
+    args: argparse.Namespace,
+    visits: list[Visit],
+    verdicts: list[list[Verdict]],
+    given: str | None,
+    settings: Settings,
+) -> None:
     from auditor.reports.terminal import Terminal
     from probes.questions import basic
     from probes.reports.remote import document, text
 
     hidden = [] if given is None else [basic(given).partition(" ")[2], given, given.partition(":")[2]]
-    report = document(visits, verdicts, _notes(args, visits), hidden)
+    report = document(visits, verdicts, _notes(args, visits, settings), hidden)
     written = json.dumps(report, indent=1) + "\n" if args.format == "json" else ""
     if args.output is None:
         sys.stdout.write(written or text(report, Terminal.of(sys.stdout, args.color)))
@@ -200,11 +210,11 @@ def _report(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[V
         raise UsageError(f"probe: {args.output}: {error.strerror}") from error
 
 
-def _notes(args: argparse.Namespace, visits: list[Visit]) -> list[str]:
+def _notes(args: argparse.Namespace, visits: list[Visit], settings: Settings) -> list[str]:
     notes = []
     said = [value for visit in visits for seen in visit.seen[:1] for value in seen.header("Server")]
     versions = [found[1] for value in said if (found := re.match(r"nginx/([0-9.]+)", value))]
-    if versions and not args.nginx_version and any(seen.differences for visit in visits for seen in visit.seen):
+    if versions and not settings.version and any(seen.differences for visit in visits for seen in visit.seen):
         version = versions[0]
         notes.append(
             f"predictions are for the newest known nginx, and this one is {version}: --nginx-version {version}"
@@ -227,11 +237,11 @@ def _in_the_clear(visit: Visit) -> bool:
     return not make_request(visit.url).tls and not ip_address(address).is_loopback
 
 
-def _status(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[Verdict]]) -> int:
+def _status(args: argparse.Namespace, visits: list[Visit], verdicts: list[list[Verdict]], settings: Settings) -> int:
     if any(visit.error or visit.failed for visit in visits):
         return UNREACHABLE
     if args.exit_zero:
         return 0
-    worst = SEVERITIES.index(args.fail_on)
+    worst = SEVERITIES.index(settings.fail_on)
     defect = any(SEVERITIES.index(one.severity) <= worst for found in verdicts for one in found)
     return int(defect or any(seen.differences for visit in visits for seen in visit.seen))

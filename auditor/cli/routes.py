@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from auditor.cli.inputs import add_input_options, open_site
+from auditor.cli.inputs import add_input_options, open_site, settings_of
 from auditor.settings import WATCHED_HEADERS
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="headers",
         action="append",
         metavar="NAME",
-        help=f"a header to watch, repeatable; if not given: {', '.join(WATCHED_HEADERS)}",
+        help=f"a header to watch, repeatable; if none is set or given: {', '.join(WATCHED_HEADERS)}",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
@@ -29,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from auditor.reports.routes_text import routes_json, routes_text, table
     from auditor.reports.terminal import Terminal
 
-    headers = tuple(args.headers or WATCHED_HEADERS)
-    rows = table(open_site(args, args.config), headers)
+    settings = settings_of(args, [args.config])
+    headers = tuple(args.headers or settings.watched)
+    rows = table(open_site(args, args.config, settings), headers)
     if args.format == "json":
         print(routes_json(rows, headers))
         return 0

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from auditor.asked import read_line
-from auditor.cli.inputs import add_input_options, open_site
+from auditor.cli.inputs import add_input_options, open_site, settings_of
 from auditor.cli.main import UsageError
 from auditor.reports.trace_json import error_json, trace_json
 from auditor.server import Site
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.requests is not None:
         return _run_requests(args)
     line = _line(args)
-    site = open_site(args, args.config)
+    site = open_site(args, args.config, settings_of(args, [args.config]))
     if args.format == "json":
         print(json.dumps(trace_line(site, line)))
     try:
@@ -76,7 +76,7 @@ def _run_requests(args: argparse.Namespace) -> int:
             raise UsageError("trace: with --requests, all is said in the file")
     if args.format == "text":
         raise UsageError("trace: --requests answers in JSON Lines only")
-    site = open_site(args, args.config)
+    site = open_site(args, args.config, settings_of(args, [args.config]))
     if args.requests == "-":
         _answer(site, sys.stdin.buffer)
         return 0

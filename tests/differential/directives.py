@@ -36,8 +36,9 @@ def basic(leaves: Leaves, scope: Scope) -> list[Node]:
     draw = leaves.random.random()
     if draw < 0.2:
         return one("auth_basic off")
-    realm = leaves.pick('"area"', "area", '"a \\"b\\""', "$http_x_a", "$mode", '"$host area"', '""', "$flag", '"off"',
-                        "'x$arg_t'")
+    realm = leaves.pick(
+        '"area"', "area", '"a \\"b\\""', "$http_x_a", "$mode", '"$host area"', '""', "$flag", '"off"', "'x$arg_t'"
+    )
     nodes = one(f"auth_basic {realm}") if draw < 0.85 else []
     if draw > 0.3:
         file = leaves.pick("users/apr1", "@DIR@/users/apr1", "@DIR@/users/plain", "users/ssha", "users/crypt",
@@ -75,7 +76,6 @@ def auth_request(leaves: Leaves, scope: Scope) -> list[Node]:
 def auth_set_only(leaves: Leaves, scope: Scope) -> list[Node]:
     leaves.variables.add("$auth_user")
     return one(f"auth_request_set $auth_user {leaves.value()}")
-
 
 
 def rewrite(leaves: Leaves, scope: Scope) -> list[Node]:
@@ -129,8 +129,24 @@ def _once(nodes: list[Node]) -> list[Node]:
 
 
 def error_page(leaves: Leaves, scope: Scope) -> list[Node]:
-    codes = leaves.pick("401", "403", "404", "401 403", "500 502 503 504", "404", "405", "400", "413", "301", "418 429",
-                        "302", "416", "401 404 500", "497", "494")
+    codes = leaves.pick(
+        "401",
+        "403",
+        "404",
+        "401 403",
+        "500 502 503 504",
+        "404",
+        "405",
+        "400",
+        "413",
+        "301",
+        "418 429",
+        "302",
+        "416",
+        "401 404 500",
+        "497",
+        "494",
+    )
     equal = leaves.pick("", "", "", "=200 ", "= ", "=302 ", "=401 ", "=403 ", "=404 ", "=204 ", "=301 ")
     if leaves.chance(0.35):
         target = leaves.name_location()
@@ -148,13 +164,15 @@ def error_page(leaves: Leaves, scope: Scope) -> list[Node]:
     return nodes
 
 
-
 def add_header(leaves: Leaves, scope: Scope) -> list[Node]:
     name = leaves.pick("X-Cfg", "X-Cfg", "Access-Control-Allow-Origin", "Access-Control-Allow-Headers",
                        "WWW-Authenticate", "Cache-Control", "Vary", "Set-Cookie",
                        "Location", "X-Other", "x-cfg", "Access-Control-Allow-Credentials")  # fmt: skip
-    value = leaves.pick("'Basic realm=x'",
-                        "Bearer") if name == "WWW-Authenticate" and leaves.chance(0.6) else leaves.value()
+    value = (
+        leaves.pick("'Basic realm=x'", "Bearer")
+        if name == "WWW-Authenticate" and leaves.chance(0.6)
+        else leaves.value()
+    )
     nodes = one(f"add_header {name} {value}{leaves.pick('', ' always', ' always')}")
     if leaves.recent and leaves.chance(0.15):
         nodes.append(Node(f"add_header_inherit {leaves.pick('on', 'off', 'merge')}"))
@@ -206,8 +224,9 @@ def switches(leaves: Leaves, scope: Scope) -> list[Node]:
     return [node]
 
 
-MIRROR = choice_of("mirror /mirror", "mirror off", "mirror /b", "mirror /auth", "mirror_request_body off",
-                   "mirror /api/")
+MIRROR = choice_of(
+    "mirror /mirror", "mirror off", "mirror /b", "mirror /auth", "mirror_request_body off", "mirror /api/"
+)
 INTERNAL = choice_of("internal")
 PARSING = choice_of("large_client_header_buffers 2 1k", "large_client_header_buffers 4 16k",
                     "underscores_in_headers on",

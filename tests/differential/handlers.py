@@ -23,8 +23,21 @@ def proxy_target(leaves: Leaves, scope: Scope) -> str:
                            f"{base}?only=$arg_x")  # fmt: skip
     if scope.no_uri or leaves.chance(0.45):
         return base
-    return base + leaves.pick("/", "/", "/x", "/x/", "/x/y", "/x?y=1", "/%20z", "/a b".replace(" ", "%20"), "/?",
-                            "?q=1", "/x#f", "/x/../y", "//")
+    return base + leaves.pick(
+        "/",
+        "/",
+        "/x",
+        "/x/",
+        "/x/y",
+        "/x?y=1",
+        "/%20z",
+        "/a b".replace(" ", "%20"),
+        "/?",
+        "?q=1",
+        "/x#f",
+        "/x/../y",
+        "//",
+    )
 
 
 def proxied(leaves: Leaves, scope: Scope) -> list[Node]:
@@ -44,8 +57,9 @@ def static(leaves: Leaves, scope: Scope) -> list[Node]:
     if leaves.chance(0.5):
         if scope.regex:
             return one(f"alias {leaves.pick('@DIR@/www/$1', '@DIR@/other/index.html', '@DIR@/other/', 'www$uri')}")
-        folder = leaves.pick("@DIR@/other/", "@DIR@/other", "@DIR@/www/dir/", "@DIR@/www/a.txt", "other/",
-                             "@DIR@/other/$arg_t")
+        folder = leaves.pick(
+            "@DIR@/other/", "@DIR@/other", "@DIR@/www/dir/", "@DIR@/www/a.txt", "other/", "@DIR@/other/$arg_t"
+        )
         return one(f"alias {folder}")
     return []
 

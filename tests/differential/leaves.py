@@ -75,8 +75,9 @@ class Leaves:
                              "upgrade", '"{x}"', "a,b", '"tab\\there"', "caf\xe9", "no#comment")  # fmt: skip
         if draw < 0.75:
             return self.variable()
-        shape = self.pick('"Bearer {a}"', '"{a}:{b}"', "{a}{b}", '"{a}, {b}"', "x{a}", '"{a} "', "{a}-{b}", '"<{a}>"',
-                          "{c}x")
+        shape = self.pick(
+            '"Bearer {a}"', '"{a}:{b}"', "{a}{b}", '"{a}, {b}"', "x{a}", '"{a} "', "{a}-{b}", '"<{a}>"', "{c}x"
+        )
         braced = "${" + self.variable()[1:] + "}"
         return shape.format(a=self.variable(), b=self.variable(), c=braced)
 
@@ -137,8 +138,9 @@ class Leaves:
         for key in self.random.sample(["v", "GET", "b.example", "/a", "OTHER", '""', "t=1", r"\default", "1"], 3):
             value = self.pick("one", "0", '""', "$http_x_a", '"a b"', "$uri")
             body.append(Node(f"{key} {value}"))
-        for key in self.random.sample(["~^v(.)", "~*^(?<cap>[a-z]+)", '"~/(a|b)(.*)"', "~.", "~^OPTIONS$", "~*EXAMPLE"],
-                                2):
+        for key in self.random.sample(
+            ["~^v(.)", "~*^(?<cap>[a-z]+)", '"~/(a|b)(.*)"', "~.", "~^OPTIONS$", "~*EXAMPLE"], 2
+        ):
             body.append(Node(f"{key} {self.pick('re', '$1', '1', chr(34) + '$2-$1' + chr(34), chr(34) * 2)}"))
             if "?<cap>" in key:
                 self.variables.add("$cap")

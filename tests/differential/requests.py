@@ -104,8 +104,20 @@ class Requests:
         self.random = random
         self.config = config
         self.paths = [path.strip('"').replace(" ", "%20") for path in config.paths] or ["/"]
-        self.paths += ["/", "/missing", "/index.html", "/a.txt", "/a/b", "/x.php", "/dir", "/auth", "/admin/.htpasswd",
-                       "/b", "/static/empty/", "/b/x"]
+        self.paths += [
+            "/",
+            "/missing",
+            "/index.html",
+            "/a.txt",
+            "/a/b",
+            "/x.php",
+            "/dir",
+            "/auth",
+            "/admin/.htpasswd",
+            "/b",
+            "/static/empty/",
+            "/b/x",
+        ]
         self.paths += ["/" + self.random.choice(sorted(PAGES)).split("/", 1)[1].replace(" ", "%20")]
 
     def chance(self, share: float) -> bool:
@@ -120,10 +132,26 @@ class Requests:
         headers = [[name, value] for name, value in self._headers()]
         authority = f"{address or '127.0.0.1'}:@{port}@"
         if self.chance(0.85):
-            shape = self.random.choice(["{h}"] * 14 + ["{h}:@" + port + "@", "{u}", "{h}.", "", "{h}:80", "127.0.0.1",
-                                    "b_d.example", "{h}:", "e2.example", "[::1]", "A.Example:80"])
-            headers.insert(0 if self.chance(0.7) else self.random.randint(0, len(headers)),
-                           ["Host", shape.format(h=host, u=host.upper())])
+            shape = self.random.choice(
+                ["{h}"] * 14
+                + [
+                    "{h}:@" + port + "@",
+                    "{u}",
+                    "{h}.",
+                    "",
+                    "{h}:80",
+                    "127.0.0.1",
+                    "b_d.example",
+                    "{h}:",
+                    "e2.example",
+                    "[::1]",
+                    "A.Example:80",
+                ]
+            )
+            headers.insert(
+                0 if self.chance(0.7) else self.random.randint(0, len(headers)),
+                ["Host", shape.format(h=host, u=host.upper())],
+            )
         scheme = "https" if port == "P3" and self.chance(0.8) else "http"
         if scheme == "https" and authority.startswith("127.0.0.1:") and self.chance(0.7):
             authority = f"{host}:@{port}@"  # as a name, it is indicated in the handshake
@@ -150,8 +178,29 @@ class Requests:
     def _target(self) -> str:
         path = self.random.choice(self.paths)
         if self.chance(0.35):
-            path = path.rstrip("/") + "/" + self.random.choice(["x", "b", "", "v1/x", "x.php", "index.html", "..",
-                               "../admin", "%2e%2e/b", "x.php/info", "B", "%62", "a%2Fb", "c%20d", "x.html"])
+            path = (
+                path.rstrip("/")
+                + "/"
+                + self.random.choice(
+                    [
+                        "x",
+                        "b",
+                        "",
+                        "v1/x",
+                        "x.php",
+                        "index.html",
+                        "..",
+                        "../admin",
+                        "%2e%2e/b",
+                        "x.php/info",
+                        "B",
+                        "%62",
+                        "a%2Fb",
+                        "c%20d",
+                        "x.html",
+                    ]
+                )
+            )
         if self.chance(0.1):
             path = self.random.choice([path.upper(), "/" + path, path.replace("/", "//"), path + "%", path + "%zz",
                                     "/." + path, path + "/./", path + "%00", "/x/.." + path,
@@ -160,8 +209,22 @@ class Requests:
         if path.rstrip("/") != path and self.chance(0.15):
             path = path.rstrip("/") or "/"
         if self.chance(0.35):
-            path += self.random.choice(["?", "?t=1", "?x=1&t=users", "?a=b&a=c", "?t=%2Fb", "?q=a b".replace(" ", "+"),
-                                    "?t=/admin", "??", "?ip=127.0.0.5", "?t=apr1", "?T=up", "?=&"])
+            path += self.random.choice(
+                [
+                    "?",
+                    "?t=1",
+                    "?x=1&t=users",
+                    "?a=b&a=c",
+                    "?t=%2Fb",
+                    "?q=a b".replace(" ", "+"),
+                    "?t=/admin",
+                    "??",
+                    "?ip=127.0.0.5",
+                    "?t=apr1",
+                    "?T=up",
+                    "?=&",
+                ]
+            )
         if self.chance(0.03):
             path += "#frag"
         if self.chance(0.02):
@@ -191,10 +254,18 @@ class Requests:
         if self.chance(share):
             for _ in range(self.random.choice([1, 1, 2, 3])):
                 name, values = self.random.choice(ANSWER_HEADERS)
-                if name in ("X-Accel-Redirect", "Location", "Last-Modified", "ETag", "Expires", "Content-Type", "X-Up",
-                            "X-Accel-Expires", "Server", "Content-Encoding") and any(
-                    name == other for other, _ in headers
-                ):
+                if name in (
+                    "X-Accel-Redirect",
+                    "Location",
+                    "Last-Modified",
+                    "ETag",
+                    "Expires",
+                    "Content-Type",
+                    "X-Up",
+                    "X-Accel-Expires",
+                    "Server",
+                    "Content-Encoding",
+                ) and any(name == other for other, _ in headers):
                     continue
                 headers.append([name, self.random.choice(values)])
         status = self.random.choice(ANSWER_STATUS)

@@ -80,8 +80,15 @@ with open(CERTIFICATE, encoding="ascii") as _file:
     TLS = {"tls.pem": _file.read()}
 # The files that every case has beside it.
 COMMON = {**PAGES, **STOCK, **USERS, **TLS}
-METHODS = [*["GET"] * 36, *["POST"] * 9, *["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH"] * 3, "FOO", "PROPFIND", "get",
-           "TRACE"]
+METHODS = [
+    *["GET"] * 36,
+    *["POST"] * 9,
+    *["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH"] * 3,
+    "FOO",
+    "PROPFIND",
+    "get",
+    "TRACE",
+]
 REQUEST_NAMES = ["X-A", "X-B", "X-User", "X-Forwarded-For", "Authorization", "Cookie", "X-Token", "Origin", "Accept"]
 SET_NAMES = [
     "Host", "Host", "Authorization", "Authorization", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-User",
