@@ -70,7 +70,7 @@ def _order(entry: Entry) -> tuple[str, str, str, tuple[str, ...]]:
 def read(path: str) -> list[Entry]:
     """The entries of the baseline at that path. Raises SettingsError where it cannot be read or is none."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             value = json.load(file)
     except FileNotFoundError:
         raise SettingsError(f"{path}: there is no such baseline; --write-baseline {path} makes it") from None

@@ -18,6 +18,8 @@ _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
 # The whole value of a line that sets Authorization, where it names no scheme that is known.
 _HEADER = rf"((?:_header|_param|_headers)\s+[\"']?(?:proxy[_-]|http_)*authorization[\"']?\s+)(?!([\"']?){_SCHEMES}\b)"
 _WHOLE = r"(?:\"(?!\$|\*\*\*)[^\"$]+\"|'(?!\$|\*\*\*)[^'$]+'|(?!\$|\*\*\*|off;)[^\s\"';$]+)"
+# The same in a quoted line: "Authorization: ...".
+_LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
 # In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
 _NO_WORD = r"(?=[^\s\"';]*(?:\d|=|[a-z][A-Z]))"
 _HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "passw", "authorization")
@@ -32,6 +34,7 @@ def mask(text: str) -> str:
         text = re.sub(_GIVEN + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_NAME + r"(?![!=~:])" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
+        text = re.sub(_LINE, r"\1***", text, flags=re.IGNORECASE)
     return _without_userinfo(text)
 
 

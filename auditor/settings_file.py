@@ -126,7 +126,7 @@ def load(path: str) -> Settings:
 
     try:
         with open(path, "rb") as file:
-            value: Any = tomllib.loads(file.read().decode("utf-8"))
+            value: Any = tomllib.loads(file.read().decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

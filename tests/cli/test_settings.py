@@ -199,6 +199,11 @@ def test_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find(["conf/gone.conf"]) == "conf/audit.toml"
 
 
+def test_a_byte_order_mark_is_no_error() -> None:
+    Path("audit.toml").write_bytes(b"\xef\xbb\xbf" + SILENT.replace("\n", "\r\n").encode())
+    assert main(["conf"]) == 0
+
+
 def test_a_file_that_is_named_and_none() -> None:
     Path("audit.toml").write_text(SILENT)
     Path("other.toml").write_text("")

@@ -21,6 +21,7 @@ from auditor.secrets import mask, mask_sentence
         ("if ($arg_token !~* ^k3y$) {", "if ($arg_token !~* ***$) {"),
         ("proxy_set_header Proxy-Authorization k3y;", 'proxy_set_header Proxy-Authorization "***";'),
         ("proxy_set_header Authorization 'AWS k3y:x';", 'proxy_set_header Authorization "***";'),
+        ("more_set_input_headers 'Authorization: AWS k3y:x';", "more_set_input_headers 'Authorization: ***';"),
         ("fastcgi_param HTTP_AUTHORIZATION k3y;", 'fastcgi_param HTTP_AUTHORIZATION "***";'),
     ],
 )
@@ -43,6 +44,7 @@ def test_masked(text: str, shown: str) -> None:
         "proxy_pass_header Authorization;",
         'proxy_set_header Authorization "";',
         "proxy_set_header Authorization off;",
+        "more_set_input_headers 'Authorization: $auth';",
         'more_set_headers "Access-Control-Allow-Headers: Authorization, Content-Type";',
         'proxy_set_header Authorization "Bearer audit-probe";',
     ],

@@ -21,6 +21,7 @@ LINES = (
     "proxy_set_header Authorization 'Bearer @';",
     "proxy_set_header Authorization @;",
     'proxy_set_header Proxy-Authorization "Custom @";',
+    "more_set_input_headers 'Authorization: Custom @';",
     "proxy_set_header X-Api-Key @;",
     'proxy_set_header X-Auth-Token "@";  # audit: ignore[open-gate] the token=@ is enough',
     "set $backend_password @;",
