@@ -102,7 +102,8 @@ def _rule(name: str, worst: str | None) -> dict[str, Any]:
     """A rule with its documentation. GitHub ranks alerts by their rule, so the worst finding of this log counts."""
     documentation = rules.documentation(name)
     severity = rules.load(name).SEVERITY
-    what = documentation.partition("## What it does")[2].partition("\n## ")[0]
+    # The first paragraph: GitHub takes a thousand characters, and shows the whole as help.
+    what = documentation.partition("## What it does")[2].strip().partition("\n\n")[0]
     described: dict[str, Any] = {
         "id": name,
         "shortDescription": {"text": rules.summary(name)},

@@ -13,6 +13,7 @@ from auditor.cli.main import main
 from auditor.globs import below
 from auditor.settings import DEFAULT, Settings, SettingsError, find
 from auditor.settings_file import KEYS, load, parse, schema, template
+from probes.runners.local import Binary
 from tests.cli.test_cli import SERVER, modules
 from tests.packaging.readme import README, ROOT
 
@@ -375,3 +376,18 @@ def test_the_example_of_the_readme() -> None:
     text = README.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
     assert read(text).version == "1.24.0"
     assert set(tomllib.loads(text)) == {key.name for key in KEYS if not key.name.startswith("default-")}
+
+
+def test_a_probe_takes_them(nginx: Binary, capsys: Captured) -> None:
+    Path("one").mkdir()
+    Path("one/x.inc").write_text('proxy_set_header Authorization "";\n')
+    Path("conf/a.conf").write_text(BAD.replace('proxy_set_header Authorization "";', "include /srv/x.inc;"))
+    command = ["probe", "conf/a.conf", "--nginx", nginx.path, "--sandboxes", "1"]
+    Path("audit.toml").write_text('[roots]\n"/srv" = "one"\n')
+    assert main(command) == 1
+    assert "1 finding: 1 confirmed" in capsys.readouterr().out
+    Path("audit.toml").write_text('fail-on = "error"\n[roots]\n"/srv" = "one"\n')
+    assert main(command) == 0
+    Path("audit.toml").write_text(SILENT + '[roots]\n"/srv" = "one"\n')
+    assert main(command) == 0
+    assert "1 finding" not in capsys.readouterr().out.splitlines()[-1]

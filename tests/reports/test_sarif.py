@@ -192,7 +192,7 @@ def test_every_rule_is_described(repository: Path, capsys: Captured) -> None:
     assert [rule["id"] for rule in described] == list(rules.NAMES)
     for rule in described:
         assert rule["help"]["markdown"] == rules.documentation(rule["id"])
-        assert rule["fullDescription"]["text"]
+        assert 10 < len(rule["fullDescription"]["text"]) <= 1000
     (result,) = run["results"]
     assert described[result["ruleIndex"]]["id"] == result["ruleId"] == "stripped-authorization"
     assert (result["level"], described[result["ruleIndex"]]["defaultConfiguration"]["level"]) == ("warning", "error")
