@@ -29,7 +29,17 @@ FINGERPRINT = "audit/v1"
 _LEVELS = {ERROR: "error", WARNING: "warning", INFO: "note"}
 # Rules about clients that get where they should not, which GitHub then ranks by this number instead of the level:
 # "high" from 7.0 on, "medium" from 4.0 on, "low" below (documentation of code scanning, "SARIF support").
-_SECURITY = ("bypassed-gate", "leaked-credentials", "open-gate", "spoofable-identity-header")
+_SECURITY = (
+    "bypassed-gate",
+    "cors-credentials-wildcard",
+    "leaked-credentials",
+    "method-limited-gate",
+    "open-gate",
+    "published-user-file",
+    "shared-authenticated-response",
+    "spoofable-identity-header",
+    "ungated-service-credential",
+)
 _SCORES = {ERROR: "8.0", WARNING: "5.0", INFO: "2.0"}
 _NOTES = {
     "assumed": "Something was inferred that the configuration does not say.",
