@@ -9,20 +9,20 @@ import re
 _MADE_UP = r"(?:audit-probe|YXVkaXQ6cHJvYmU=)(?![^\s\"';$&])"
 _SECRET = rf"(?!\$|\*\*\*|{_MADE_UP})[^\s\"';$&]+"
 _SCHEMES = r"(?:Basic|Bearer|Digest|Negotiate|Token|ApiKey)"
-_SCHEME = rf"\b({_SCHEMES})(\s+)(?!realm\b)"
+_SCHEME = rf"\b((?:{_SCHEMES}\s+)++)(?!realm\b)"  # twice is a mistake, and the credential still one
 # password=..., api_key: ..., $http_x_api_key != "...": a name that says so, and then a value.
 _NAMES = r"\b(?:[\w-]{0,40}[_-])?(?:api[_-]?key|auth[_-]?key|token|secret|passwd|password)"
 _GIVEN = rf"({_NAMES}\s*(?:!?~\*?+|!?==?+|:)\s*[\"']?)"
 _NAME = rf"({_NAMES}\s+[\"']?)"
 _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
-# The whole value of a line that sets Authorization, where it names no scheme that is known.
-_HEADER = rf"((?:_header|_param|_headers)\s+[\"']?(?:proxy[_-]|http_)*authorization[\"']?\s+)(?!([\"']?){_SCHEMES}\b)"
+# The whole value of a line that sets Cookie, or Authorization without a scheme that is known.
+_HEADER = rf"((?:_header|_param|_headers)\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+)(?!([\"']?){_SCHEMES}\b)"
 _WHOLE = r"(?:\"(?!\$|\*\*\*)[^\"$]+\"|'(?!\$|\*\*\*)[^'$]+'|(?!\$|\*\*\*|off;)[^\s\"';$]+)"
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
 # In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
 _NO_WORD = r"(?=[^\s\"';]*(?:\d|=|[a-z][A-Z]))"
-_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "passw", "authorization")
+_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "passw", "authorization", "cookie")
 
 
 def mask(text: str) -> str:
@@ -30,7 +30,7 @@ def mask(text: str) -> str:
     behind a name such as `api_key` or `X-Auth-Token`, and in the authority of a URL."""
     # Compiled here, by re's own cache: a run without findings prints nothing.
     if _says_something(text):
-        text = re.sub(_SCHEME + _SECRET, r"\1\2***", text, flags=re.IGNORECASE)
+        text = re.sub(_SCHEME + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_GIVEN + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_NAME + r"(?![!=~:])" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
@@ -42,7 +42,7 @@ def mask_sentence(text: str) -> str:
     """A sentence of ours, or a URL, with the credentials that it quotes replaced: "the password of the Basic gate" has
     none."""
     if _says_something(text):
-        text = re.sub(rf"(?i:{_SCHEME})" + _NO_WORD + _SECRET, r"\1\2***", text)
+        text = re.sub(rf"(?i:{_SCHEME})" + _NO_WORD + _SECRET, r"\1***", text)
         text = re.sub(rf"({_NAMES}[=:][\"']?)" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
     return _without_userinfo(text)
 

@@ -23,6 +23,8 @@ LINES = (
     'proxy_set_header Proxy-Authorization "Custom @";',
     "more_set_input_headers 'Authorization: Custom @';",
     "proxy_set_header X-Api-Key @;",
+    "proxy_set_header Cookie 'sid=@; a=b';",
+    "proxy_set_header Authorization 'Bearer Bearer @';",
     'proxy_set_header X-Auth-Token "@";  # audit: ignore[open-gate] the token=@ is enough',
     "set $backend_password @;",
     "add_header X-Secret @;",
