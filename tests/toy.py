@@ -262,8 +262,8 @@ class ToySite:
                     ),
                 )
         file = request.path.removeprefix("/")
+        added = _added(lines, 200)
         return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=added, file=file)
-        return blank._replace(action="static", status=200, gates=tuple(gates), response_headers=_added(lines, 200))
 
     def _exchange(
         self, request: Request, upstream: str, place: Place, lines: list[tuple[list[str], Place]], user: Value
