@@ -16,7 +16,8 @@ _GIVEN = rf"({_NAMES}\s*(?:!?~\*?+|!?==?+|:)\s*[\"']?)"
 _NAME = rf"({_NAMES}\s+[\"']?)"
 _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
 # The whole value of a line that sets Cookie, or Authorization without a scheme that is known.
-_HEADER = rf"((?:_header|_param|_headers)\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+)(?!([\"']?){_SCHEMES}\b)"
+_NAMED = r"(?:_header|_param|_headers)\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+"
+_HEADER = rf"({_NAMED})(?!([\"']?){_SCHEMES}\b)"
 _WHOLE = r"(?:\"(?!\$|\*\*\*)[^\"$]+\"|'(?!\$|\*\*\*)[^'$]+'|(?!\$|\*\*\*|off;)[^\s\"';$]+)"
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"

@@ -55,13 +55,13 @@ TRAITS = frozenset(
         server.CHALLENGE,
         server.CLIENT_ADDRESS,
         server.CORS,
+        server.FORBIDS,
         server.GATE,
         server.IDENTITY,
         server.REFUSAL,
+        server.SECRET,
         server.UPGRADE,
         server.UPSTREAM,
-        *(server.UPSTREAM, server.GATE, server.AUTHORIZATION, server.IDENTITY, server.CORS, server.CHALLENGE),
-        *(server.REFUSAL, server.CACHE, server.SECRET, server.FORBIDS),
     }
 )
 
@@ -279,7 +279,6 @@ class ToySite:
             name = words[1]
             before = sent.pop(name.lower(), None)
             value = {"-": Value(), "user": user}.get(words[2], literal(" ".join(words[2:]), CONFIG))
-            value = {"-": Value(), "user": user}.get(words[2], literal(words[2], CONFIG))
             if words[2] == "pass":
                 value = before.value if before is not None else Value()
             if value.present == "no" and before is not None:

@@ -2,7 +2,7 @@
 
 ## What it does
 
-Reports
+Looks at the path of each user file that a gate names. Reports
 
 - a path that is made of what the client sends;
 - as an info, a relative path in a file of another folder than that of the main configuration: it begins at the
