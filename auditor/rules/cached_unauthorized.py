@@ -51,7 +51,16 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request, Response
-from auditor.rules.caches import FIRST, SECOND, SECOND_BASIC, cached, gets, is_for_everybody, minds_credentials
+from auditor.rules.caches import (
+    FIRST,
+    SECOND,
+    SECOND_BASIC,
+    cached,
+    gets,
+    is_for_everybody,
+    minds_credentials,
+    through_caches,
+)
 from auditor.rules.common import ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -70,7 +79,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for route in routes:
+    for route in through_caches(site, routes):
         if is_for_everybody(route.request):
             continue
         for role, world in (("main", ORIGIN_REFUSES), ("auth", STRANGER)):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from auditor.http import Request
-from auditor.rules.common import deciding, with_header
+from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, with_header
 from auditor.rules.shapes import is_api, is_asset
-from auditor.server import Site
+from auditor.server import Route, Site
 from auditor.trace import Cache, Exchange, Outcome
 from auditor.values import CLIENT, CONFIG, SERVER, client_header
 from auditor.world import World
@@ -28,6 +28,18 @@ _COMMON = frozenset(
     )
 )
 _FOLDERS = ("/static/", "/assets/", "/media/", "/images/", "/img/", "/css/", "/js/", "/fonts/", "/public/")
+
+
+def through_caches(site: Site, routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes on which something is asked through a cache that may not tell users apart; other rules have asked the
+    same, so it costs little."""
+    for route in routes:
+        for header in (BASIC, BEARER):
+            outcomes = site.trace(with_header(route.request, header), ADMITTED)
+            caches = (exchange.cache for outcome in outcomes for exchange in outcome.exchanges)
+            if any(cache is not None and not tells_apart(cache) for cache in caches):
+                yield route
+                break
 
 
 def tells_apart(cache: Cache) -> bool:

@@ -61,7 +61,16 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request, Response
-from auditor.rules.caches import FIRST, FIRST_BASIC, SECOND, SECOND_BASIC, cached, gets, is_for_everybody
+from auditor.rules.caches import (
+    FIRST,
+    FIRST_BASIC,
+    SECOND,
+    SECOND_BASIC,
+    cached,
+    gets,
+    is_for_everybody,
+    through_caches,
+)
 from auditor.rules.common import STRANGER, Supposed, by_block, deciding, guards, is_stock, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -84,7 +93,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     whole = not any(note.kind == "unread" for note in site.notes)
-    for route in routes:
+    for route in through_caches(site, routes):
         yield from _verdicts(site, route)
         if whole:
             yield from _without_key(site, route)
