@@ -21,6 +21,7 @@ IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CGI = "cgi"  # requests become variables of a program: FastCGI, SCGI, CGI
 CHALLENGE = "challenge"  # the route itself can answer 401
+JWT = "jwt"  # a gate checks signed tokens by itself
 LIMITS = "limits"  # a line says how long header lines may be
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 LOGGED = "logged"  # a log format of the configuration's own names what may be a credential

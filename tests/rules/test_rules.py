@@ -13,9 +13,10 @@ from auditor.servers.nginx.versions import CHANGES, OLDEST
 from auditor.settings import DEFAULT
 from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, proof
 
-# No request shows these: they are about files, comments, logs, or what was not understood.
+# No request shows these: they are about files, comments, logs, issuers of keys, or what was not understood.
 TEXT_RULES = {
     "logged-credentials",
+    "pinned-jwt-key",
     "relative-user-file",
     "stray-user-file",
     "suppression-without-reason",

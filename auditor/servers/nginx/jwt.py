@@ -61,11 +61,18 @@ def auth_jwt(run: Run) -> int | None:
     if verdict == "accepted":
         run.gated.add("auth_jwt")
         run.step(line, "the token is accepted")
-        run.shared.gates.append(Gate("auth_jwt", "Bearer", realm.text, "passed", decides(line)))
+        run.shared.gates.append(Gate("auth_jwt", "Bearer", realm.text, "passed", decides(line), source=_key_file(run)))
         return OK
     run.step(line, "no valid token: 401")
-    run.shared.gates.append(Gate("auth_jwt", "Bearer", realm.text, "refused", decides(line)))
+    run.shared.gates.append(Gate("auth_jwt", "Bearer", realm.text, "refused", decides(line), source=_key_file(run)))
     return 401
+
+
+def _key_file(run: Run) -> str | None:
+    """The file of the keys, where none are fetched."""
+    line = run.level.line("auth_jwt_key_file")
+    fetched = run.level.line("auth_jwt_key_request") is not None
+    return line.args[0] if line is not None and line.args and not fetched else None
 
 
 def _has_third_party(http: object) -> bool:

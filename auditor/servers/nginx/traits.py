@@ -239,6 +239,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.LOGGED)
     if name == "large_client_header_buffers":
         found.add(words.LIMITS)
+    if name == "auth_jwt":
+        found.add(words.JWT)
     if name == "set_real_ip_from":
         found.add(words.CLIENT_ADDRESS)
     if name == "auth_request":
