@@ -25,6 +25,7 @@ JWT = "jwt"  # a gate checks signed tokens by itself
 LIMITS = "limits"  # a line says how long header lines may be
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 LOGGED = "logged"  # a log format of the configuration's own names what may be a credential
+LOSES = "loses"  # a line sets Cookie, or tells browsers of headers with odd names
 METHODS = "methods"  # the method decides which gates a request meets
 REPEATED = "repeated"  # two lines of one level set the same request header
 SUBREQUEST = "subrequest"  # a gate asks a service of its own

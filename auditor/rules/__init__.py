@@ -62,6 +62,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "leaked-credentials": frozenset({GATE, UPSTREAM}),
     "logged-credentials": frozenset({LOGGED}),
     "login-loop": frozenset({GATE, CHALLENGE}),
+    "lost-header": frozenset({UPSTREAM}),
     "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "malformed-user-file": frozenset({GATE}),
     "method-limited-gate": frozenset({GATE, METHODS}),

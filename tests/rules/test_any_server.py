@@ -25,6 +25,12 @@ def test_malformed_user_file() -> None:
     assert found("route /\n  gate plain\n  set Authorization -\n  to app\n") == [("warning", "malformed-user-file", 2)]
 
 
+def test_lost_header() -> None:
+    text = "route /\n  set X-Tenant -\n  to app\n"
+    assert found(text) == []
+    assert found(text, Settings(watched=("Authorization", "X-Tenant"))) == [("warning", "lost-header", 2)]
+
+
 def test_gated_public_path() -> None:
     # The toy's gates stand in the very block, so they are meant.
     assert found("route /healthz\n  gate door\n  set Authorization -\n  to app\n") == []

@@ -267,6 +267,8 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
             found.add(words.CLIENT_ADDRESS)
         if header == "upgrade" or (header == "connection" and "upgrade" in value.lower()):
             found.add(words.UPGRADE)
+        if header in ("cookie", "http_cookie"):
+            found.add(words.LOSES)
         if "authorization" in header:
             found.add(words.AUTHORIZATION)
         if value and not value.startswith("$http_") and any(word in header for word in _SECRETS):
@@ -274,12 +276,14 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         if header not in _PLAIN_NAMES or "remote_user" in value or "ssl_" in value:
             found.add(words.IDENTITY)
     elif name in _MORE_INPUT:
-        found.update((words.REQUEST_HEADERS, words.AUTHORIZATION, words.IDENTITY, words.SECRET))
+        found.update((words.REQUEST_HEADERS, words.AUTHORIZATION, words.IDENTITY, words.SECRET, words.LOSES))
     elif name in _PASS_FLAGS and args[:1] == ["off"]:
         found.add(words.AUTHORIZATION)
     elif name in ("add_header", "more_set_headers"):
         if any("access-control" in arg.lower() for arg in args):
             found.add(words.CORS)
+            if any("_" in arg or "$" in arg for arg in args[1:]):
+                found.add(words.LOSES)
     elif name in ("try_files", "error_page", "mirror", "auth_request", "index") or (
         name == "rewrite" and "break" not in args
     ):
