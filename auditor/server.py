@@ -143,6 +143,17 @@ class Logged(NamedTuple):
     logs: tuple[Place, ...]
 
 
+class Unfilled(NamedTuple):
+    """A line that makes a header for the upstream of something that is never there: `header` is its name, `value` what
+    it is made of, `why` a clause on why that is empty, `instead` what to write."""
+
+    line: Place
+    header: str
+    value: str
+    why: str
+    instead: str
+
+
 class Note(NamedTuple):
     """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
     unreached, template, or stale (of a baseline)."""
@@ -208,6 +219,10 @@ class Site(Protocol):
 
     def logged(self) -> Iterable[Logged]:
         """What of requests the configuration writes to logs, where it says so itself."""
+        ...
+
+    def unfilled(self) -> Iterable[Unfilled]:
+        """Headers for upstreams that are made of what is empty, whatever a client does."""
         ...
 
     def captures(self) -> Iterable[Capture]:

@@ -26,7 +26,7 @@ from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
-from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import (
     ADDED,
@@ -168,6 +168,15 @@ class ToySite:
     def logged(self) -> Sequence[Logged]:
         """The toy writes no log."""
         return []
+
+    def unfilled(self) -> Sequence[Unfilled]:
+        """`set Name nobody`: made of what is never there."""
+        return [
+            Unfilled(place, words[1], "nobody", "it is nobody", "set Name user")
+            for _, _, lines in self.blocks
+            for words, place in lines
+            if words[0] == "set" and words[2:] == ["nobody"]
+        ]
 
     def captures(self) -> Sequence[Capture]:
         """The toy's gates answer nothing that could be taken over."""

@@ -53,6 +53,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "duplicated-challenge": frozenset({REFUSAL}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
     "forbidden-for-unauthenticated": frozenset({FORBIDS}),
+    "empty-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "forwarded-proxy-header": frozenset({CGI}),
     "gated-preflight": frozenset({CORS, GATE}),
     "gated-public-path": frozenset({GATE}),

@@ -25,6 +25,12 @@ def test_malformed_user_file() -> None:
     assert found("route /\n  gate plain\n  set Authorization -\n  to app\n") == [("warning", "malformed-user-file", 2)]
 
 
+def test_empty_identity_header() -> None:
+    empty = "route /\n  set {} nobody\n  to app\n"
+    assert found(empty.format("X-Remote-User")) == [("warning", "empty-identity-header", 2)]
+    assert found(empty.format("X-Color")) == []
+
+
 def test_lost_header() -> None:
     text = "route /\n  set X-Tenant -\n  to app\n"
     assert found(text) == []

@@ -33,6 +33,7 @@ MEASURED = HERE.parent / "facts" / "nginx"
 FACTS = [(name, whole["fact"]) for name in NAMES if (whole := proof(name)) is not None and "fact" in whole]
 # Why findings of these rules have no witness, so that `audit probe` has nothing to ask; proof.yaml has.
 WITHOUT_WITNESS = {
+    "empty-identity-header": "that a value is empty for everybody takes every client there is",
     "ineffective-directive": "that a line changes nothing takes two servers, one without it",
     "malformed-user-file": "who is refused by it depends on the passwords",
     "misplaced-gate": "one finding is that a prefix was meant to be a regular expression: what it was to guard is open",

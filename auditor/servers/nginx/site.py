@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request
-from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, UserFile, Version
+from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
@@ -155,6 +155,11 @@ class NginxSite:
         from auditor.servers.nginx.logs import make_logged
 
         return make_logged(self.http)
+
+    def unfilled(self) -> Iterable[Unfilled]:
+        from auditor.servers.nginx.unfilled import make_unfilled
+
+        return make_unfilled(self.http)
 
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures
