@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from auditor.findings import finding_json
+from auditor.findings import INFO, finding_json
 from auditor.reports.terminal import Terminal, printable
 from auditor.server import Note
 from auditor.source import readable
@@ -162,13 +162,14 @@ def text(report: Document, terminal: Terminal, seconds: float = 0.0, verbose: bo
     lines += _differing(report, terminal)
     lines += _limits(report["limits"], terminal)
     lines += _predicted_only(report, terminal)
-    lines += _findings(report["findings"], terminal)
+    shown = [finding for finding in report["findings"] if verbose or finding["severity"] != INFO]
+    lines += _findings(shown, terminal)
     lines += _taken(report["taken_out"], terminal)
     if verbose:
         lines += [f"note: {printable(readable(note))}" for note in report["notes"]]
     elif report["notes"]:
         lines.append(f"{_count(len(report['notes']), 'note')} (--show info)")
-    lines.append(_tally(report))
+    lines.append(_tally(report, verbose))
     return "\n".join(lines) + "\n"
 
 
@@ -320,7 +321,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 
-def _tally(report: Document) -> str:
+def _tally(report: Document, verbose: bool) -> str:
     verdicts = [probe["verdict"] for route in report["routes"] for probe in route["probes"]]
     proofs = [finding["proof"]["status"] for finding in report["findings"]]
     parts = [f"{_count(len(verdicts), 'probe')}: {verdicts.count(AGREES)} as predicted, {verdicts.count(DIFFERS)} not"]
@@ -329,5 +330,7 @@ def _tally(report: Document) -> str:
             parts.append(f"{verdicts.count(verdict)} {verdict}")
     if proofs:
         counts = ", ".join(f"{proofs.count(status)} {status}" for status in dict.fromkeys(proofs))
-        parts.append(f"{_count(len(proofs), 'finding')}: {counts}")
+        infos = sum(finding["severity"] == INFO for finding in report["findings"])
+        hidden = "" if verbose or not infos else f" ({infos} of them infos, --show info)"
+        parts.append(f"{_count(len(proofs), 'finding')}{hidden}: {counts}")
     return "; ".join(parts)
