@@ -6,8 +6,8 @@ Supposes that the origin, or the service behind an auth subrequest, answers 401.
 that keeps this answer, where another client with other credentials gets it. It is a warning where
 the line keeps every status (`any`), and an info where nothing there asks for credentials.
 
-It is silent where the key, or what passes the cache by, tells users apart, and for images, styles
-and the like, which everybody may see.
+It is silent where the key, or what passes the cache by, tells users apart, where this server logs in
+to the origin by itself, and for images, styles and the like, which everybody may see.
 
 ## Why it is bad
 
@@ -57,6 +57,7 @@ from auditor.rules.caches import (
     SECOND_BASIC,
     cached,
     gets,
+    has_own_login,
     is_for_everybody,
     minds_credentials,
     through_caches,
@@ -92,7 +93,7 @@ def _judge_refusal(
 ) -> Iterator[Finding]:
     for _, exchange, cache in cached(site, route.request, header, world, role):
         line = deciding(cache.because)
-        if exchange.status != 401 or cache.store != "yes" or line is None:
+        if exchange.status != 401 or cache.store != "yes" or line is None or has_own_login(exchange):
             continue
         for other in (SECOND, SECOND_BASIC):
             if any(gets(later, cache) for _, _, later in cached(site, route.request, other, _WELCOME, role)):

@@ -65,10 +65,16 @@ def cached(
                 yield outcome, exchange, exchange.cache
 
 
+def has_own_login(exchange: Exchange) -> bool:
+    """Whether this server logs in to the upstream by itself, so that nothing of the client is judged there."""
+    sent = exchange.header("Authorization")
+    return sent is not None and client_header("Authorization") not in sent.value.sources
+
+
 def minds_credentials(request: Request, exchange: Exchange, cache: Cache) -> bool:
     """Whether the configuration shows that credentials make a difference to the upstream."""
     sent = exchange.header("Authorization")
-    explicit = sent is not None and deciding(sent.because) is not None
+    explicit = sent is not None and deciding(sent.because) is not None and not has_own_login(exchange)
     names = client_header("Authorization") in cache.depends
     return explicit or names or exchange.role == "auth" or is_api(request.path)
 

@@ -60,11 +60,18 @@ def shape(handler: Place | None) -> str:
 # What interfaces for programs are called.
 _PROGRAMS = frozenset(("api", "apis", "rest", "graphql", "rpc", "jsonrpc", "webdav", "dav"))
 
+# Pages about them, for people: /api/docs, /docs/v1.
+_PAGES = frozenset(
+    ("doc", "docs", "documentation", "swagger", "swagger-ui", "redoc", "explorer", "help", "ui", "admin")
+)
+
 
 def is_api(path: str) -> bool:
     """Whether the path says that programs call it: /api/, /v1/, /graphql and the like."""
-    parts = path.lower().split("/")
-    return any(part in _PROGRAMS or (part[:1] == "v" and part[1:].isdigit()) for part in parts)
+    parts = path.lower().split("/")[1:]
+    if not _PAGES.isdisjoint(parts):
+        return False
+    return not _PROGRAMS.isdisjoint(parts[:3]) or (parts[0][:1] == "v" and parts[0][1:].isdigit())
 
 
 def is_asset(path: str) -> bool:
