@@ -65,11 +65,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.http import Request
 from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, traced, with_header
 from auditor.rules.shapes import is_api
 from auditor.server import Route, Site
 from auditor.settings import Settings
+from auditor.source import Place
 from auditor.trace import Outcome
+from auditor.world import World
 
 NAME = "redirected-unauthorized"
 SEVERITY = WARNING
@@ -105,7 +108,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                     ),
                 )
                 help = "Keep the status of the refusal (error_page 401 /login.html;), or redirect: return 302 /login;"
-            elif _is_for_programs(site, route):
+            elif _is_for_programs(site, route) and _redirects_always(site, request, world, page.line):
                 severity, message = (
                     WARNING,
                     (
@@ -129,6 +132,12 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 server=route.server,
                 pattern=route.pattern,
             )
+
+
+def _redirects_always(site: Site, request: Request, world: World, line: Place) -> bool:
+    """Whether that page is a redirect whatever files there are: one that is a folder is asked for with a slash."""
+    outcomes = [each for each in site.trace(request, world) if any(page.line == line for page in each.replaced)]
+    return all(outcome.status in _REDIRECTS for outcome in outcomes)
 
 
 def _is_for_programs(site: Site, route: Route) -> bool:
