@@ -82,7 +82,7 @@ def _origins(request: Request) -> Iterator[str]:
         scheme, mark, rest = value.partition("://")
         host = rest.partition(":")[0]
         if name.lower() == "origin" and mark and host:
-            yield f"{scheme}://{host}.{_STRANGE}"
+            yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
 
 
 def _judge_outcome(route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:
