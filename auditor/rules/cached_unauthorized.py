@@ -17,20 +17,26 @@ forgets, whatever credentials clients send.
 ## Bad example
 
 ```nginx
-location /api/ {
-    proxy_cache api;
-    proxy_cache_valid 200 401 5m;
-    proxy_pass http://app;
+proxy_cache_path /var/cache/nginx keys_zone=api:10m;
+server {
+    location /api/ {
+        proxy_cache api;
+        proxy_cache_valid 200 401 5m;
+        proxy_pass http://app;
+    }
 }
 ```
 
 ## Good example
 
 ```nginx
-location /api/ {
-    proxy_cache api;
-    proxy_cache_valid 200 5m;
-    proxy_pass http://app;
+proxy_cache_path /var/cache/nginx keys_zone=api:10m;
+server {
+    location /api/ {
+        proxy_cache api;
+        proxy_cache_valid 200 5m;
+        proxy_pass http://app;
+    }
 }
 ```
 

@@ -22,25 +22,31 @@ first.
 ## Bad example
 
 ```nginx
-location /api/ {
-    proxy_set_header Authorization $http_authorization;
-    proxy_cache api;
-    proxy_cache_valid 200 5m;
-    proxy_cache_bypass $http_authorization;
-    proxy_pass http://app;
+proxy_cache_path /var/cache/nginx keys_zone=api:10m;
+server {
+    location /api/ {
+        proxy_set_header Authorization $http_authorization;
+        proxy_cache api;
+        proxy_cache_valid 200 5m;
+        proxy_cache_bypass $http_authorization;
+        proxy_pass http://app;
+    }
 }
 ```
 
 ## Good example
 
 ```nginx
-location /api/ {
-    proxy_set_header Authorization $http_authorization;
-    proxy_cache api;
-    proxy_cache_valid 200 5m;
-    proxy_cache_bypass $http_authorization;
-    proxy_no_cache $http_authorization;
-    proxy_pass http://app;
+proxy_cache_path /var/cache/nginx keys_zone=api:10m;
+server {
+    location /api/ {
+        proxy_set_header Authorization $http_authorization;
+        proxy_cache api;
+        proxy_cache_valid 200 5m;
+        proxy_cache_bypass $http_authorization;
+        proxy_no_cache $http_authorization;
+        proxy_pass http://app;
+    }
 }
 ```
 

@@ -108,10 +108,11 @@ def _key(run: Run, family: str) -> Value:
     line = run.level.line(f"{family}_cache_key")
     if line is not None and line.args:
         return evaluate(run, line.args[0])
+    if f"{family}_cache_path" not in run.shared.http.own:
+        return unknown()  # part of a configuration: where the zone is defined there may be a key, too
     if family == "proxy" and run.proxy_host is not None:
         return join((literal(f"http://{run.proxy_host[0]}"), evaluate(run, "$uri$is_args$args")))
-    # Where the zone is defined somewhere else, so may be the key.
-    return Value() if f"{family}_cache_path" in run.shared.http.own else unknown()
+    return Value()
 
 
 def _verdict(run: Run, family: str, answer: Response) -> tuple[str, Directive | None]:
