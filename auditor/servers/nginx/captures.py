@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from auditor.servers.nginx.config import Level, Location, Server
 from auditor.servers.nginx.phases import find_location
 from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.syntax import Directive
+from auditor.source import Place
 
 if TYPE_CHECKING:
     from auditor.servers.nginx.site import NginxSite
@@ -22,7 +24,8 @@ _ANSWER = re.compile(r"\$\{?(upstream_http_\w+)")
 
 def make_captures(site: NginxSite) -> Iterator[Capture]:
     """The captures of all servers that are in vain."""
-    unused = {line.args[0] for line in _unused(site)}
+    vain = _unused(site)
+    unused = {line.args[0] for line in vain}
     for server in site.http.servers:
         levels = list(_levels(server))
         services = _services(server, levels)
@@ -42,7 +45,7 @@ def make_captures(site: NginxSite) -> Iterator[Capture]:
                     found = next((match for arg in line.args for match in _ANSWER.findall(arg)), None)
                     if found is not None:
                         yield Capture(line.place, (f"${found}",), "uncaptured")
-    for line in _unused(site):
+    for line in vain:
         yield Capture(line.place, (line.args[0],), "unused")
 
 
@@ -79,12 +82,9 @@ def _unused(site: NginxSite) -> list[Directive]:
     lines = [
         line for top in site.http.block for line in top.walk() if line.name == "auth_request_set" and len(line.args) > 1
     ]
-    found = []
-    for name in dict.fromkeys(line.args[0] for line in lines):
-        named = [line for line in lines if line.args[0] == name]
-        word = re.compile(rf"\b{re.escape(name.lstrip('$'))}\b")
-        # Comments and programs count as use: it is only knowledge.
-        uses = sum(len(word.findall(source.text)) for source in site.http.sources)
-        if uses <= len({line.place for line in named}):
-            found.append(named[0])
-    return found
+    # Comments and programs count as use: it is only knowledge.
+    uses = Counter(word for source in site.http.sources for word in re.findall(r"\w+", source.text)) if lines else {}
+    places: dict[str, dict[Place, Directive]] = {}
+    for line in lines:
+        places.setdefault(line.args[0], {}).setdefault(line.place, line)
+    return [next(iter(named.values())) for name, named in places.items() if uses.get(name.lstrip("$"), 0) <= len(named)]
