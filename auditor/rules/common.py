@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.findings import Finding
@@ -77,8 +77,13 @@ def traced(
             yield route, request, outcome
 
 
-def by_block(routes: Iterable[Route], judge: Callable[[Sequence[Route]], Iterator[Finding]]) -> Iterator[Finding]:
-    """Lets `judge` see the routes of one block after another, and passes over blocks like one that was in order."""
+def by_block(
+    routes: Iterable[Route],
+    judge: Callable[[Sequence[Route]], Iterator[Finding]],
+    harmless: Container[str] = (),
+) -> Iterator[Finding]:
+    """Lets `judge` see the routes of one block after another, and passes over blocks like one that was in order: one
+    without findings, or with none but of these severities, which then stand for all blocks alike."""
     blocks: dict[tuple[str, Place | None], list[Route]] = {}
     for route in routes:
         blocks.setdefault((route.server, route.handler), []).append(route)
@@ -89,7 +94,7 @@ def by_block(routes: Iterable[Route], judge: Callable[[Sequence[Route]], Iterato
             continue
         silent = True
         for finding in judge(block):
-            silent = False
+            silent = silent and finding.severity in harmless
             yield finding
         if silent and None not in likeness:
             in_order.add(likeness)

@@ -9,8 +9,8 @@ Sends each of the headers that carry a client's address to every route that sets
 - who is believed about addresses where that is everybody (`set_real_ip_from 0.0.0.0/0`).
 
 An X-Real-IP that comes through beside a set X-Forwarded-For, and a line that appends to what the client sent,
-are infos. It is silent where the configuration sets none of these headers, and where the header belongs to a
-network of content delivery in front (`$http_cf_connecting_ip`). Behind another proxy all of it is an info,
+are infos, told once for blocks that are alike. It is silent where the configuration sets none of these headers,
+and where the header belongs to a network of content delivery in front (`$http_cf_connecting_ip`). Behind another proxy all of it is an info,
 and so it is on the way to a service that auth subrequests ask, which judges sessions.
 
 ## Why it is bad
@@ -70,7 +70,7 @@ _WORLD = Supposed(credentials="accepted", address=ANYBODY)
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     services: set[object] | None = None
-    for finding in by_block(routes, lambda block: _judge_block(site, block)):
+    for finding in by_block(routes, lambda block: _judge_block(site, block), (INFO,)):
         if settings.position == INNER:
             finding = finding._replace(severity=INFO)
         elif finding.severity == WARNING and finding.witness is not None:
