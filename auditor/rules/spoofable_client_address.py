@@ -10,8 +10,8 @@ Sends each of the headers that carry a client's address to every route that sets
 
 An X-Real-IP that comes through beside a set X-Forwarded-For, and a line that appends to what the client sent,
 are infos, told once for blocks that are alike. It is silent where the configuration sets none of these headers,
-and where the header belongs to a network of content delivery in front (`$http_cf_connecting_ip`). Behind another proxy all of it is an info,
-and so it is on the way to a service that auth subrequests ask, which judges sessions.
+and where the header belongs to a network of content delivery in front (`$http_cf_connecting_ip`). Behind another
+proxy all of it is an info, and so it is on the way to a service that auth subrequests ask, which judges sessions.
 
 ## Why it is bad
 

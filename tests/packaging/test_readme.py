@@ -7,6 +7,7 @@ import re
 import pytest
 
 from auditor.cli.main import COMMANDS
+from tests.packaging import rules_page
 from tests.packaging.readme import README, ROOT, examples, printed
 
 TEXT = README.read_text(encoding="utf-8")
@@ -38,3 +39,8 @@ def test_every_path_in_the_text_exists() -> None:
     named = re.findall(r"`((?:tests|configs|docker-compose|\.ci)[\w./-]*)`", TEXT)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_page_of_rules_is_current() -> None:
+    """Where a change of a rule's documentation is meant, `python -m tests.packaging.rules_page` writes it."""
+    assert rules_page.PAGE.read_text(encoding="utf-8") == rules_page.page()
