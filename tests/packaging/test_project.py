@@ -51,4 +51,4 @@ def test_ci_script() -> None:
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     steps = re.findall(r"make -s (\w+)", script.read_text())
-    assert steps == ["setup", "lint", "differential", "test"]
+    assert steps == ["setup", "lint", "differential", "differential", "test"]
