@@ -17,20 +17,29 @@ REFUSED = "answered 401, no upstream asked"
 PROOFS: dict[str, list[tuple[str, int, str, str]]] = {
     "bypassed-gate": [
         ("bypassed-gate", 16, "confirmed", REACHED.replace("9000", "9001")),
+        ("cleartext-credentials", 11, "confirmed", REFUSED),
+        ("forwarded-proxy-header", 17, "confirmed", REACHED.replace("9000", "9001")),
         ("leaked-credentials", 17, "confirmed", REACHED.replace("9000", "9001")),
     ],
     "folklore": [
         ("ineffective-directive", 12, "untested", "no request shows it"),
         ("stripped-authorization", 3, "confirmed", REACHED),
     ],
-    "gated-preflight": [("gated-preflight", 10, "confirmed", REFUSED)],
-    "good": [],
+    "gated-preflight": [
+        ("cleartext-credentials", 10, "confirmed", REFUSED),
+        ("gated-preflight", 10, "confirmed", REFUSED),
+    ],
+    "good": [("cleartext-credentials", 32, "confirmed", REFUSED)],
     "lost-strip-line": [
+        ("cleartext-credentials", 12, "confirmed", REFUSED),
         ("dropped-inherited-headers", 14, "confirmed", REACHED),
         ("leaked-credentials", 15, "confirmed", REACHED),
     ],
     "open-gate": [("open-gate", 10, "confirmed", REACHED)],
-    "spoofable-identity": [("spoofable-identity-header", 18, "confirmed", REACHED)],
+    "spoofable-identity": [
+        ("cleartext-credentials", 10, "confirmed", REFUSED),
+        ("spoofable-identity-header", 18, "confirmed", REACHED),
+    ],
     "stripped-authorization": [("stripped-authorization", 11, "confirmed", REACHED)],
 }
 
@@ -46,4 +55,4 @@ def test_sample(path: Path, nginx: Binary, capsys: pytest.CaptureFixture[str]) -
     assert not report["taken_out"]
     found = [(one["rule"], one["line"], one["proof"]["status"], one["proof"]["observed"]) for one in report["findings"]]
     assert sorted(found) == PROOFS[path.stem]
-    assert status == (1 if PROOFS[path.stem] else 0)
+    assert status == (0 if path.stem == "good" else 1)
