@@ -29,7 +29,7 @@ PROOFS: dict[str, list[tuple[str, int, str, str]]] = {
         ("cleartext-credentials", 10, "confirmed", REFUSED),
         ("gated-preflight", 10, "confirmed", REFUSED),
     ],
-    "good": [("cleartext-credentials", 32, "confirmed", REFUSED)],
+    "good": [("cleartext-credentials", 31, "confirmed", REFUSED)],
     "lost-strip-line": [
         ("cleartext-credentials", 12, "confirmed", REFUSED),
         ("dropped-inherited-headers", 14, "confirmed", REACHED),
