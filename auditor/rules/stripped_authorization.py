@@ -9,7 +9,8 @@ map that is empty here, or one that clears it.
 It is silent where a gate of the route itself asks for credentials, because they are then used up
 and clearing them is right, and where the upstream is a public bucket, which refuses requests with
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
-meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route.
+meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route. A line that
+makes the header of a cookie, for clients that have one, is a warning, too.
 
 ## Why it is bad
 
@@ -65,9 +66,11 @@ from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange
+from auditor.values import client_header
 
 NAME = "stripped-authorization"
 SEVERITY = ERROR
+_COOKIE = client_header("Cookie").lower()
 
 # Object stores refuse a request whose Authorization is not their own signature.
 _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net", ".digitaloceanspaces.com")
@@ -113,6 +116,7 @@ def _upstream_of(site: Site, finding: Finding) -> object:
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     # By handler: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
+    supplied = set()  # handlers that make the header of a cookie, where the client has one
     lost = []
     for header in (BEARER, BASIC):
         for route, request, outcome in traced(site, routes, header, ADMITTED):
@@ -121,25 +125,28 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 continue
             if guards(outcome):
                 gated.add(outcome.handler)
-            loss = exchange.loss("Authorization")
-            if loss is not None and exchange.header("Authorization") is None:
+            loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
+            if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
+                supplied.add(outcome.handler)
+            if loss is not None and sent is None:
                 lost.append((route, request, outcome, exchange, deciding(loss.because) or exchange.place))
     for route, request, outcome, exchange, line in lost:
         if line is None or outcome.handler in gated or _is_bucket(exchange):
             continue
         plain = _is_plain_clear(line)
+        asks = plain or outcome.handler in supplied
         if plain and _loses_cookies(site, request):
             continue  # whoever clears both knows what the other side must not have
         yield Finding(
             NAME,
-            WARNING if plain else ERROR,
-            _message(exchange, plain),
+            WARNING if asks else ERROR,
+            _message(exchange, plain, asks),
             line,
-            confidence=MEDIUM if plain else HIGH,
+            confidence=MEDIUM if asks else HIGH,
             related=_related(exchange, line),
             routes=(route.label,),
             witness=request,
-            help=_help(line, plain),
+            help=_help(line, asks),
             server=route.server,
             pattern=route.pattern,
         )
@@ -152,7 +159,12 @@ def _loses_cookies(site: Site, request: Request) -> bool:
     return True
 
 
-def _message(exchange: Exchange, plain: bool) -> str:
+def _message(exchange: Exchange, plain: bool, asks: bool) -> str:
+    if asks and not plain:
+        return (
+            f"Is the client's own Authorization meant to be kept from {exchange.upstream}? "
+            "This line makes one of a cookie, and clients without it arrive without credentials."
+        )
     if plain:
         return (
             f"Is the client's Authorization meant to be kept from {exchange.upstream}? "
@@ -166,8 +178,8 @@ def _related(exchange: Exchange, line: Place) -> tuple[Related, ...]:
     return () if place is None or place == line else (Related(place, "the requests go here"),)
 
 
-def _help(line: Place, plain: bool) -> str:
-    if plain:
+def _help(line: Place, asks: bool) -> str:
+    if asks:
         return "Remove the line, or say why it is right: # audit: ignore[stripped-authorization] the reason"
     if "pass_request_headers" in line.text:
         return "proxy_set_header Authorization $http_authorization;  (or remove the line that drops all headers)"

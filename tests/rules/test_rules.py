@@ -93,3 +93,9 @@ def test_screens_change_nothing(case: Case) -> None:
     for site in sites:
         screened = merge(rules.judge(site, DEFAULT))
         assert screened == merge(rules.judge(site, DEFAULT, screens=False))
+
+
+def test_a_token_made_of_a_cookie_is_a_question() -> None:
+    """A browser's session may be meant to take the place of what programs send, so it is no error."""
+    found = findings(HERE / "stripped-authorization" / "cookie.conf")
+    assert [f.severity for f in found if f.rule == "stripped-authorization"] == ["warning"]

@@ -217,6 +217,8 @@ class _Maker:
             block = self.site.http.maps.get(name)
             if block is None or block.name != "map" or not block.args:
                 continue
+            if block.args[0].startswith("$cookie_") and any(entry.name == "" for entry in block.block or ()):
+                yield base.with_headers(("Cookie", f"{block.args[0][8:]}=audit-probe"))  # who has one, by the default
             for entry in (block.block or [])[:8]:
                 if not entry.args or entry.name in ("default", "hostnames", "volatile", "include"):
                     continue
