@@ -17,6 +17,7 @@ REFUSED = {
     "a bad regex": ("\n\nserver { listen 80; location ~ ( { return 200; } }", 5, "missing )"),
     "two of a location": ("server { listen 81; location /a { }\n\nlocation /a { } }", 5, "duplicate"),
     "a wrong place": ("\nproxy_pass http://app;", 4, '"proxy_pass" directive is not allowed here'),
+    "a misspelt name": (SERVER.format("\nproxy_set_heade A b;"), 4, 'unknown directive "proxy_set_heade"'),
     "a bad unit": (SERVER.format("client_max_body_size 1x;"), 3, "invalid value"),
     "an unknown variable": (SERVER.format("return 200;\n add_header A $nothing_defines_this;"), 4, "unknown"),
     # Zones are looked for when the block http has been read.
