@@ -168,10 +168,11 @@ class Place:
     """A directive (or another named thing) in a file: the `nth` (from 0) one called `name` on that line.
 
     `via` is the place of the include line through which this file was read, if any. `offset` is where the directive
-    begins in the text, where the reader knows it; without it the line is searched for the name.
+    begins in the text, where the reader knows it; without it the line is searched for the name. `stop` is the offset
+    behind its last character; without it, nginx's syntax tells the end.
     """
 
-    __slots__ = ("line", "name", "nth", "offset", "source", "via")
+    __slots__ = ("line", "name", "nth", "offset", "source", "stop", "via")
 
     def __init__(
         self,
@@ -181,6 +182,7 @@ class Place:
         nth: int = 0,
         via: Place | None = None,
         offset: int | None = None,
+        stop: int | None = None,
     ) -> None:
         self.source = source
         self.line = line
@@ -188,6 +190,7 @@ class Place:
         self.nth = nth
         self.via = via
         self.offset = offset
+        self.stop = stop
 
     @property
     def file(self) -> str:
@@ -234,6 +237,8 @@ class Place:
 
 def _span(place: Place) -> tuple[int, int]:
     """Offsets of the place's first character and of the one behind its last."""
+    if place.stop is not None and place.offset is not None:
+        return place.offset, place.stop
     return _span_in(place.source, place.line, place.name, place.nth, place.offset)
 
 

@@ -1,0 +1,209 @@
+"""The effective configuration: servers, their sections, and what applies to one request.
+
+httpd merges sections module by module. Here the sections that apply to a request are kept as a row, `Layers`, and each
+module asks it for what it would have merged: the last line of a name, or all of them in order (manual: "Configuration
+Sections", How the sections are merged).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from auditor.server import Note
+from auditor.servers.apache.modules import Modules
+from auditor.source import InputError, Place, SourceFile
+
+
+class Limit(NamedTuple):
+    """A <Limit> or <LimitExcept> around a directive. Method names keep their case (RFC 9110, 9.1)."""
+
+    methods: frozenset[str]
+    excepts: bool
+    place: Place
+
+    def covers(self, method: str) -> bool:
+        """Whether it is about that method; HEAD counts as GET (manual: <Limit>)."""
+        method = "GET" if method == "HEAD" else method
+        return (method in self.methods) != self.excepts
+
+
+class Directive(NamedTuple):
+    """A directive that counts. `key` is its name in lower case, `args` are its words with quotes and ${} resolved,
+    `rest` its arguments as one text (${} resolved). `children` are those of a <RequireAll> and its like."""
+
+    name: str
+    key: str
+    args: tuple[str, ...]
+    rest: str
+    place: Place
+    children: tuple[Directive, ...] = ()
+    limit: Limit | None = None
+
+
+class Section:
+    """A section and the directives that stand directly in it.
+
+    `kind` is server, directory, files, location, proxy, if, elseif, else, or htaccess; `pattern` its argument; `regex`
+    whether that is a regular expression (DirectoryMatch, `Directory ~`). `place` is None for the level of a server.
+    `sections` are those inside, in order. `folder` is that of a .htaccess. `fault` is why a .htaccess answers every
+    request with status 500.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        pattern: str,
+        regex: bool,
+        place: Place | None,
+        directives: Sequence[Directive],
+        sections: Sequence[Section] = (),
+        folder: str = "",
+        fault: Directive | None = None,
+    ) -> None:
+        self.kind = kind
+        self.pattern = pattern
+        self.regex = regex
+        self.place = place
+        self.directives = tuple(directives)
+        self.sections = tuple(sections)
+        self.folder = folder
+        self.fault = fault
+        self._by: dict[str, list[Directive]] | None = None
+
+    def all(self, key: str) -> Sequence[Directive]:
+        """The directives of that name (lower case) in this section, in order."""
+        if self._by is None:
+            self._by = {}
+            for directive in self.directives:
+                self._by.setdefault(directive.key, []).append(directive)
+        return self._by.get(key, ())
+
+    def last(self, key: str) -> Directive | None:
+        found = self.all(key)
+        return found[-1] if found else None
+
+    def __repr__(self) -> str:
+        return f"Section({self.kind} {self.pattern!r})"
+
+
+class Layers:
+    """The sections that apply to a request, in the order in which httpd merges them: what a later one says counts."""
+
+    __slots__ = ("_memo", "sections")
+
+    def __init__(self, sections: tuple[Section, ...]) -> None:
+        self.sections = sections
+        self._memo: dict[Any, Any] = {}
+
+    def with_sections(self, sections: Iterable[Section]) -> Layers:
+        more = tuple(sections)
+        return Layers(self.sections + more) if more else self
+
+    def last(self, key: str) -> Directive | None:
+        """The line of that name that counts, where a later one takes the place of an earlier one."""
+        for section in reversed(self.sections):
+            found = section.last(key)
+            if found is not None:
+                return found
+        return None
+
+    def all(self, *keys: str) -> Sequence[Directive]:
+        """All lines of these names, in order, where they add up."""
+        found = self._memo.get(keys)
+        if found is None:
+            if len(keys) == 1:
+                found = [directive for section in self.sections for directive in section.all(keys[0])]
+            else:
+                wanted = frozenset(keys)
+                found = [one for section in self.sections for one in section.directives if one.key in wanted]
+            self._memo[keys] = found
+        return found
+
+    def memo(self, key: str, make: Callable[[Layers], Any]) -> Any:
+        """What a module makes of these sections, made once."""
+        if key not in self._memo:
+            self._memo[key] = make(self)
+        return self._memo[key]
+
+    def on(self, key: str, default: bool = False) -> bool:
+        """The value of a directive that is On or Off."""
+        found = self.last(key)
+        return default if found is None or not found.args else found.args[0].lower() == "on"
+
+
+class Address(NamedTuple):
+    """An address of a <VirtualHost> or a Listen line: host ("*" or "_default_" for any), port (None: any)."""
+
+    host: str
+    port: int | None
+
+
+class Server:
+    """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None for
+    the main server. `names` are ServerName (first, "" where there is none) and the ServerAlias patterns."""
+
+    def __init__(self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None) -> None:
+        self.section = section
+        self.place = place
+        self.addresses = tuple(addresses)
+        self.main = main
+        line = section.last("servername")
+        name = line.args[0] if line is not None and line.args else ""
+        self.scheme, _, authority = name.rpartition("://")
+        host, colon, port = authority.partition(":") if not authority.startswith("[") else (authority, "", "")
+        self.name = host.lower()
+        self.name_port = int(port) if colon and port.isdigit() else None
+        self.aliases = tuple(alias.lower() for line in section.all("serveralias") for alias in line.args)
+        self.base = Layers((main.section, section) if main is not None else (section,))
+
+    @property
+    def label(self) -> str:
+        return self.name or (str(self.addresses[0].host) if self.addresses else "")
+
+    def all(self, *keys: str) -> list[Directive]:
+        """Server-wide lines of these names as most modules merge them: the virtual host's own, then the main server's."""
+        wanted = frozenset(keys)
+        found = [one for one in self.section.directives if one.key in wanted]
+        if self.main is not None:
+            found += [one for one in self.main.section.directives if one.key in wanted]
+        return found
+
+    def last(self, key: str) -> Directive | None:
+        """The server-wide line that counts: the virtual host's last one, else the main server's."""
+        return self.base.last(key)
+
+    def on(self, key: str, default: bool = False) -> bool:
+        return self.base.on(key, default)
+
+    def sections(self, *kinds: str) -> list[Section]:
+        """The sections of these kinds in the order in which httpd merges them: the main server's first."""
+        found = [section for section in self.main.section.sections if section.kind in kinds] if self.main else []
+        return found + [section for section in self.section.sections if section.kind in kinds]
+
+
+class Config:
+    """A whole configuration, read. `server_root` is the folder that relative paths start from; `htaccess` gives the
+    section of a folder's .htaccess under what AllowOverride lets it say, None where there is none; `assumed_root`
+    stands for the DocumentRoot of a .htaccess that is audited alone."""
+
+    def __init__(
+        self,
+        main: Server,
+        hosts: Sequence[Server],
+        listens: Sequence[tuple[Address, Directive | None, bool]],
+        modules: Modules,
+        server_root: str,
+    ) -> None:
+        self.main = main
+        self.hosts = tuple(hosts)
+        self.listens = tuple(listens)  # address, its line, whether it speaks TLS
+        self.modules = modules
+        self.server_root = server_root
+        self.files: list[SourceFile] = []
+        self.notes: list[Note] = []
+        self.errors: list[InputError] = []
+
+    def path(self, path: str) -> str:
+        """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""
+        return path if path.startswith("/") else f"{self.server_root.rstrip('/')}/{path}"

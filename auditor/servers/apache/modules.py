@@ -1,0 +1,58 @@
+"""Which modules an httpd has: told by its LoadModule lines, else assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Built into the server itself in every package that is met.
+BUILT_IN = frozenset(("core", "so", "http", "unixd", "version", "log_config", "logio", "watchdog", "mpm_event", "systemd"))
+
+# What is taken for granted where no LoadModule line tells: what the packages of Debian and of Red Hat load, or what
+# their users switch on in nearly every case. No module of another project (PHP, WSGI, fcgid, security) is among them:
+# configurations ask for those with <IfModule>, and then both ways are met in practice.
+USUAL = frozenset(
+    (
+        *("access_compat", "actions", "alias", "allowmethods", "auth_basic", "auth_digest", "authn_anon", "authn_core"),
+        *("authn_file", "authz_core", "authz_groupfile", "authz_host", "authz_owner", "authz_user", "autoindex"),
+        *("cache", "cache_disk", "cgid", "data", "dav", "dav_fs", "deflate", "dir", "env", "expires", "ext_filter"),
+        *("filter", "headers", "http2", "include", "info", "lbmethod_byrequests", "macro", "mime", "mime_magic"),
+        *("negotiation", "proxy", "proxy_ajp", "proxy_balancer", "proxy_connect", "proxy_fcgi", "proxy_http"),
+        *("proxy_scgi", "proxy_uwsgi", "proxy_wstunnel", "ratelimit", "remoteip", "reqtimeout", "request", "rewrite"),
+        *("setenvif", "slotmem_shm", "socache_shmcb", "speling", "ssl", "status", "substitute", "unique_id", "userdir"),
+        *("vhost_alias",),
+    )
+)
+
+# Module identifiers that are not their source file's name with "_module" behind it.
+_SPELLINGS = {"cgi": "cgid", "core": "core", "http_core": "http", "mpm_prefork": "mpm_event", "mpm_worker": "mpm_event"}
+
+
+def module_name(argument: str) -> str:
+    """One name for a module's source file (mod_rewrite.c) and its identifier (rewrite_module)."""
+    name = argument.strip().lower()
+    name = name.removesuffix(".c").removesuffix(".cpp").removeprefix("mod_").removesuffix("_module")
+    return "php" if name in ("php", "php5", "php7", "php8", "libphp5", "libphp7") else name
+
+
+class Modules:
+    """The modules of a server. `known` says whether LoadModule lines told; else the usual ones are assumed, and those
+    whose directives stand outside of any <IfModule>: without them the server would not start."""
+
+    def __init__(self, loaded: Iterable[str] = (), known: bool = False) -> None:
+        self.known = known
+        self._loaded = {module_name(name) for name in loaded}
+        self.asked: set[str] = set()  # by <IfModule>, where the answer was assumed
+
+    def load(self, name: str) -> None:
+        self._loaded.add(module_name(name))
+
+    def has(self, name: str) -> bool:
+        """Whether the module is there, by its identifier or source file."""
+        low = module_name(name)
+        low = _SPELLINGS.get(low, low) if low not in self._loaded else low
+        if low in self._loaded or low in BUILT_IN:
+            return True
+        if self.known:
+            return low == "cgid" and "cgi" in self._loaded
+        self.asked.add(low)
+        return low in USUAL

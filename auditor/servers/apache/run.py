@@ -1,0 +1,166 @@
+"""The state of one request on its way through httpd: request_rec, as far as it decides anything."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditor.http import Request, Response
+from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
+from auditor.servers.apache.table import Table
+from auditor.source import Place
+from auditor.trace import DECIDES, Because, Cache, Exchange, Gate, LostHeader, Replaced, ResponseHeader, Step
+from auditor.values import EMPTY, Value
+from auditor.world import Answer, Path, Question
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.htaccess import Overrides
+
+MANUAL = "https://httpd.apache.org/docs/2.4/"
+
+
+class Unpredictable(Exception):
+    """The request's way depends on something that cannot be computed, here or anywhere in the world."""
+
+    def __init__(self, reason: str, place: Place | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+
+
+class Respond(Exception):
+    """The request ends with this status (ap_die): an error page or a redirect is made. `location` is where a redirect
+    leads; `line` what decided."""
+
+    def __init__(self, status: int, line: Directive | None = None, location: Value | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.line = line
+        self.location = location
+
+
+class InternalRedirect(Exception):
+    """The request is answered by another URI (ap_internal_redirect): path, with the query behind `?`."""
+
+    def __init__(self, uri: str, line: Directive | None = None) -> None:
+        super().__init__(uri)
+        self.uri = uri
+        self.line = line
+
+
+class Options(NamedTuple):
+    """What the command line says of the server: its version."""
+
+    version: tuple[int, ...] = (2, 4, 71)
+
+
+class Shared:
+    """What a request, its internal redirects and its subrequests share."""
+
+    def __init__(self, config: Config, overrides: Overrides, options: Options, path: Path, request: Request) -> None:
+        self.config = config
+        self.overrides = overrides  # finds and reads .htaccess
+        self.options = options
+        self.path = path
+        self.request = request
+        self.steps: list[Step] = []
+        self.exchanges: list[Exchange] = []
+        self.gates: list[Gate] = []
+        self.lost: list[LostHeader] = []
+        self.hidden: list[LostHeader] = []
+        self.replaced: list[Replaced] = []
+        self.cache: Cache | None = None
+        self.kept: dict[str, Response] = {}
+        self.action = "unknown"
+        self.file: str | None = None
+        self.client_address: str | None = None
+        self.redirects = 0
+        self.handler: Place | None = None
+        self.final: tuple[int | None, list[ResponseHeader]] | None = None
+
+
+class Run:
+    """A request, an internal redirect's new request, or a subrequest.
+
+    `uri` is the decoded path, `args` the query (None where there is no `?`), `unparsed` the target as sent. `layers`
+    are the sections found so far; `conditions` the sections in which the answer lies, for blame. `headers_in`, `env`,
+    `headers_out` and `errors_out` (err_headers_out) are tables. `handler` is what is to produce the answer, in httpd's
+    words ("proxy-server", "cgi-script", ...); `filename` is a path or `proxy:URL`. `prev` is the request that was
+    redirected internally, `main` that of a subrequest.
+    """
+
+    def __init__(self, shared: Shared, server: Server) -> None:
+        self.shared = shared
+        self.server = server
+        self.layers: Layers = server.base
+        self.prev: Run | None = None
+        self.main: Run | None = None
+        self.method = shared.request.method
+        self.protocol = f"HTTP/{shared.request.http_version}"
+        self.host = ""  # the name that the client asked for, without a port, in lower case
+        self.uri = "/"
+        self.args: str | None = None
+        self.unparsed = shared.request.target
+        self.filename: str | None = None
+        self.path_info = ""
+        self.found = ""  # what lies at filename: file, directory, missing, "" where nobody has looked
+        self.is_proxy = False  # r->proxyreq
+        self.proxy_line: Directive | None = None
+        self.handler: str | None = None
+        self.handler_line: Directive | None = None
+        self.content_type: str | None = None
+        self.headers_in = Table()
+        self.env = Table()
+        self.headers_out = Table()
+        self.errors_out = Table()
+        self.user: Value | None = None
+        self.auth_type: str | None = None
+        self.status: int | None = 200
+        self.captures: tuple[str, ...] = ()
+        self.vary: list[str] = []
+        self.per_dir: str = ""  # folder of the section whose mod_rewrite rules run
+        self.rewritten = 0
+        self.notes: dict[str, object] = {}
+
+    @property
+    def config(self) -> Config:
+        return self.shared.config
+
+    @property
+    def first(self) -> Run:
+        """The request as the client made it."""
+        run = self
+        while run.prev is not None:
+            run = run.prev
+        return run
+
+    def ask(self, question: Question, alternatives: list[Answer], place: Place | None = None) -> Answer:
+        return self.shared.path.ask(question, alternatives, place)
+
+    def step(self, line: Directive | Section | None, effect: str, text: str = "") -> None:
+        """Tell what a line did."""
+        self.shared.steps.append(Step(line.place if line is not None else None, text, effect))
+
+    def header(self, name: str) -> str | None:
+        """The text of the request header's first line; None where there is none, or where it is not knowable."""
+        value = self.headers_in.get(name)
+        return value.text if value is not None else None
+
+    def truth(self, kind: str, subject: str, place: Place | None, yes: str, no: str) -> bool:
+        """Whether something holds that the configuration does not tell: asks the world, goes both ways."""
+        answer = self.ask(Question(kind, subject), [Answer("yes", yes, True), Answer("no", no, False)], place)
+        return bool(answer.value) if answer.value is not None else answer.name == "yes"
+
+
+def decides(line: Directive | Section) -> tuple[Because, ...]:
+    """The plain reason: this line decides."""
+    return (Because(DECIDES, line.place),)
+
+
+@lru_cache(maxsize=512)
+def by_default(default: str, page: str = "mod/core.html") -> tuple[Because, ...]:
+    """A default of the server, with the page of its manual (and the directive's anchor)."""
+    return (Because(DECIDES, None, default, f"{MANUAL}{page}#{default.split()[0].lower()}"),)
+
+
+__all__ = ["EMPTY", "InternalRedirect", "Respond", "Run", "Shared", "Unpredictable", "by_default", "decides"]
