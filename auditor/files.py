@@ -6,7 +6,8 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local, walk_tree
 from auditor.mounts import find_mounts
@@ -24,7 +25,6 @@ OWN_PLACES = (
     "/usr/local/nginx/conf",
     "/usr/local/openresty/nginx/conf",
 )
-ASSUMED_PLACE = "/etc/nginx"
 # Folders below the configuration's own one that hold parts of it.
 PART_FOLDERS = frozenset(
     (
@@ -33,6 +33,17 @@ PART_FOLDERS = frozenset(
         *("common", "include", "includes"),
     )
 )
+
+
+class Layout(NamedTuple):
+    """How a kind of server lays its configuration out on a machine: the places where packages and images put it, the one
+    to assume where nothing tells, and how its main file is told from a part."""
+
+    own_places: tuple[str, ...]
+    assumed: str
+    is_main: Callable[[str], bool]
+
+
 MAX_TREE = 20_000  # files that are looked at for one with the same ending
 
 _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
@@ -41,6 +52,9 @@ _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
 def is_main(text: str) -> bool:
     """Whether this looks like a main file: one that has an http or events block."""
     return _MAIN.search(text) is not None
+
+
+NGINX = Layout(OWN_PLACES, "/etc/nginx", is_main)
 
 
 class Files:
@@ -59,7 +73,9 @@ class Files:
         roots: Sequence[tuple[str, str]] = (),
         tree: str | None = None,
         dump: Sequence[SourceFile] = (),
+        layout: Layout = NGINX,
     ) -> None:
+        self._layout = layout
         self.notes: list[Note] = []
         self._states: dict[str, str | None] = {}
         self._cache: dict[str, SourceFile] = {}
@@ -81,7 +97,7 @@ class Files:
             self.conf_dir = posixpath.dirname(entry.name)
             return
         if entry.path is None:
-            self.conf_dir = ASSUMED_PLACE
+            self.conf_dir = layout.assumed
             self.certain = False
             return
         path = os.path.abspath(entry.path)
@@ -89,10 +105,10 @@ class Files:
         self._cache[path] = entry
         self._tree = os.path.abspath(tree) if tree else folder
         self._in_place = _names_place(entry.text, folder)
-        main = is_main(entry.text)
+        main = layout.is_main(entry.text)
         self.certain = main
         deployed = self._deployed(path, main)
-        self.conf_dir = posixpath.dirname(deployed) if deployed else ASSUMED_PLACE
+        self.conf_dir = posixpath.dirname(deployed) if deployed else layout.assumed
         self._bases = [folder]
         if not main and posixpath.basename(self.conf_dir) in PART_FOLDERS:
             self.conf_dir = posixpath.dirname(self.conf_dir)
@@ -104,7 +120,7 @@ class Files:
         for there, here in self._roots:
             if _below(path, here):
                 return there.rstrip("/") + to_config(path[len(here.rstrip("/")) :])
-        if any(_below(path, place) for place in OWN_PLACES):
+        if any(_below(path, place) for place in self._layout.own_places):
             self.own = True
             return to_config(path)
         if self._in_place:
@@ -124,8 +140,24 @@ class Files:
         self._others = sorted(pairs, key=lambda pair: -len(pair[0]))
         return None
 
+    def move(self, folder: str) -> None:
+        """From here on, relative paths start in that folder of the deployed machine (httpd's ServerRoot). Where the main
+        file lies in a folder `conf` below it, what is here above that folder is taken to be it."""
+        if folder == self.conf_dir or self._dump:
+            self.conf_dir = folder
+            return
+        if self._bases and not self.own:
+            here = self._bases[-1]
+            name = os.path.basename(here)
+            if name == "conf" and posixpath.basename(folder) != "conf":
+                self._others.append((f"{folder.rstrip('/')}/conf", here))
+                self._bases = [os.path.dirname(here)]
+            else:
+                self._others.append((f"{folder.rstrip('/')}/conf", here))
+        self.conf_dir = folder
+
     def absolute(self, path: str) -> str:
-        """The path as nginx completes it: relative ones start in the main file's folder (ngx_conf_full_name)."""
+        """The path as the server completes it: relative ones start in the main file's folder (nginx) or in ServerRoot."""
         return path if path.startswith("/") else posixpath.join(self.conf_dir, path)
 
     def open(self, path: str) -> SourceFile | None:

@@ -88,6 +88,16 @@ class Request(NamedTuple):
         return self._replace(headers=self.headers + pairs)
 
 
+# The response headers that this product watches, beside Access-Control-*.
+_WATCHED = frozenset(("www-authenticate", "proxy-authenticate", "location", "set-cookie", "cache-control", "vary"))
+
+
+def is_watched(name: str) -> bool:
+    """Whether traces tell of this response header in any case."""
+    low = name.lower()
+    return low in _WATCHED or low.startswith("access-control-")
+
+
 class Response(NamedTuple):
     """What a server answered. `status` is None where only the origin knows it."""
 

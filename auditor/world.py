@@ -137,6 +137,10 @@ class Path:
         self._memo[question] = answer
         return answer
 
+    def known(self, question: Question) -> Answer | None:
+        """The answer where the world has one, or where this path has taken one before; nothing is decided by it."""
+        return self._memo.get(question) or self._world.ask(question)
+
 
 T = TypeVar("T")
 

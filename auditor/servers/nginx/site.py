@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
-from auditor.http import Request
+from auditor.http import Request, is_watched
 from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
 from auditor.servers.nginx.run import Closed, Options, Run, Shared, Unpredictable
 from auditor.servers.nginx.syntax import Directive, Tree, read
-from auditor.servers.nginx.upstream import added_names, watched
+from auditor.servers.nginx.upstream import added_names
 from auditor.servers.nginx.versions import NEWEST, all_versions
 from auditor.source import InputError, Place, SourceFile, read_source
 from auditor.trace import Outcome, Outcomes, ResponseHeader, Step
@@ -216,7 +216,7 @@ def _outcome(run: Run, action: str) -> Outcome:
     headers = tuple(
         ResponseHeader(h.name, h.value, h.because, h.origin)
         for h in final
-        if not h.origin or watched(h.name) or h.name.lower() in named
+        if not h.origin or is_watched(h.name) or h.name.lower() in named
     )
     level = run.final_level or run.level
     location = level.location

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditor.http import Response
+from auditor.http import Response, is_watched
 from auditor.servers.nginx import cache, content, gzip, proxy, proxy_redirect, response
 from auditor.servers.nginx.conditions import Entity
 from auditor.servers.nginx.config import Http, Level
@@ -15,24 +15,7 @@ from auditor.trace import Exchange, LostHeader
 from auditor.values import Segment, Value, answer_header
 from auditor.world import Answer, Question
 
-# The response headers that this product watches.
-WATCHED = frozenset(
-    (
-        "www-authenticate",
-        "proxy-authenticate",
-        "location",
-        "set-cookie",
-        "cache-control",
-        "vary",
-    )
-)
-
 _HIDDEN = {"date", "server", "x-pad", "status"}
-
-
-def watched(name: str) -> bool:
-    low = name.lower()
-    return low in WATCHED or low.startswith("access-control-")
 
 
 def added_names(http: Http) -> frozenset[str]:
@@ -229,7 +212,7 @@ def _pass_headers(run: Run, line: Directive, family: str, headers: Sequence[tupl
             hidden.pop(each.args[0].lower(), None)
     for name, value in headers:
         low = name.lower()
-        if not watched(name) and low not in added_names(run.shared.http):
+        if not is_watched(name) and low not in added_names(run.shared.http):
             continue
         if low in hidden:
             run.step(lines.get(low), f"{name} of the upstream's answer is hidden")

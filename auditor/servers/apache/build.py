@@ -1,0 +1,146 @@
+"""From the items that the loader gives to servers and their sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from auditor.servers.apache.config import Address, Config, Directive, Limit, Section, Server
+from auditor.servers.apache.directives import spec_of
+from auditor.servers.apache.load import Item, Loader
+from auditor.servers.apache.modules import Modules
+from auditor.servers.apache.syntax import words_of
+
+# Section names, and whether their argument is a regular expression.
+_SECTIONS = {
+    "<directory": ("directory", False),
+    "<directorymatch": ("directory", True),
+    "<files": ("files", False),
+    "<filesmatch": ("files", True),
+    "<location": ("location", False),
+    "<locationmatch": ("location", True),
+    "<proxy": ("proxy", False),
+    "<proxymatch": ("proxy", True),
+    "<if": ("if", False),
+    "<elseif": ("elseif", False),
+    "<else": ("else", False),
+}
+_REQUIRE = frozenset(("<requireall", "<requireany", "<requirenone"))
+
+
+def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = frozenset()) -> Config:
+    """The configuration that the items make; `removed` are places of directives to leave out."""
+    main_items: list[Item] = []
+    hosts: list[Item] = []
+    for item in items:
+        (hosts if item.directive.key == "<virtualhost" else main_items).append(item)
+    builder = _Builder(loader, removed)
+    main = Server(builder.section("server", "", False, None, main_items), None, (), None)
+    servers = []
+    for item in hosts:
+        section = builder.section("server", "", False, item.directive, item.items or ())
+        addresses = [parse_address(word) for word in item.directive.args]
+        servers.append(Server(section, item.directive.place, addresses, main))
+    listens: list[tuple[Address, Directive | None, bool]] = []
+    for line in main.section.all("listen"):
+        if line.args:
+            protocol = line.args[1].lower() if len(line.args) > 1 else ""
+            listens.append((parse_address(line.args[0], listen=True), line, protocol == "https"))
+    return Config(main, servers, listens, loader.modules, loader.server_root)
+
+
+def parse_address(text: str, listen: bool = False) -> Address:
+    """`host:port`, `[v6]:port`, `*:port`, `_default_`, or for Listen a port alone."""
+    if listen and text.isdigit():
+        return Address("*", int(text))
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.startswith("[") and text.endswith("]")):
+        host, port = text, ""
+    if port and port != "*" and not port.isdigit():
+        host, port = text, ""
+    host = "*" if host in ("", "_default_", "0.0.0.0") else host.lower()
+    return Address(host, int(port) if port.isdigit() else None)
+
+
+class _Builder:
+    def __init__(self, loader: Loader, removed: frozenset[object]) -> None:
+        self._loader = loader
+        self._removed = removed
+
+    def section(
+        self, kind: str, pattern: str, regex: bool, opening: Directive | None, items: Sequence[Item], folder: str = ""
+    ) -> Section:
+        directives: list[Directive] = []
+        sections: list[Section] = []
+        inside = kind != "server"
+        self._fill(items, directives, sections, None, inside)
+        place = opening.place if opening is not None else None
+        return Section(kind, pattern, regex, place, directives, sections, folder)
+
+    def _fill(
+        self,
+        items: Sequence[Item],
+        directives: list[Directive],
+        sections: list[Section],
+        limit: Limit | None,
+        inside: bool,
+    ) -> None:
+        for item in items:
+            directive = item.directive
+            if directive.place in self._removed:
+                continue
+            self._check(directive, inside)
+            key = directive.key
+            if item.items is None:
+                directives.append(directive._replace(limit=limit) if limit is not None else directive)
+            elif key in ("<limit", "<limitexcept"):
+                methods = frozenset(word for word in directive.args)
+                inner = Limit(methods, key == "<limitexcept", directive.place)
+                self._fill(item.items, directives, sections, inner, inside)
+            elif key in _REQUIRE:
+                directives.append(self._container(item, limit))
+            elif key in _SECTIONS:
+                kind, regex = _SECTIONS[key]
+                words = directive.args
+                pattern = directive.rest if kind in ("if", "elseif", "else") else words[0] if words else ""
+                if kind in ("if", "elseif"):
+                    pattern = words[0] if words and directive.rest[:1] in "\"'" else directive.rest
+                elif words and words[0] == "~" and len(words) > 1:
+                    regex, pattern = True, words[1]
+                sections.append(self.section(kind, pattern, regex, directive, item.items))
+            elif key != "<virtualhost":
+                self._loader.note("unanalysed", f"{directive.place.text} is not analysed", directive.place)
+
+    def _container(self, item: Item, limit: Limit | None) -> Directive:
+        children = []
+        for child in item.items or ():
+            if child.directive.place in self._removed:
+                continue
+            if child.items is not None and child.directive.key in _REQUIRE:
+                children.append(self._container(child, limit))
+            else:
+                children.append(child.directive._replace(limit=limit))
+        return item.directive._replace(children=tuple(children), limit=limit)
+
+    def _check(self, directive: Directive, inside: bool) -> None:
+        """httpd does not start with a directive that stands where it must not."""
+        spec = spec_of(directive.key)
+        if spec is None or directive.place.source.path is None and not directive.place.line:
+            return
+        wanted = "d" if inside else "s"
+        if wanted not in spec.contexts and not directive.key.startswith("<"):
+            where = "inside of a section" if inside else "outside of <Directory>, <Location>, <Files> and .htaccess"
+            self._loader.error(directive.place, f"{directive.name} is not allowed {where}: httpd does not start with it")
+
+
+def htaccess_section(loader: Loader, folder: str, items: Sequence[Item], removed: frozenset[object]) -> Section:
+    """The section that a .htaccess makes; contexts and AllowOverride are the caller's to check."""
+    quiet = _Quiet(loader, removed)
+    return quiet.section("htaccess", folder, False, None, items, folder)
+
+
+class _Quiet(_Builder):
+    def _check(self, directive: Directive, inside: bool) -> None:
+        pass
+
+
+__all__ = ["Modules", "build", "htaccess_section", "parse_address", "words_of"]

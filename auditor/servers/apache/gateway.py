@@ -1,0 +1,159 @@
+"""What programs get: the variables of CGI, FastCGI, SCGI, uwsgi, WSGI and PHP (util_script.c, mod_proxy_fcgi.c, ...)."""
+
+from __future__ import annotations
+
+import re
+
+from auditor.servers.apache.proxy import fate_of
+from auditor.servers.apache.run import Run, by_default, decides
+from auditor.servers.apache.table import Table
+from auditor.trace import ADDED, SUPPRESSES, Because, LostHeader, SentHeader
+from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, literal, unknown
+
+CORE = "mod/core.html"
+
+
+def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
+    """All variables that a program of this kind (cgi, fastcgi, scgi, uwsgi, wsgi, php) gets, and the headers that it does
+    not get."""
+    table, lost = _common(run, kind)
+    _request_variables(run, table, kind)
+    if kind == "fastcgi":
+        _fcgi_conditions(run, table)
+    sent = [_sent(run, entry.name, entry.value, entry.because) for entry in table]
+    if kind == "php":
+        given = run.headers_in.entry("Authorization")
+        if given is not None:  # getallheaders() and PHP_AUTH_USER read the request itself
+            because = given.because or by_default("mod_php reads the request's own headers", CORE)
+            sent.append(SentHeader("Authorization", given.value, "yes", fate_of(run, "Authorization", given.value), because))
+            lost = [one for one in lost if one.name.lower() != "authorization"]
+    names = {one.name.upper() for one in sent}
+    for name, why in run.headers_in.gone.items():
+        spelled = next((key for key, _ in run.shared.request.headers if key.lower() == name), None)
+        if spelled is not None and f"HTTP_{name.upper().replace('-', '_')}" not in names:
+            because = tuple(one._replace(role=SUPPRESSES) if one.place is not None else one for one in why)
+            lost.append(LostHeader(spelled, because))
+    return sent, lost
+
+
+def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> SentHeader:
+    present = "yes" if value.text is not None or value.present == "yes" else "maybe"
+    fate = ADDED
+    if name.upper().startswith("HTTP_"):
+        client = name[5:].replace("_", "-")
+        fate = fate_of(run, client, value)
+    return SentHeader(name, value, present, fate, because)
+
+
+def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
+    """ap_add_common_vars: the request's environment, and on top of it its header lines as HTTP_ variables."""
+    lost: list[LostHeader] = []
+    table = run.env.copy()
+    passes = by_default("header lines become HTTP_ variables", CORE)
+    auth = _passes_authorization(run, kind)
+    for entry in run.headers_in:
+        low = entry.name.lower()
+        if low == "content-type":
+            table.set("CONTENT_TYPE", entry.value, passes)
+        elif low == "content-length":
+            table.set("CONTENT_LENGTH", entry.value, passes)
+        elif low == "transfer-encoding" and kind in ("scgi", "uwsgi") and False:
+            continue
+        elif low == "authorization":
+            if auth is not None:
+                table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
+            elif table.entry("HTTP_AUTHORIZATION") is None:
+                lost.append(LostHeader(entry.name, by_default("CGIPassAuth Off", CORE)))
+        elif low == "proxy-authorization":
+            lost.append(LostHeader(entry.name, by_default("CGI programs never get it", CORE)))
+        elif low == "proxy":
+            lost.append(LostHeader(entry.name, by_default("Proxy never becomes HTTP_PROXY", CORE)))
+        elif not re.fullmatch(r"[A-Za-z0-9-]+", entry.name):
+            lost.append(LostHeader(entry.name, by_default("names with other characters are left out", "env.html")))
+        else:
+            table.set(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
+    return table, lost
+
+
+def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
+    line = run.layers.last("cgipassauth")
+    if line is not None and line.args and line.args[0].lower() == "on":
+        return decides(line)
+    if kind == "uwsgi":
+        return by_default("mod_proxy_uwsgi hands Authorization on", "mod/mod_proxy_uwsgi.html")
+    if kind == "wsgi":
+        line = run.layers.last("wsgipassauthorization")
+        if line is not None and line.args and line.args[0].lower() == "on":
+            return decides(line)
+    return None
+
+
+def _request_variables(run: Run, table: Table, kind: str) -> None:
+    first = run.first
+    server = by_default("CGI variables", "env.html")
+    root = run.server.last("documentroot")
+    from auditor.servers.apache.storage import document_root
+
+    values: dict[str, Value] = {
+        "SERVER_SIGNATURE": unknown(SERVER),
+        "SERVER_SOFTWARE": unknown(SERVER),
+        "SERVER_NAME": literal(run.host, CLIENT) if run.host else unknown(SERVER),
+        "SERVER_ADDR": unknown(SERVER),
+        "SERVER_PORT": literal(str(run.shared.request.port), SERVER),
+        "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
+        "DOCUMENT_ROOT": literal(document_root(run)) if root is not None else unknown(SERVER),
+        "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),
+        "CONTEXT_PREFIX": unknown(SERVER),
+        "CONTEXT_DOCUMENT_ROOT": unknown(SERVER),
+        "SERVER_ADMIN": unknown(SERVER),
+        "SCRIPT_FILENAME": literal(run.filename, SERVER) if run.filename and kind == "cgi" else unknown(SERVER),
+        "REMOTE_PORT": unknown(SERVER),
+    }
+    if kind != "uwsgi":
+        values["PATH"] = unknown(SERVER)
+    for name, value in values.items():
+        table.set(name, value, server)
+    if run.user is not None:
+        table.set("REMOTE_USER", run.user, server)
+    elif run.prev is not None and run.prev.user is not None:
+        table.set("REDIRECT_REMOTE_USER", run.prev.user, server)
+    if run.auth_type is not None:
+        table.set("AUTH_TYPE", literal(run.auth_type), server)
+    if run.prev is not None:
+        if run.prev.args is not None:
+            table.set("REDIRECT_QUERY_STRING", literal(run.prev.args, CLIENT), server)
+        table.set("REDIRECT_URL", literal(run.prev.uri, CLIENT), server)
+    table.set("GATEWAY_INTERFACE", literal("CGI/1.1", SERVER), server)
+    table.set("SERVER_PROTOCOL", literal(run.protocol, CLIENT), server)
+    table.set("REQUEST_METHOD", literal(run.method, CLIENT), server)
+    table.set("QUERY_STRING", literal(run.args or "", CLIENT) if run.args else EMPTY, server)
+    table.set("REQUEST_URI", literal(first.unparsed, CLIENT), server)
+    script = run.uri
+    if run.path_info and script.endswith(run.path_info):
+        script = script[: len(script) - len(run.path_info)]
+    table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
+    if run.path_info:
+        table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
+        table.set("PATH_TRANSLATED", unknown(SERVER), server)
+
+
+def _fcgi_conditions(run: Run, table: Table) -> None:
+    """ProxyFCGISetEnvIf, evaluated when all variables are there."""
+    lines = run.layers.all("proxyfcgisetenvif")
+    if not lines:
+        return
+    from auditor.servers.apache import expr
+
+    kept, run.env = run.env, table
+    try:
+        for line in lines:
+            if len(line.args) < 2 or not expr.holds(run, expr.compile_condition(line.args[0]), line.place):
+                continue
+            name = line.args[1]
+            if name.startswith("!"):
+                table.unset(name[1:], decides(line))
+            else:
+                value = expr.string(run, expr.compile_string(line.args[2]), line.place) if len(line.args) > 2 else EMPTY
+                table.set(name, value, decides(line))
+    finally:
+        run.env = kept

@@ -1,0 +1,189 @@
+""".htaccess files: where they are read, and what AllowOverride lets them say (core.c: set_override, ap_parse_htaccess)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from auditor.files import Files
+from auditor.servers.apache.build import htaccess_section
+from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.directives import spec_of
+from auditor.servers.apache.load import Item, Loader
+from auditor.source import InputError, Place, SourceFile
+
+
+class Override(NamedTuple):
+    """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead of
+    answered with 500 (Nonfatal)."""
+
+    classes: frozenset[str]
+    names: frozenset[str]
+    nonfatal_override: bool = False
+    nonfatal_unknown: bool = False
+    line: Directive | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether .htaccess files are looked at."""
+        return bool(self.classes or self.names)
+
+
+_CLASSES = {"authconfig": "A", "fileinfo": "F", "indexes": "I", "limit": "L", "options": "O"}
+ALL = frozenset("AFILO")
+NOTHING = Override(frozenset(), frozenset())
+
+
+def override_of(layers: Layers) -> Override:
+    """What the sections say (manual: AllowOverride; None is the default since 2.3.9)."""
+    found: Override = layers.memo("override", _override_of)
+    return found
+
+
+def _override_of(layers: Layers) -> Override:
+    classes: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    skips = skips_unknown = False
+    line = layers.last("allowoverride")
+    if line is not None:
+        letters = set()
+        for word in line.args:
+            low = word.lower()
+            if low == "all":
+                letters |= ALL
+            elif low == "none":
+                letters.clear()
+            elif low.startswith("nonfatal="):
+                what = low.partition("=")[2]
+                skips = skips or what in ("override", "all")
+                skips_unknown = skips_unknown or what in ("unknown", "all")
+            elif low.partition("=")[0] in _CLASSES:
+                letters.add(_CLASSES[low.partition("=")[0]])
+        classes = frozenset(letters)
+    listed = layers.last("allowoverridelist")
+    if listed is not None:
+        names = frozenset(word.lower() for word in listed.args if word.lower() != "none")
+    return Override(classes, names, skips, skips_unknown, line or listed)
+
+
+class Htaccess(NamedTuple):
+    """A .htaccess as it was read, before anything is known of AllowOverride. `broken` is why httpd cannot parse it."""
+
+    source: SourceFile
+    items: tuple[Item, ...]
+    broken: str | None
+
+
+class Overrides:
+    """The .htaccess files of a machine. `read` remembers them, `judged` the lines that AllowOverride does not let count,
+    for rules."""
+
+    def __init__(
+        self, loader: Loader, files: Files | None, name: str = ".htaccess", removed: frozenset[object] = frozenset()
+    ) -> None:
+        self._loader = loader
+        self._files = files
+        self.name = name
+        self._removed = removed
+        self._read: dict[str, Htaccess | None] = {}
+        self._sections: dict[tuple[str, Override], Section] = {}
+        self.ignored: dict[Place, tuple[str, Override]] = {}
+
+    def without(self, removed: frozenset[object]) -> Overrides:
+        """The same files without these lines."""
+        twin = Overrides(self._loader, self._files, self.name, removed)
+        twin._read = self._read
+        return twin
+
+    def known(self) -> Iterable[tuple[str, Htaccess]]:
+        """The files that were read so far, by folder."""
+        return [(folder, found) for folder, found in self._read.items() if found is not None]
+
+    def in_folder(self, folder: str) -> Htaccess | None:
+        """The .htaccess of a folder of the deployed machine, None where there is none, or none at hand."""
+        if folder not in self._read:
+            self._read[folder] = self._open(folder)
+        return self._read[folder]
+
+    def _open(self, folder: str) -> Htaccess | None:
+        if self._files is None:
+            return None
+        path = f"{folder.rstrip('/')}/{self.name}"
+        try:
+            source = self._files.open(path)
+        except InputError as error:
+            self._loader.errors.append(error)
+            return None
+        if source is None:
+            return None
+        before = len(self._loader.errors)
+        items = tuple(self._loader.read(source))
+        broken = self._loader.errors[before].message if len(self._loader.errors) > before else None
+        return Htaccess(source, items, broken)
+
+    def section(self, folder: str, layers: Layers) -> Section | None:
+        """The section that the folder's .htaccess adds under what the sections so far allow."""
+        override = override_of(layers)
+        if not override.reads:
+            found = self.in_folder(folder)
+            if found is not None:
+                for item in found.items:
+                    self.ignored.setdefault(item.directive.place, ("none", override))
+            return None
+        key = (folder, override)
+        if key not in self._sections:
+            found = self.in_folder(folder)
+            if found is None:
+                return None
+            self._sections[key] = self._judged(folder, found, override)
+        return self._sections[key]
+
+    def _judged(self, folder: str, found: Htaccess, override: Override) -> Section:
+        faults: list[Directive] = []
+        kept = self._allowed(found.items, override, faults)
+        section = htaccess_section(self._loader, folder, kept, self._removed)
+        if faults:
+            section.fault = faults[0]
+        elif found.broken is not None:
+            place = Place(found.source, 1)
+            section.fault = Directive(".htaccess", ".htaccess", (), "", place)
+        return section
+
+    def _allowed(self, items: Sequence[Item], override: Override, faults: list[Directive]) -> list[Item]:
+        kept = []
+        for item in items:
+            directive = item.directive
+            if directive.place in self._removed:
+                continue
+            why = self._refused(directive, override)
+            if why == "skipped":
+                self.ignored.setdefault(directive.place, ("skipped", override))
+                continue
+            if why is not None:
+                self.ignored.setdefault(directive.place, (why, override))
+                faults.append(directive)
+                continue
+            if item.items is not None:
+                item = Item(directive, tuple(self._allowed(item.items, override, faults)))
+            kept.append(item)
+        return kept
+
+    def _refused(self, directive: Directive, override: Override) -> str | None:
+        """Why a directive does not count: "skipped", or a reason for which every request gets status 500."""
+        spec = spec_of(directive.key)
+        if spec is None:
+            known = "unanalysed"
+            self._loader.note(known, f"{directive.name} is not known here, and taken to change nothing", directive.place)
+            return None
+        if not self._loader.modules.has(spec.module):
+            if not self._loader.modules.known:
+                return None  # that it stands here shows that the module is there
+            return "skipped" if override.nonfatal_unknown else "module"
+        if "h" not in spec.contexts:
+            return "context"
+        allowed = spec.overrides == "*" or any(letter in override.classes for letter in spec.overrides)
+        if spec.overrides == "*" and not override.classes:
+            allowed = False
+        if allowed or directive.key.lstrip("<") in override.names:
+            return None
+        return "skipped" if override.nonfatal_override else "override"

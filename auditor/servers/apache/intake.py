@@ -1,0 +1,245 @@
+"""From bytes to a request: listener, virtual host, header lines, the path (server/protocol.c, vhost.c, util.c)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from auditor.http import Request, split_port
+from auditor.servers.apache.config import Address, Config, Server
+from auditor.servers.apache.run import Respond, Run, by_default
+from auditor.servers.apache.table import Entry, Table
+from auditor.trace import LostHeader
+from auditor.values import Segment, Value, client_header
+from auditor.world import Answer, Path, Question
+
+DEFAULT_LIMIT = 8190  # LimitRequestLine, LimitRequestFieldSize: bytes
+DEFAULT_FIELDS = 100
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+def is_address(host: str) -> bool:
+    """Whether a URL's host is an IP literal."""
+    return host.startswith("[") or host.replace(".", "").isdigit()
+
+
+class Listener:
+    """A port that is listened on: the virtual hosts that have it, and whether it speaks TLS."""
+
+    def __init__(self, number: int, tls: bool) -> None:
+        self.number = number
+        self.tls = tls
+
+
+def find_listener(config: Config, number: int) -> Listener | None:
+    """The listener of that port; where no Listen line is at hand, those of the virtual hosts and port 80 are taken."""
+    ports = {address.port for address, _, _ in config.listens}
+    if not ports:
+        ports = {address.port or 80 for host in config.hosts for address in host.addresses} or {80}
+        if any(address.port is None for host in config.hosts for address in host.addresses):
+            ports.add(443)
+    if number not in ports:
+        return None
+    hosts = [host for host in config.hosts if _has_port(host, number)] or [config.main]
+    tls = any(host.on("sslengine") for host in hosts)
+    tls = tls or any(secure for address, _, secure in config.listens if address.port == number)
+    return Listener(number, tls)
+
+
+def _has_port(host: Server, number: int) -> bool:
+    return any(address.port in (None, number) for address in host.addresses)
+
+
+def candidates(config: Config, request: Request, path: Path) -> list[Server]:
+    """The virtual hosts of the address that the request arrives at, the one that is the default first; empty where only
+    the main server is left (vhost.c: ap_update_vhost_given_ip)."""
+    addresses = [
+        (address, host) for host in config.hosts for address in host.addresses if address.port in (None, request.port)
+    ]
+    exact = sorted({address.host for address, _ in addresses if address.host != "*"})
+    arrived = "*"
+    if exact:
+        if is_address(request.host):
+            arrived = request.host
+        else:
+            known = [Answer(host, f"the request arrives at {host}", host) for host in exact]
+            if any(address.host == "*" for address, _ in addresses):
+                known.append(Answer("*", "the request arrives at another address", "*"))
+            arrived = str(path.ask(Question("listener", str(request.port)), known).value)
+    # An address with a port of its own goes before one for any port, and both before *.
+    for wanted in (
+        Address(arrived, request.port),
+        Address(arrived, None),
+        Address("*", request.port),
+        Address("*", None),
+    ):
+        found = [host for address, host in addresses if address == wanted]
+        if found:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def choose(hosts: Sequence[Server], name: str) -> tuple[Server, str]:
+    """The virtual host for a name among those of an address, and why (vhost.c: update_server_from_aliases)."""
+    name = name.lower().rstrip(".")
+    for host in hosts:
+        if host.name and host.name == name:
+            return host, "chosen: ServerName"
+        if any(alias == name or _alias_matches(alias, name) for alias in host.aliases):
+            return host, "chosen: ServerAlias"
+    return hosts[0], "chosen: the first virtual host of this address" if len(hosts) > 1 else "chosen: the only one"
+
+
+def _alias_matches(alias: str, name: str) -> bool:
+    if "*" not in alias and "?" not in alias:
+        return False
+    pattern = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in alias)
+    return re.fullmatch(pattern, name) is not None
+
+
+def number_of(server: Server, key: str, default: int) -> int:
+    """The number of a directive that has one."""
+    line = server.last(key)
+    return int(line.args[0]) if line is not None and line.args and line.args[0].isdigit() else default
+
+
+def read_headers(run: Run, request: Request) -> None:
+    """The header lines as a table: repeated names joined, the limits of the server, Host as HTTP has it.
+
+    Raises Respond(400) and its like.
+    """
+    server = run.server
+    version = request.http_version
+    line = len(request.method) + len(request.target) + len(f"HTTP/{version}") + 2
+    if line > number_of(server, "limitrequestline", DEFAULT_LIMIT) + 1:
+        raise Respond(414)
+    limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
+    fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
+    if fields and len(request.headers) > fields:
+        raise Respond(400)
+    table = Table()
+    order: dict[str, list[tuple[str, str]]] = {}
+    for name, value in request.headers:
+        value = value.strip(" \t")
+        if len(name) + len(value) + 2 > limit + 1:
+            raise Respond(400, server.last("limitrequestfieldsize"))
+        if not _TOKEN.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+            raise Respond(400)
+        order.setdefault(name.lower(), []).append((name, value))
+    for low, lines in order.items():
+        if low == "host" and len(lines) > 1:
+            raise Respond(400)
+        name = lines[0][0]
+        if low == "content-length" and len({value for _, value in lines}) > 1:
+            raise Respond(400)
+        text = ", ".join(value for _, value in lines)
+        if low in ("content-length",):
+            text = lines[0][1]
+        table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
+    run.headers_in = table
+    host = run.header("host") if "host" in order else None
+    if host is None and version == "1.1" and "host" not in order:
+        raise Respond(400)
+    absolute = re.match(r"(?i)https?://([^/?#]*)", request.target)
+    if absolute is not None:
+        host = absolute[1].rpartition("@")[2]
+    if host:
+        name, port = split_port(host)
+        if not _HOST.match(name) or (port is not None and port != "" and not port.isdigit()):
+            raise Respond(400)
+        run.host = name.lower().rstrip(".")
+    elif "host" in order and version == "1.1" and host == "":
+        run.host = ""
+    expect = run.header("expect")
+    if expect is not None and expect.lower() != "100-continue" and version != "1.0":
+        raise Respond(417)
+
+
+def parse_target(run: Run, target: str) -> None:
+    """Sets the path (not yet decoded) and the query."""
+    absolute = re.match(r"(?i)[a-z][a-z0-9+.-]*://[^/?#]*", target)
+    if absolute is not None:
+        target = target[absolute.end() :] or "/"
+    path, mark, query = target.partition("?")
+    run.uri = path
+    run.args = query if mark else None
+
+
+_UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
+    """ap_normalize_path: unreserved characters decoded, `.` and `..` resolved, slashes merged; None for a path that
+    leads above the root or does not begin with a slash."""
+    if not path.startswith("/"):
+        return path if path == "*" else None
+    if decode:
+
+        def plain(match: re.Match[str]) -> str:
+            char = chr(int(match[1], 16))
+            return char if char.isascii() and (char.isalnum() or char in "-._~") else match[0]
+
+        path = _UNRESERVED.sub(plain, path)
+    out: list[str] = []
+    parts = path.split("/")[1:]
+    for at, part in enumerate(parts):
+        last = at == len(parts) - 1
+        if part == "." or part.startswith(".;"):
+            if part == ".":
+                if last:
+                    out.append("")
+                continue
+        if part == "..":
+            while merge is False and out and out[-1] == "" and len(out) > 1:
+                break
+            if not out:
+                return None
+            out.pop()
+            if last:
+                out.append("")
+            continue
+        if merge and part == "" and not last:
+            continue
+        out.append(part)
+    return "/" + "/".join(out)
+
+
+def decode(run: Run, path: str) -> str:
+    """ap_unescape_url: %2F and %00 are answered 404, what is no escape 400; AllowEncodedSlashes changes the former."""
+    line = run.layers.last("allowencodedslashes")
+    mode = line.args[0].lower() if line is not None and line.args else "off"
+    if "%" not in path:
+        return path
+    out: list[str] = []
+    at = 0
+    missing = False
+    while at < len(path):
+        char = path[at]
+        if char != "%":
+            out.append(char)
+            at += 1
+            continue
+        digits = path[at + 1 : at + 3]
+        if len(digits) < 2 or not re.fullmatch(r"[0-9A-Fa-f]{2}", digits):
+            raise Respond(400)
+        code = int(digits, 16)
+        if code == 0 or (code == 0x2F and mode == "off"):
+            missing = True
+            out.append("/")
+        elif code == 0x2F and mode == "nodecode":
+            out.append(path[at : at + 3])
+        else:
+            out.append(chr(code))
+        at += 3
+    if missing:
+        raise Respond(404, line)
+    return "".join(out)
+
+
+def lost_by_limits() -> tuple[LostHeader, ...]:
+    """httpd drops no header line while it reads a request: it refuses the request instead."""
+    return ()
+
+
+__all__ = ["by_default", "candidates", "choose", "find_listener", "normalize", "parse_target", "read_headers"]

@@ -1,0 +1,204 @@
+"""The way of a request through httpd's hooks (server/request.c: ap_process_request_internal; modules/http/http_request.c)."""
+
+from __future__ import annotations
+
+from auditor.http import Request
+from auditor.servers.apache import (
+    alias,
+    auth,
+    env,
+    headers,
+    intake,
+    proxy,
+    response,
+    rewrite,
+    storage,
+    walk,
+)
+from auditor.servers.apache.config import Layers
+from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
+from auditor.servers.apache.table import Table
+from auditor.source import Place
+from auditor.trace import Replaced
+from auditor.values import CLIENT, SERVER, literal
+
+MAX_REDIRECTS = 10  # LimitInternalRecursion
+
+
+def handle(shared: Shared, request: Request) -> Run:
+    """The whole way of a client's request; the run that was answered."""
+    config = shared.config
+    hosts = intake.candidates(config, request, shared.path)
+    run = Run(shared, hosts[0] if hosts else config.main)
+    try:
+        try:
+            intake.read_headers(run, request)
+        except Respond:
+            _post_read(run)
+            raise
+        if hosts:
+            run.server, why = intake.choose(hosts, run.host)
+            run.layers = run.server.base
+            shared.steps.append(response.step_of(run.server, why))
+        intake.parse_target(run, request.target)
+        _post_read(run)
+        return serve(run)
+    except Respond as end:
+        return die(run, end)
+
+
+def _post_read(run: Run) -> None:
+    """post_read_request: server-wide SetEnvIf and early RequestHeader lines."""
+    modules = run.config.modules
+    if modules.has("headers"):
+        headers.early(run)
+    if modules.has("setenvif"):
+        env.match_headers(run, True)
+
+
+def serve(run: Run) -> Run:
+    """Everything behind the reading of the request; the run that was answered in the end."""
+    try:
+        path = run.uri
+        if run.prev is None:
+            normal = intake.normalize(path, run.server.on("mergeslashes", True))
+            if normal is None:
+                raise Respond(400)
+            run.uri = intake.decode(run, normal)
+        prepare(run)
+        return response.produce(run)
+    except InternalRedirect as redirect:
+        return redirected(run, redirect)
+    except Respond as end:
+        return die(run, end)
+
+
+def prepare(run: Run) -> None:
+    """Sections, translation, gates and fixups: everything up to the handler."""
+    modules = run.config.modules
+    walk.location(run)
+    walk.conditions(run)
+    _translate(run)
+    run.layers = run.server.base
+    if run.is_proxy:
+        proxy.walk(run)
+    else:
+        storage.look(run)
+    walk.location(run)
+    walk.conditions(run)
+    run.shared.handler = _handler_place(run.layers) or run.shared.handler
+    if run.main is None and modules.has("setenvif"):
+        env.match_headers(run, False)
+    auth.check(run)
+    storage.find_handler(run)
+    _fixups(run)
+
+
+def _translate(run: Run) -> None:
+    modules = run.config.modules
+    if modules.has("rewrite") and rewrite.translate(run):
+        return
+    if modules.has("proxy") and proxy.translate(run):
+        return
+    if modules.has("alias") and alias.translate(run):
+        return
+    if modules.has("wsgi") and storage.wsgi(run):
+        return
+    storage.translate(run)
+
+
+def _fixups(run: Run) -> None:
+    modules = run.config.modules
+    if modules.has("rewrite"):
+        rewrite.fixup(run)
+    if modules.has("env"):
+        env.fixup(run)
+    if modules.has("alias"):
+        alias.fixup(run)
+    if modules.has("headers"):
+        headers.fixup(run)
+    if modules.has("dir"):
+        storage.fixup(run)
+
+
+def _handler_place(layers: Layers) -> Place | None:
+    for section in reversed(layers.sections):
+        if section.place is not None:
+            return section.place
+    return None
+
+
+def lookup(run: Run, uri: str) -> Run:
+    """A subrequest that is looked up only (ap_sub_req_lookup_uri): `status` tells whether it would be answered."""
+    path, mark, query = uri.partition("?")
+    sub = Run(run.shared, run.server)
+    sub.main = run
+    sub.method = run.method
+    sub.host = run.host
+    sub.protocol = run.protocol
+    sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path
+    sub.args = query if mark else None
+    sub.headers_in = run.headers_in
+    sub.env = run.env.copy()
+    sub.unparsed = run.unparsed
+    try:
+        sub.uri = intake.normalize(sub.uri, run.server.on("mergeslashes", True), False) or sub.uri
+        prepare(sub)
+    except Respond as end:
+        sub.status = end.status
+    except InternalRedirect:
+        pass
+    return sub
+
+
+def redirected(run: Run, redirect: InternalRedirect) -> Run:
+    """ap_internal_redirect: a new request for another URI, with the old one's environment under REDIRECT_ names."""
+    shared = run.shared
+    shared.redirects += 1
+    if shared.redirects > MAX_REDIRECTS:
+        run.step(redirect.line, "more than 10 internal redirects: 500")
+        return die(run, Respond(500, redirect.line))
+    run.step(redirect.line, f"answered by {redirect.uri} instead (internal redirect)")
+    new = Run(shared, run.server)
+    new.prev = run
+    new.method = run.method
+    new.host = run.host
+    new.protocol = run.protocol
+    new.unparsed = redirect.uri
+    intake.parse_target(new, redirect.uri)
+    new.headers_in = run.headers_in
+    new.env = Table()
+    for entry in run.env:
+        new.env.add(f"REDIRECT_{entry.name}", entry.value, entry.because)
+    new.env.set("REDIRECT_STATUS", literal(str(run.status), SERVER), by_default("REDIRECT_STATUS", "custom-error.html"))
+    new.errors_out = run.errors_out
+    new.status = run.status
+    new.user, new.auth_type = None, None
+    new.notes = {"redirected-user": run.user, **{key: run.notes[key] for key in run.notes if key == "end"}}
+    _post_read(new)
+    return serve(new)
+
+
+def die(run: Run, end: Respond) -> Run:
+    """ap_die: the answer that a status gets, an ErrorDocument's or the server's own."""
+    status = end.status
+    first = run
+    while first.prev is not None and first.prev.status != 200:
+        first = first.prev
+    if first is not run:
+        # The error document itself fails: the first error is answered by the server's own page.
+        run.step(end.line, f"the error document cannot be served ({status}): the server's own page for {first.status}")
+        return response.send_error(first, first.status or 500, end)
+    run.status = status
+    page = response.error_document(run, status)
+    if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
+        return response.send_error(run, status, end, page)
+    original = run.method
+    run.shared.replaced.append(Replaced(status, page.place))
+    if original != "GET":
+        run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
+        run.method = "HEAD" if original == "HEAD" else "GET"
+    return redirected(run, InternalRedirect(page.args[1], page))
+
+
+__all__ = ["Unpredictable", "die", "handle", "lookup", "prepare", "serve"]

@@ -1,0 +1,366 @@
+"""mod_proxy: which requests go to an upstream, and the HTTP request that goes out (mod_proxy.c, proxy_util.c)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from auditor.regex import RegexError, compile_regex
+from auditor.servers.apache import walk as sections
+from auditor.servers.apache.config import Config, Directive
+from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
+from auditor.servers.apache.table import Entry, Table
+from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
+from auditor.values import ADDRESS, CLIENT, SERVER, Segment, Value, client_header, literal, unknown
+
+PAGE = "mod/mod_proxy.html"
+_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
+_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?", re.IGNORECASE)
+
+
+class Url(NamedTuple):
+    """An upstream's URL taken apart. `socket` is the path of a Unix socket, "" without one."""
+
+    scheme: str
+    host: str
+    port: str
+    path: str
+    query: str
+    socket: str
+
+    @property
+    def authority(self) -> str:
+        """As Host carries it: the port only where it is not the scheme's own."""
+        default = _PORTS.get(self.scheme, "")
+        return self.host if not self.port or self.port == default else f"{self.host}:{self.port}"
+
+    @property
+    def server(self) -> str:
+        return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port or _PORTS.get(self.scheme, '80')}"
+
+
+def parse_url(text: str) -> Url | None:
+    """`scheme://host:port/path`, or the same behind `unix:/path|`; None where there is no such thing."""
+    socket = ""
+    if text.startswith("unix:"):
+        socket, _, text = text[5:].partition("|")
+        if text.endswith(":") and "//" not in text:
+            text += "//localhost"
+    match = _URL.match(text)
+    if match is None:
+        return None
+    authority = match["authority"].rpartition("@")[2]
+    host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
+    if not colon:
+        host, port = authority, ""
+    return Url(match["scheme"].lower(), host, port, match["path"], match["query"] or "", socket)
+
+
+# --- which requests
+
+
+def translate(run: Run) -> bool:
+    """ProxyPass and ProxyPassMatch (proxy_trans): whether one of them takes the request."""
+    if run.is_proxy:
+        return True
+    line = run.layers.last("proxypass") or run.layers.last("proxypassmatch")
+    own = [one for section in run.layers.sections if section.kind == "location" for one in section.directives]
+    local = [one for one in own if one.key in ("proxypass", "proxypassmatch")]
+    if local:
+        line = local[-1]
+        section = next(s for s in reversed(run.layers.sections) if line in s.directives)
+        matched = _match(run, line, (section.pattern, *line.args), section.regex or line.key == "proxypassmatch")
+        if matched is not None:
+            return matched
+    for line in run.server.all("proxypass", "proxypassmatch"):
+        matched = _match(run, line, line.args, line.key == "proxypassmatch")
+        if matched is not None:
+            return matched
+    return False
+
+
+def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> bool | None:
+    """True where the line takes the request, False where it excepts it (`!`), None where it does not match."""
+    if len(args) < 2:
+        return None
+    pattern, real = args[0], args[1]
+    if regex:
+        try:
+            found = compile_regex(pattern).search(run.uri)
+        except RegexError as error:
+            raise Unpredictable(str(error), line.place) from error
+        if found is None:
+            return None
+        if real == "!":
+            run.step(line, "excepted from the proxy")
+            return False
+        if re.search(r"\$\d|&", real):
+            target = re.sub(r"\$(\d)", lambda m: _group(found.groups, int(m[1])), real)
+        else:
+            target = real + run.uri
+    else:
+        length = _prefix(run.uri, pattern)
+        if length is None:
+            return None
+        if real == "!":
+            run.step(line, "excepted from the proxy")
+            return False
+        target = real + run.uri[length:]
+    run.is_proxy, run.proxy_line = True, line
+    run.filename = f"proxy:{target}"
+    run.notes["worker"] = True
+    run.handler, run.handler_line = "proxy-server", line
+    return True
+
+
+def _group(groups: tuple[str, ...], number: int) -> str:
+    return groups[number] if number < len(groups) else ""
+
+
+def _prefix(uri: str, pattern: str) -> int | None:
+    """How much of the path a ProxyPass path covers (alias_match): whole segments, several slashes counting as one."""
+    at = 0
+    for index, char in enumerate(pattern):
+        if char == "/":
+            if index and pattern[index - 1] == "/":
+                continue
+            if at >= len(uri) or uri[at] != "/":
+                return None
+            while at < len(uri) and uri[at] == "/":
+                at += 1
+        else:
+            if at >= len(uri) or uri[at] != char:
+                return None
+            at += 1
+    if not pattern.endswith("/") and at < len(uri) and uri[at] != "/":
+        return None
+    return at
+
+
+def walk(run: Run) -> None:
+    """<Proxy> sections, in the place of <Directory>."""
+    assert run.filename is not None
+    sections.proxy(run, run.filename.removeprefix("proxy:"))
+
+
+# --- the request that goes out
+
+
+class Target(NamedTuple):
+    """Where a request goes. `reused`: the connection is kept for further requests, as a worker of its own has it."""
+
+    url: Url
+    upstream: str
+    servers: tuple[str, ...]
+    reused: bool
+
+
+def target_of(run: Run, text: str) -> Target:
+    """The upstream of a `proxy:` URL. Raises Respond(500) for what is none."""
+    url = parse_url(text)
+    if url is None:
+        raise Respond(500, run.proxy_line)
+    if url.scheme == "balancer":
+        members = balancer(run.config, url.host)
+        first = next((parse_url(member) for member in members), None)
+        if first is None:
+            raise Respond(503, run.proxy_line)
+        servers = tuple(found.server for found in map(parse_url, members) if found is not None)
+        path = (first.path.rstrip("/") if first.path not in ("", "/") else "") + (url.path or "/")
+        whole = first._replace(path=path, query=url.query)
+        return Target(whole, f"balancer://{url.host}", servers, True)
+    shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
+    reused = bool(run.notes.get("worker")) or _has_worker(run.config, text)
+    line = run.proxy_line
+    userinfo = "@" in text.partition("://")[2].partition("/")[0]
+    if userinfo or (line is not None and "disablereuse=on" in (word.lower() for word in line.args)):
+        reused = False
+    return Target(url, shown, (url.server,), reused)
+
+
+def balancer(config: Config, name: str) -> list[str]:
+    """The members of a balancer, in order."""
+    members: list[str] = []
+    for server in (config.main, *config.hosts):
+        for section in server.section.sections:
+            if section.kind == "proxy" and section.pattern.lower().rstrip("/") == f"balancer://{name}".lower():
+                members += [line.args[0] for line in section.all("balancermember") if line.args]
+        for line in server.section.all("balancermember"):
+            if len(line.args) > 1 and line.args[0].lower().rstrip("/") == f"balancer://{name}".lower():
+                members.append(line.args[1])
+    return members
+
+
+def _has_worker(config: Config, text: str) -> bool:
+    """Whether a ProxyPass or <Proxy> line has made a worker for this URL."""
+    for server in (config.main, *config.hosts):
+        for line in server.section.all("proxypass"):
+            if len(line.args) > 1 and "://" in line.args[1] and text.startswith(line.args[1].rstrip("/")):
+                return True
+        for section in server.section.sections:
+            if section.kind == "proxy" and "*" not in section.pattern and text.startswith(section.pattern):
+                return True
+            if section.kind == "location":
+                for line in section.all("proxypass"):
+                    if line.args and "://" in line.args[0] and text.startswith(line.args[0].rstrip("/")):
+                        return True
+    return False
+
+
+_HOP = ("Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade")
+
+
+def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeader], str]:
+    """The header lines of the HTTP request (ap_proxy_create_hdrbrgd), those that are lost, and the protocol version."""
+    table = run.headers_in.copy()
+    lost: dict[str, tuple[Because, ...]] = {name: _suppressing(why) for name, why in run.headers_in.gone.items()}
+    _clear_connection(run, table, lost)
+    if run.layers.on("proxyaddheaders", True):
+        _forwarded_headers(run, table)
+    out: list[SentHeader] = []
+    preserve = run.layers.on("proxypreservehost")
+    host_line = run.layers.last("proxypreservehost")
+    given = run.headers_in.entry("Host")
+    if preserve and given is not None:
+        out.append(_sent(run, Entry("Host", given.value, decides(host_line) if host_line is not None else ())))
+    else:
+        why = decides(run.proxy_line) if run.proxy_line is not None else ()
+        why += by_default("ProxyPreserveHost Off", PAGE)
+        out.append(_sent(run, Entry("Host", literal(target.url.authority), why)))
+    passes = by_default("mod_proxy forwards request headers", PAGE)
+    for entry in table:
+        low = entry.name.lower()
+        if low in ("host", "content-length"):
+            continue
+        if low == "proxy-authorization" and run.user is not None:
+            lost[low] = by_default("Proxy-Authorization after authentication", PAGE)
+            continue
+        if run.main is not None and low.startswith("if-"):
+            continue
+        if low == "expect" and not _has_body(run):
+            lost[low] = by_default("Expect without a body", PAGE)
+            continue
+        out.append(_sent(run, entry._replace(because=entry.because or passes)))
+    _framing(run, out)
+    version, closing = _version(run, target)
+    connection = "close" if closing else "Keep-Alive"
+    out.append(SentHeader("Connection", literal(connection, SERVER), "yes", _fate(run, "Connection", False), passes))
+    names = {sent.name.lower() for sent in out}
+    losses = [
+        LostHeader(_spelled(run, name), why) for name, why in lost.items() if name not in names and _client_sent(run, name)
+    ]
+    return out, losses, version
+
+
+def _suppressing(why: tuple[Because, ...]) -> tuple[Because, ...]:
+    return tuple(one._replace(role=SUPPRESSES) if one.place is not None else one for one in why)
+
+
+def _client_sent(run: Run, name: str) -> bool:
+    return any(key.lower() == name for key, _ in run.shared.request.headers)
+
+
+def _spelled(run: Run, name: str) -> str:
+    return next((key for key, _ in run.shared.request.headers if key.lower() == name), name)
+
+
+def _clear_connection(run: Run, table: Table, lost: dict[str, tuple[Because, ...]]) -> None:
+    """ap_proxy_clear_connection: hop-by-hop lines, and those that Connection names, go (RFC 9110, 7.6.1)."""
+    why = by_default("hop-by-hop header lines are removed", PAGE)
+    connection = table.get("Connection")
+    if connection is not None and connection.text is not None:
+        for token in re.split(r"[,\s]+", connection.text):
+            if token and token.lower() != "close" and table.unset(token):
+                lost[token.lower()] = by_default("Connection names this header: hop-by-hop", PAGE)
+    for name in ("Connection", *_HOP):
+        if table.unset(name):
+            lost.setdefault(name.lower(), why)
+
+
+def _forwarded_headers(run: Run, table: Table) -> None:
+    why = by_default("ProxyAddHeaders On", PAGE)
+    table.merge("X-Forwarded-For", Value((Segment(ADDRESS, run.shared.client_address),)), why)
+    host = run.headers_in.entry("Host")
+    if host is not None:
+        table.merge("X-Forwarded-Host", host.value, why)
+    table.merge("X-Forwarded-Server", _server_name(run), why)
+
+
+def _server_name(run: Run) -> Value:
+    if run.server.name:
+        return literal(run.server.name)
+    main = run.config.main
+    return literal(main.name) if main.name else unknown(SERVER)
+
+
+def _has_body(run: Run) -> bool:
+    length = run.header("content-length")
+    return (length is not None and length != "0") or run.headers_in.get("Transfer-Encoding") is not None
+
+
+def _framing(run: Run, out: list[SentHeader]) -> None:
+    length = run.headers_in.entry("Content-Length")
+    why = by_default("the body's length", PAGE)
+    if run.headers_in.get("Transfer-Encoding") is not None:
+        out.append(SentHeader("Content-Length", unknown(SERVER), "maybe", ADDED, why))
+    elif length is not None:
+        out.append(_sent(run, length._replace(name="Content-Length", because=why)))
+    elif run.method in ("POST", "PUT"):
+        out.append(SentHeader("Content-Length", literal("0", SERVER), "yes", ADDED, why))
+
+
+def _version(run: Run, target: Target) -> tuple[str, bool]:
+    closing = not target.reused
+    version = "HTTP/1.1"
+    if run.env.entry("force-proxy-request-1.0") is not None:
+        version, closing = "HTTP/1.0", True
+    if run.env.entry("proxy-nokeepalive") is not None:
+        closing = True
+    return version, closing
+
+
+def _sent(run: Run, entry: Entry) -> SentHeader:
+    present = "yes" if entry.value.text is not None or entry.value.present == "yes" else "maybe"
+    return SentHeader(entry.name, entry.value, present, fate_of(run, entry.name, entry.value), entry.because)
+
+
+def _fate(run: Run, name: str, same: bool) -> str:
+    given = _client_sent(run, name.lower())
+    return (FORWARDED if same else REPLACED) if given else ADDED
+
+
+def fate_of(run: Run, name: str, value: Value) -> str:
+    """What became of the client's header of that name, given the value that is sent under it."""
+    given = [text.strip() for key, text in run.shared.request.headers if key.lower() == name.lower()]
+    if not given:
+        return ADDED
+    source = client_header(name).lower()
+    if value.text is not None and value.text == ", ".join(given) and all(
+        segment.source.lower() == source for segment in value.segments
+    ):
+        return FORWARDED if len(given) == 1 else CHANGED
+    if any(segment.source.lower() == source and segment.text != "" for segment in value.segments):
+        return CHANGED
+    return REPLACED
+
+
+def request_target(run: Run, target: Target) -> str:
+    """The request line's target: the mapped path, encoded again as canonicalization does, and the query."""
+    path = target.url.path or "/"
+    line = run.proxy_line
+    words = [word.lower() for word in line.args] if line is not None else []
+    if "nocanon" in words:
+        return path + (f"?{run.args}" if run.args is not None else "")
+    query = target.url.query or (f"?{run.args}" if run.args is not None else "")
+    return canonical(path) + query
+
+
+_SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~;")
+
+
+def canonical(path: str) -> str:
+    """ap_proxy_canonenc for a path: what is not allowed there becomes %XX."""
+    return "".join(char if char in _SAFE else f"%{ord(char):02X}" for char in path)
+
+
+__all__ = ["CLIENT", "Target", "Url", "balancer", "outgoing", "parse_url", "request_target", "target_of", "translate"]

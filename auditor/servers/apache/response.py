@@ -1,0 +1,426 @@
+"""Handlers, upstreams' answers, and what goes back to the client (config.c: ap_invoke_handler; http_protocol.c)."""
+
+from __future__ import annotations
+
+import re
+
+from auditor.http import Response, is_watched
+from auditor.servers.apache import gateway, headers, proxy
+from auditor.servers.apache.config import Directive, Server
+from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
+from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
+from auditor.servers.apache.table import Entry, Table
+from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
+from auditor.values import CLIENT, Segment, Value, answer_header, literal
+from auditor.world import Answer, Question
+
+_HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
+_FAMILIES = {"fcgi": "fastcgi", "scgi": "scgi", "uwsgi": "uwsgi", "ajp": "ajp"}
+_OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
+_HIDDEN = {"date", "server", "proxy-authenticate", "connection", "keep-alive", "te", "trailer", "upgrade"}
+# Methods that httpd knows; any other one is M_INVALID to its own handlers.
+_METHODS = frozenset(
+    (
+        *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
+        *("MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE"),
+        *("LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "BREW", "WHEN"),
+    )
+)
+
+
+def step_of(server: Server, why: str) -> Step:
+    """The step that tells which virtual host was chosen."""
+    return Step(server.place, "", why)
+
+
+def produce(run: Run) -> Run:
+    """The handler's answer; the run itself."""
+    if run.is_proxy and run.filename is not None:
+        return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
+    handler = run.handler
+    if run.notes.get("trace") and not run.is_proxy:
+        return finish(run, 200, "answered")
+    if handler is not None and handler.startswith("proxy:"):
+        if run.found == MISSING and not handler.startswith(("proxy:http", "proxy:ws", "proxy:balancer", "proxy:unix")):
+            pass  # the application is asked all the same: mod_proxy does not look at the file
+        run.proxy_line = run.handler_line
+        return _pass_on(run, handler.removeprefix("proxy:"), run.handler_line, True)
+    if handler in _OWN_PAGES:
+        run.step(run.handler_line, "answered by the server itself")
+        return finish(run, 200, "answered")
+    if handler in (None, "default-handler", "httpd/unix-directory"):
+        return _static(run)
+    assert handler is not None
+    return _program(run, handler)
+
+
+# --- files
+
+
+def _static(run: Run) -> Run:
+    method = run.method
+    if run.found == DIRECTORY:
+        if method not in ("GET", "HEAD"):
+            return _unusual(run)
+        if "indexes" in options_of(run.layers) and run.config.modules.has("autoindex"):
+            run.step(run.layers.last("options"), "the folder is listed")
+            return finish(run, 200, "static")
+        raise Respond(403, run.layers.last("options"))
+    if method not in ("GET", "HEAD", "POST"):
+        return _unusual(run)
+    if run.found == MISSING:
+        raise Respond(404)
+    if run.path_info and not run.layers.on("acceptpathinfo"):
+        raise Respond(404)
+    php = run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
+    if php and not run.config.modules.known and not run.config.modules.has("php"):
+        return _assumed_php(run)
+    run.shared.file = run.filename
+    return finish(run, 200, "static")
+
+
+def _unusual(run: Run) -> Run:
+    """default_handler for methods other than GET and POST."""
+    if run.method == "OPTIONS":
+        return finish(run, 200, "answered")
+    if run.method not in _METHODS:
+        raise Respond(501)
+    raise Respond(405)
+
+
+def _assumed_php(run: Run) -> Run:
+    """Where only a part of the configuration is at hand, files of PHP are taken to be run by php-fpm, as the packages of
+    today set it up."""
+    run.notes["assumed"] = True
+    return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
+
+
+def _program(run: Run, handler: str) -> Run:
+    """CGI, WSGI, PHP, and handlers of modules that are not known."""
+    if handler == "cgi-script":
+        if "execcgi" not in options_of(run.layers) and not run.notes.get("script-alias"):
+            raise Respond(403, run.handler_line)
+        if run.found == MISSING:
+            raise Respond(404)
+        if run.found == DIRECTORY:
+            raise Respond(403, run.handler_line)
+        return _gateway(run, "cgi", run.filename or "cgi", (), run.handler_line)
+    if handler == "wsgi-script":
+        if run.found == MISSING:
+            raise Respond(404)
+        return _gateway(run, "wsgi", run.filename or "wsgi", (), run.handler_line)
+    if run.found == MISSING:
+        raise Respond(404)
+    modules = run.config.modules
+    if handler in ("application/x-httpd-php", "php-script", "php5-script", "php7-script"):
+        if modules.has("php"):
+            return _gateway(run, "php", "php", (), run.handler_line)
+        if modules.known:
+            run.shared.file = run.filename
+            return finish(run, 200, "static")
+        return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
+    if handler == "fcgid-script":
+        return _gateway(run, "fastcgi", run.filename or "fcgid", (), run.handler_line)
+    if "php" in handler:  # application/x-httpd-ea-php81 and its like of hosting panels
+        run.notes["assumed"] = True
+        return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
+    raise Unpredictable(f"the handler {handler} is not known here", run.handler_line.place if run.handler_line else None)
+
+
+def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
+    sent, lost = gateway.variables(run, kind)
+    protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
+    role = _role(run)
+    number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
+    question = Question("exchange", upstream, f"{role}:{number}")
+    place = line.place if line is not None else None
+    answer = run.ask(question, _answers(run, upstream), place)
+    response = answer.value if isinstance(answer.value, Response) else None
+    run.shared.exchanges.append(
+        Exchange(
+            role,
+            upstream,
+            servers,
+            protocol,
+            run.method,
+            run.first.unparsed,
+            _body(run),
+            tuple(sent),
+            tuple(lost),
+            place,
+            False,
+            response.status if response is not None else None,
+        )
+    )
+    run.step(line, f"sent to {upstream}")
+    if response is None:
+        raise Respond(503)
+    action = "cgi" if protocol == "cgi" else "proxied"
+    _take_headers(run, response, None)
+    if response.status is None and response.headers == () and not _known(answer):
+        return finish(run, None if run.status == 200 else None, action)
+    status = response.status
+    if run.status != 200 and status in (200, None):
+        status = run.status  # the page of an error that sets no status of its own keeps the error's
+    return finish(run, status, action)
+
+
+def _known(answer: Answer) -> bool:
+    return answer.name != "answers"
+
+
+def _role(run: Run) -> str:
+    return "fallback" if any(one.role == "main" for one in run.shared.exchanges) else "main"
+
+
+def _body(run: Run) -> str:
+    length = run.header("content-length")
+    chunked = run.headers_in.get("Transfer-Encoding") is not None
+    return "sent" if chunked or (length is not None and length != "0") else "none"
+
+
+# --- upstreams
+
+
+def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False) -> Run:
+    target = proxy.target_of(run, text)
+    scheme = target.url.scheme
+    if scheme in _FAMILIES and scheme != "ajp":
+        if not run.config.modules.has(f"proxy_{scheme}"):
+            raise Respond(500, line)
+        return _gateway(run, _FAMILIES[scheme], target.upstream, target.servers, line)
+    if scheme not in _HTTP:
+        raise Unpredictable(f"{scheme}:// upstreams are not predicted", line.place if line is not None else None)
+    return _http(run, target, line, handler)
+
+
+def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool) -> Run:
+    sent, lost, version = proxy.outgoing(run, target)
+    role = _role(run)
+    number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
+    place = line.place if line is not None else None
+    answer = run.ask(Question("exchange", target.upstream, f"{role}:{number}"), _answers(run, target.upstream), place)
+    response = answer.value if isinstance(answer.value, Response) else None
+    uri = proxy.request_target(run, target)
+    if handler:
+        uri = proxy.canonical(run.uri) + (f"?{run.args}" if run.args is not None else "")
+    run.shared.exchanges.append(
+        Exchange(
+            role,
+            target.upstream,
+            target.servers,
+            version,
+            run.method,
+            uri,
+            _body(run),
+            tuple(sent),
+            tuple(lost),
+            place,
+            target.url.scheme in ("https", "wss"),
+            response.status if response is not None else None,
+        )
+    )
+    run.step(line, f"sent to {target.upstream}")
+    if response is None:
+        raise Respond(503)
+    _take_headers(run, response, target)
+    status = response.status
+    if status is None:
+        return finish(run, None, "proxied")
+    override = run.layers.last("proxyerroroverride")
+    if override is not None and override.args and override.args[0].lower() == "on" and _overrides(override, status):
+        run.step(override, f"the upstream's {status} is replaced")
+        kept = Table([entry for entry in run.headers_out if entry.name.lower() == "www-authenticate"][:1])
+        run.headers_out = Table()
+        if status == 401:
+            run.errors_out.entries += kept.entries
+        run.shared.action = "proxied"
+        raise Respond(status, override)
+    if run.status != 200 and run.prev is not None:
+        status = run.status
+    return finish(run, status, "proxied")
+
+
+def _overrides(line: Directive, status: int) -> bool:
+    codes = [int(word) for word in line.args[1:] if word.isdigit()]
+    return status in codes if codes else status >= 400
+
+
+def _answers(run: Run, upstream: str) -> list[Answer]:
+    """What the upstream may answer; a status is made up only where something here depends on it."""
+    answers = [Answer("answers", f"{upstream} answers", Response())]
+    override = run.layers.last("proxyerroroverride")
+    if override is not None and override.args and override.args[0].lower() == "on":
+        codes = {int(line.args[0]) for line in run.layers.all("errordocument") if line.args[:1] and line.args[0].isdigit()}
+        for code in sorted(codes):
+            if _overrides(override, code):
+                answers.append(Answer(str(code), f"{upstream} answers {code}", Response(code)))
+    return answers
+
+
+def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> None:
+    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection)."""
+    listed = {
+        token.strip().lower() for name, value in response.headers if name.lower() == "connection" for token in value.split(",")
+    }
+    for name, value in response.headers:
+        low = name.lower()
+        if not is_watched(name) and low not in _named(run):
+            continue
+        if target is not None and (low in _HIDDEN or low in listed):
+            run.shared.hidden.append(LostHeader(name, by_default(f"{name} is removed by mod_proxy", proxy.PAGE)))
+            continue
+        source = Value((Segment(answer_header("main", name), value),))
+        because: tuple[Because, ...] = ()
+        if target is not None and low == "location":
+            source, because = _reverse(run, source, target)
+        elif target is not None and low == "set-cookie":
+            source, because = _cookie(run, source)
+        run.headers_out.add(name, source, because)
+
+
+def _named(run: Run) -> frozenset[str]:
+    """The response headers, in lower case, that lines of the configuration name."""
+    names: frozenset[str] = run.layers.memo(
+        "named headers",
+        lambda layers: frozenset(
+            word.lower() for line in layers.all("header") for word in line.args[:3] if re.fullmatch(r"[\w-]+", word)
+        ),
+    )
+    return names
+
+
+def _reverse(run: Run, value: Value, target: proxy.Target) -> tuple[Value, tuple[Because, ...]]:
+    """ProxyPassReverse: the upstream's own URL in Location gives way to this server's."""
+    text = value.text or ""
+    lines: list[tuple[str, str, Directive]] = []
+    for section in run.layers.sections:
+        if section.kind == "location":
+            lines += [(section.pattern, line.args[0], line) for line in section.all("proxypassreverse") if line.args]
+    lines += [(line.args[0], line.args[1], line) for line in run.server.all("proxypassreverse") if len(line.args) > 1]
+    for fake, real, line in lines:
+        reals = [real]
+        if real.startswith("balancer://"):
+            url = proxy.parse_url(real)
+            if url is not None:
+                reals = [member.rstrip("/") + url.path for member in proxy.balancer(run.config, url.host)] + [real]
+        for one in reals:
+            if text.startswith(one):
+                rest = text[len(one) :]
+                if one.startswith("/") and not one.endswith("/") and rest[:1] not in ("", "/"):
+                    continue
+                made = Value((*self_url(run).segments, Segment("config", fake), *_tail(value, rest)))
+                return made, decides(line)
+    return value, ()
+
+
+def _tail(value: Value, rest: str) -> tuple[Segment, ...]:
+    return (Segment(value.segments[0].source, rest),) if rest else ()
+
+
+def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
+    text = value.text or ""
+    because: tuple[Because, ...] = ()
+    for key, attribute in (("proxypassreversecookiepath", "path"), ("proxypassreversecookiedomain", "domain")):
+        for line in run.layers.all(key):
+            if len(line.args) < 2:
+                continue
+            inner, outer = line.args[0], line.args[1]
+            pattern = re.compile(rf"(?i)(;\s*{attribute}=){re.escape(inner)}(?=[^;]*)")
+            changed = pattern.sub(lambda match, outer=outer: match[1] + outer, text, count=1)  # type: ignore[misc]
+            if changed != text:
+                text, because = changed, decides(line)
+                break
+    return (value if not because else Value((Segment(value.segments[0].source, text),))), because
+
+
+# --- what goes back
+
+
+def self_url(run: Run) -> Value:
+    """The scheme and authority of this server as the client wrote them (ap_construct_url, UseCanonicalName Off)."""
+    request = run.shared.request
+    line = run.layers.last("usecanonicalname")
+    name, port = run.host or run.server.name or "localhost", request.port
+    if line is not None and line.args and line.args[0].lower() == "on" and run.server.name:
+        name = run.server.name
+        port = run.server.name_port or port
+    else:
+        _, colon, given = (run.header("host") or "").rpartition(":")
+        if colon and given.isdigit():
+            port = int(given)
+        elif run.header("host") is not None:
+            port = 443 if request.tls else 80
+    default = 443 if request.tls else 80
+    text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
+    return literal(text, CLIENT)
+
+
+_KEPT = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~")
+
+
+def escape(path: str) -> str:
+    """ap_os_escape_path, as Location headers made from paths have it."""
+    return "".join(char if char in _KEPT else f"%{ord(char):02x}" for char in path)
+
+
+def error_document(run: Run, status: int) -> Directive | None:
+    """The ErrorDocument line for a status; a URL for 401 is ignored (AH00113)."""
+    found = None
+    for line in run.layers.all("errordocument"):
+        if len(line.args) > 1 and line.args[0] == str(status):
+            found = line
+    if found is None or found.args[1].lower() == "default":
+        return None
+    if status == 401 and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", found.args[1]):
+        return None
+    return found
+
+
+def send_error(run: Run, status: int, end: Respond, page: Directive | None = None) -> Run:
+    """ap_send_error_response: the header lines of a normal answer are dropped, those for errors stay, and only `always`
+    rules run, on a table of their own."""
+    location = end.location if end.location is not None else run.headers_out.get("Location")
+    if page is not None and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", page.args[1]):
+        run.shared.replaced.append(Replaced(status, page.place))
+        status, location = 302, literal(page.args[1])
+        run.step(page, "answered by a redirect to this page")
+        end = Respond(302, page)
+    run.headers_out, run.errors_out = run.errors_out, Table()
+    if location is not None and (300 <= status < 400 or status == 201):
+        run.headers_out.set("Location", location, decides(end.line) if end.line is not None else ())
+    if run.config.modules.has("headers"):
+        headers.output(run, True)
+    if run.shared.action == "unknown":
+        run.shared.action = "answered"
+    run.step(end.line, f"answered {status}")
+    return _final(run, status)
+
+
+def finish(run: Run, status: int | None, action: str) -> Run:
+    """A normal answer: all Header rules run."""
+    run.shared.action = action
+    if status is not None and run.status not in (200, None) and action in ("static", "answered"):
+        status = run.status
+    for name in run.vary:
+        run.headers_out.merge("Vary", literal(name), by_default("RewriteCond looks at it", "mod/mod_rewrite.html"))
+    if run.config.modules.has("headers"):
+        run.status = status if status is not None else run.status
+        headers.output(run, False)
+    return _final(run, status)
+
+
+def _final(run: Run, status: int | None) -> Run:
+    lines: list[ResponseHeader] = []
+    for entry in (*run.errors_out, *run.headers_out):
+        lines.append(_line(entry))
+    run.shared.final = (status, lines)
+    return run
+
+
+def _line(entry: Entry) -> ResponseHeader:
+    origin = bool(entry.value.segments) and all(segment.source.startswith("answer:") for segment in entry.value.segments)
+    return ResponseHeader(entry.name, entry.value, entry.because, origin)
+
+
+__all__ = ["FILE", "InternalRedirect", "error_document", "escape", "finish", "produce", "self_url", "send_error"]

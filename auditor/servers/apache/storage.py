@@ -1,0 +1,321 @@
+"""Files: DocumentRoot, what lies at a path, mod_dir, and which handler a file gets (core.c, mod_dir.c, mod_mime.c)."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+from auditor.servers.apache import walk
+from auditor.servers.apache.config import Directive, Layers
+from auditor.servers.apache.run import Respond, Run, by_default
+from auditor.values import CLIENT, SERVER, Segment, Value, literal
+from auditor.world import Answer, Question
+
+ASSUMED_ROOT = "/var/www/html"
+FILE, DIRECTORY, MISSING = "file", "directory", "missing"
+_STATES = {
+    FILE: Answer(FILE, "the file exists"),
+    DIRECTORY: Answer(DIRECTORY, "a directory is there"),
+    MISSING: Answer(MISSING, "nothing is there"),
+}
+
+
+def document_root(run: Run) -> str:
+    """The DocumentRoot of the virtual host; where no line is at hand, that of most packages."""
+    line = run.server.last("documentroot")
+    return run.config.path(line.args[0]).rstrip("/") if line is not None and line.args else ASSUMED_ROOT
+
+
+def translate(run: Run) -> None:
+    """core's translate_name: DocumentRoot and the path."""
+    run.filename = document_root(run) + run.uri
+
+
+def wsgi(run: Run) -> bool:
+    """WSGIScriptAlias and WSGIScriptAliasMatch (mod_wsgi)."""
+    for line in run.server.all("wsgiscriptalias"):
+        if len(line.args) < 2:
+            continue
+        prefix, target = line.args[0], line.args[1]
+        bare = prefix.rstrip("/")
+        if run.uri == bare or run.uri.startswith(bare + "/") or prefix == "/":
+            rest = run.uri[len(bare) :]
+            run.filename = run.config.path(target).rstrip("/")
+            if target.endswith("/"):
+                run.filename += rest
+            else:
+                run.path_info = rest
+            run.handler, run.handler_line = "wsgi-script", line
+            run.notes["wsgi"] = True
+            run.step(line, "a WSGI program answers")
+            return True
+    return False
+
+
+def state_of(run: Run, path: str, line: Directive | None = None, likely: Sequence[str] = (FILE, MISSING)) -> str:
+    """What lies at a path of the deployed machine: the world's answer, else each of the likely ones."""
+    if path.endswith("/"):
+        likely = (DIRECTORY, MISSING)
+        path = path.rstrip("/") or "/"
+    place = line.place if line is not None else None
+    name = run.ask(Question("file", path), [_STATES[one] for one in likely], place).name
+    return name
+
+
+def look(run: Run) -> None:
+    """map_to_storage: which file, what of the path is PATH_INFO, and the sections on the way."""
+    assert run.filename is not None
+    if run.method == "TRACE":
+        line = run.server.last("traceenable")
+        if line is not None and line.args and line.args[0].lower() == "off":
+            raise Respond(405, line)
+        run.shared.action = "answered"
+        run.notes["trace"] = True
+    path = run.filename
+    if run.notes.get("wsgi"):
+        run.found = FILE
+        walk.directory(run, walk.folders_of(path, False))
+        walk.files(run, posixpath.basename(path))
+        return
+    root = document_root(run)
+    state = _top(run, path, root)
+    if state in ("missing", "no-folder"):
+        script = _script_above(run, path, root)
+        if script is not None:
+            run.filename, run.path_info = script, path[len(script) :]
+            state = FILE
+        else:
+            state = MISSING
+    run.found = FILE if state == "unreadable" else state
+    name = run.filename or path
+    folders = list(walk.folders_of(name, state == DIRECTORY))
+    walk.directory(run, _existing(run, folders, state))
+    if run.found != DIRECTORY:
+        walk.files(run, posixpath.basename(name.rstrip("/")))
+
+
+def _top(run: Run, path: str, root: str) -> str:
+    if path.rstrip("/") == root:
+        return DIRECTORY
+    known = run.shared.path.known(Question("file", path.rstrip("/") or "/"))
+    if known is not None:
+        return DIRECTORY if known.name == DIRECTORY else MISSING if path.endswith("/") and known.name == FILE else known.name
+    if not _folder_may_exist(run, path, root):
+        return MISSING
+    return state_of(run, path, run.server.last("documentroot"))
+
+
+def _folder_may_exist(run: Run, path: str, root: str) -> bool:
+    folder = posixpath.dirname(path.rstrip("/"))
+    while len(folder) > len(root):
+        known = run.shared.path.known(Question("file", folder))
+        if known is not None:
+            return known.name == DIRECTORY
+        folder = posixpath.dirname(folder)
+    return True
+
+
+def _script_above(run: Run, path: str, root: str) -> str | None:
+    """A file on the way to the path, behind which the rest is PATH_INFO."""
+    at = len(root)
+    while True:
+        at = path.find("/", at + 1)
+        if at == -1:
+            return None
+        head = path[:at]
+        if "." not in posixpath.basename(head):
+            known = run.shared.path.known(Question("file", head))
+            if known is not None and known.name == FILE:
+                return head
+            continue
+        if state_of(run, head) in (FILE, "unreadable"):
+            return head
+
+
+def _existing(run: Run, folders: Sequence[str], state: str) -> list[str]:
+    """The folders as far as they may exist."""
+    kept = []
+    for folder in folders:
+        known = run.shared.path.known(Question("file", folder))
+        if known is not None and known.name in ("missing", "no-folder", FILE):
+            break
+        kept.append(folder)
+    return kept
+
+
+# --- handlers
+
+
+def options_of(layers: Layers) -> frozenset[str]:
+    """The Options that count (core.c: set_options; FollowSymLinks is the default since 2.3.11)."""
+    found: frozenset[str] = layers.memo("options", _options_of)
+    return found
+
+
+_ALL = frozenset(("indexes", "includes", "followsymlinks", "symlinksifownermatch", "execcgi"))
+
+
+def _options_of(layers: Layers) -> frozenset[str]:
+    current = {"followsymlinks"}
+    for line in layers.all("options"):
+        if any(word[:1] not in "+-" for word in line.args):
+            current = set()
+        for word in line.args:
+            low = word.lower().lstrip("+-")
+            names = _ALL if low == "all" else set() if low == "none" else {low}
+            if word.startswith("-"):
+                current -= names
+            else:
+                current |= names
+    return frozenset(current)
+
+
+def find_handler(run: Run) -> None:
+    """mod_mime and SetHandler: what is to produce the answer (type_checker)."""
+    if run.is_proxy:
+        return
+    line = run.layers.last("sethandler")
+    if line is not None and line.args:
+        if line.args[0].lower() != "none":
+            run.handler, run.handler_line = line.args[0], line
+            return
+    if run.found != FILE or run.filename is None:
+        return
+    name = posixpath.basename(run.filename)
+    extensions = [part.lower() for part in name.split(".")[1:]]
+    forced = run.layers.last("forcetype")
+    if run.config.modules.has("mime"):
+        _by_extension(run, extensions)
+    if forced is not None and forced.args and forced.args[0].lower() != "none":
+        run.content_type = forced.args[0]
+    if run.handler is None and run.content_type in _PHP_TYPES:
+        run.handler = run.content_type
+
+
+_PHP_TYPES = ("application/x-httpd-php", "application/x-httpd-php-source")
+
+
+def _by_extension(run: Run, extensions: Sequence[str]) -> None:
+    handlers: dict[str, tuple[str, Directive] | None] = {}
+    types: dict[str, tuple[str, Directive] | None] = {}
+    for line in run.layers.all("addhandler", "addtype", "removehandler", "removetype"):
+        table = handlers if line.key.endswith("handler") else types
+        words = line.args if line.key.startswith("remove") else line.args[1:]
+        for word in words:
+            extension = word.lstrip(".").lower()
+            table[extension] = None if line.key.startswith("remove") else (line.args[0], line)
+    for extension in extensions:
+        found = handlers.get(extension)
+        if found is not None and run.notes.get("script-alias") is None:
+            run.handler, run.handler_line = found
+        found = types.get(extension)
+        if found is not None:
+            run.content_type, run.handler_line = found[0], run.handler_line or found[1]
+
+
+# --- mod_dir
+
+
+def fixup(run: Run) -> None:
+    """DirectorySlash, DirectoryIndex and FallbackResource (mod_dir.c: dir_fixups)."""
+    if run.is_proxy or run.filename is None or run.notes.get("trace"):
+        return
+    if run.found == DIRECTORY:
+        _directory(run)
+        if run.found != DIRECTORY:
+            return
+    if run.found == MISSING or (run.found == DIRECTORY and not run.notes.get("index")):
+        _fallback(run)
+
+
+def _directory(run: Run) -> None:
+    if not run.uri.endswith("/"):
+        line = run.layers.last("directoryslash")
+        if line is not None and line.args and line.args[0].lower() == "off":
+            return
+        if run.method in ("GET", "HEAD", "POST"):
+            from auditor.servers.apache.response import self_url
+
+            query = f"?{run.args}" if run.args is not None else ""
+            target = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+            run.step(line, "a directory without its slash: redirected")
+            raise Respond(301, line, target)
+        return
+    names = index_names(run)
+    for name, line in names:
+        from auditor.servers.apache.phases import lookup
+
+        target = name if name.startswith("/") else run.uri + name
+        sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
+        if sub.status == 200 and (sub.found == FILE or sub.is_proxy):
+            run.step(line, f"the directory's index: {target}")
+            adopt(run, sub)
+            run.notes["index"] = True
+            return
+        if sub.status in (301, 302, 303, 307, 308, 401, 403, 500) and sub.found != MISSING:
+            raise Respond(sub.status)
+
+
+def index_names(run: Run) -> list[tuple[str, Directive | None]]:
+    """The names of DirectoryIndex that count; Debian's list where nobody says."""
+    names: list[tuple[str, Directive | None]] = []
+    for section in run.layers.sections:
+        own = section.all("directoryindex")
+        if own:
+            names = [(word, line) for line in own for word in line.args]
+    if any(name.lower() == "disabled" for name, _ in names) and len(names) == 1:
+        return []
+    if names:
+        return names
+    default: list[tuple[str, Directive | None]] = [("index.html", None)]
+    return default if run.config.modules.known else [*default, ("index.php", None)]
+
+
+def adopt(run: Run, sub: Run) -> None:
+    """ap_internal_fast_redirect: the request goes on as the subrequest that was looked up."""
+    run.uri = sub.uri
+    run.args = sub.args
+    run.filename = sub.filename
+    run.path_info = sub.path_info
+    run.found = sub.found
+    run.handler, run.handler_line = sub.handler, sub.handler_line
+    run.content_type = sub.content_type
+    run.is_proxy, run.proxy_line = sub.is_proxy, sub.proxy_line
+    run.layers = sub.layers
+    run.user = sub.user or run.user
+    run.auth_type = sub.auth_type or run.auth_type
+    merged = sub.env.copy()
+    for entry in run.env:
+        if merged.entry(entry.name) is None:
+            merged.entries.append(entry)
+    run.env = merged
+    for entry in sub.headers_out:
+        run.headers_out.set(entry.name, entry.value, entry.because)
+    for entry in sub.errors_out:
+        run.errors_out.set(entry.name, entry.value, entry.because)
+
+
+def _fallback(run: Run) -> None:
+    line = run.layers.last("fallbackresource")
+    if line is None or not line.args or line.args[0].lower() == "disabled":
+        return
+    from auditor.servers.apache.phases import lookup
+
+    target = line.args[0]
+    if run.uri == target:
+        return
+    sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
+    if sub.status == 200 and (sub.found == FILE or sub.is_proxy or sub.handler is not None):
+        run.step(line, f"nothing is there: {target} answers")
+        adopt(run, sub)
+    elif sub.status not in (200, None):
+        raise Respond(sub.status or 500, line)
+
+
+def _escaped(path: str) -> str:
+    from auditor.servers.apache.response import escape
+
+    return escape(path)
+
+
+__all__ = ["adopt", "by_default", "document_root", "find_handler", "fixup", "literal", "look", "options_of", "translate"]
