@@ -16,7 +16,7 @@ from probes.origin import Received
 
 WATCHED = ("www-authenticate", "proxy-authenticate", "location", "set-cookie", "cache-control", "vary")
 VOLATILE = ("REMOTE_PORT",)
-CGI_LIKE = ("fastcgi", "uwsgi", "scgi", "cgi")
+CGI_LIKE = ("fastcgi", "uwsgi", "scgi", "cgi", "wsgi", "php")
 
 Json = Mapping[str, Any]
 

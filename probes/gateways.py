@@ -145,6 +145,10 @@ class Uwsgi(Gateway):
             pairs.append((parts[0], parts[1]))
         return tuple(pairs)
 
+    def pack(self, data: bytes) -> bytes:
+        # As uWSGI itself answers: nginx reads a CGI response, too, Apache's mod_proxy_uwsgi does not.
+        return b"HTTP/1.0" + data.removeprefix(b"Status:")
+
 
 class Scgi(Gateway):
     """An SCGI application: a netstring of NUL-ended names and values."""

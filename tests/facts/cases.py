@@ -150,10 +150,10 @@ def imagined(request: dict[str, Any], wanted: dict[str, Any], places: dict[str, 
     exchanges = []
     for number, (origin, first, *lines) in enumerate(wanted["reached"]):
         body = b"x" * int(lines.pop()[5:]) if lines and lines[-1].startswith("body=") else b""
-        cgi = origin in ("FCGI", "UWSGI", "SCGI")
+        cgi = " " not in first
         method, target, protocol = ("", "", first) if cgi else first.split(" ")
         headers: Pairs = tuple((n, v) for n, _, v in (line.partition("=" if cgi else ": ") for line in lines))
-        exchanges.append(Received(number, origin, str(places[origin]), protocol, method, target, headers, body))
+        exchanges.append(Received(number, origin, str(places.get(origin, "")), protocol, method, target, headers, body))
     answered = frozenset(pair(text)[0].lower() for origin in ("A", "B") for text in request.get(origin, [""])[1:])
     back = tuple(pair(text) for text in wanted["back"])
     return Observation(Reply(wanted["status"], back), tuple(exchanges), answered)
