@@ -67,6 +67,8 @@ printf 'Content-Type: text/plain\\r\\n\\r\\nCGI\\n'
 def application(environ, start_response):
     pairs = [(name, value) for name, value in environ.items() if "." not in name and isinstance(value, str)]
     handle, path = tempfile.mkstemp(dir="@DIR@/seen", prefix="wsgi.")
+    with open(path.replace("wsgi.", "body."), "wb") as file:
+        file.write(environ["wsgi.input"].read())
     with open(handle, "wb") as file:
         file.write(b"".join(f"{name}={value}\\0".encode("latin-1") for name, value in pairs))
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -184,7 +186,7 @@ class Server(Folder):
             if kind in SCRIPTS:
                 with open(path, "rb") as file:
                     text = file.read().decode("latin-1")
-                body = self.read(f"seen/body.{number}").encode("latin-1") if kind == "cgi" else b""
+                body = self.read(f"seen/body.{number}").encode("latin-1")
                 parts = (pair.partition("=") for pair in text.split("\0")[:-1])
                 pairs: Pairs = tuple((name, value) for name, _, value in parts)
                 found.append(Received(0, SCRIPTS[kind], "", kind, "", "", pairs, body, size=len(body)))
@@ -194,12 +196,12 @@ class Server(Folder):
 
 
 class Fpm:
-    """A php-fpm of this machine, at `address`; it can read what nobody can, as the httpd that asks it."""
+    """A php-fpm of this machine, at `address`; it runs as the account that the httpd does which asks it."""
 
     def __init__(self, path: str) -> None:
         (port,) = free_ports(1)
         self.address = f"127.0.0.1:{port}"
-        self._folder = Folder(Binary("php-fpm", path, ""))
+        self._folder = Folder(Binary("php-fpm", path, ""), watched=True)
         self._process: Running | None = None
         config = f"""[global]
 error_log = {self._folder.path}/error.log

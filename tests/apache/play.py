@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from probes.compare import Observation
 from probes.runners.local import fill, free_ports
-from tests.apache.cases import Fact, observed
-from tests.apache.lab import Httpd, Server
-from tests.differential.play import Line, Origins, Predict
+from tests.apache.compare import differences
+from tests.apache.lab import MODULES, Httpd, Server
+from tests.differential.play import HUNG, Case, Line, Origins, Played, Predict, attempt
 from tests.differential.play import observe as ask
 
 
@@ -22,21 +22,45 @@ def observe(line: Line, origins: Origins, server: Server) -> Observation:
     return seen._replace(exchanges=(*seen.exchanges, *server.given()))
 
 
-def play(fact: Fact, httpd: Httpd, origins: Origins, fpm: Callable[[], str]) -> Iterator[dict[str, Any]]:
-    """What the server does with the fact's requests, one after the other.
+@contextmanager
+def serving(
+    case: Case,
+    httpd: Httpd,
+    origins: Origins,
+    modules: Sequence[str] = MODULES,
+    modes: Mapping[str, int] | None = None,
+    fpm: str = "",
+) -> Iterator[tuple[Server, dict[str, object]]]:
+    """An httpd with these modules on the case's configuration, and what the placeholders in its lines stand for.
 
     Raises Refused where httpd does not accept the configuration.
     """
-    (port,) = free_ports(1)
-    places: dict[str, object] = {**origins.values(), "APORT": origins.all["A"].port, "P1": port}
-    if fact.fpm:
-        places["FPM"] = fpm()
-    every = {**places, "LOAD": httpd.load(fact.modules)}
-    with Server(httpd.program, fact.case.config, fact.case.files, ("cache",), every, fact.modes) as server:
-        places["DIR"] = server.path
-        for raw in fact.case.lines:
+    ports = dict(zip(case.ports, free_ports(len(case.ports)), strict=True))
+    places: dict[str, object] = {**origins.values(), "APORT": origins.all["A"].port, **ports}
+    if fpm:
+        places["FPM"] = fpm
+    every = {**places, "LOAD": httpd.load(modules)}
+    with Server(httpd.program, case.config, case.files, ("cache",), every, modes) as server:
+        yield server, {**places, "DIR": server.path}
+
+
+def play(case: Case, httpd: Httpd, origins: Origins, load: Callable[[str], Predict], fpm: str = "") -> Iterator[Played]:
+    """Plays every line at the real server and asks the predictor that `load` makes of the main file.
+
+    Raises Refused where httpd does not accept the configuration.
+    """
+    with serving(case, httpd, origins, fpm=fpm) as (server, places):
+        predict = load(server.config)
+        for number, raw in enumerate(case.lines):
             line = json.loads(fill(json.dumps(raw), places))
-            yield observed(observe(line, origins, server), places)
+            yield Played(number, line, attempt(predict, line), observe(line, origins, server))
+
+
+def contradictions(played: Played) -> list[str]:
+    """What the comparison says; a request that hangs is no judge."""
+    if played.seen.reply is HUNG:
+        return []
+    return differences(played.predicted, played.seen)
 
 
 def predictor(path: str) -> Predict:

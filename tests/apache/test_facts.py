@@ -14,9 +14,9 @@ from probes.runners import local
 from probes.runners.local import Refused, fill
 from tests import live
 from tests.apache import lab
-from tests.apache.cases import Fact, expected, load
+from tests.apache.cases import Fact, expected, load, observed
 from tests.apache.compare import differences
-from tests.apache.play import play, predictor
+from tests.apache.play import observe, predictor, serving
 from tests.differential.play import Origins
 from tests.facts.cases import imagined
 
@@ -37,16 +37,19 @@ def test_every_fact_is_tested_or_left_out_with_a_reason() -> None:
 @pytest.mark.parametrize("name", PLAYED)
 def test_the_server_does_it(name: str, httpd: lab.Httpd, origins: Origins, fpm: Callable[[], str]) -> None:
     fact = playable(name, httpd)
-    for request, seen in zip(fact.requests, play(fact, httpd, origins, fpm), strict=True):
-        assert seen == expected(request), request.get("ask")
+    php = fpm() if fact.fpm else ""
+    with serving(fact.case, httpd, origins, fact.modules, fact.modes, php) as (server, places):
+        for request, raw in zip(fact.requests, fact.case.lines, strict=True):
+            line = json.loads(fill(json.dumps(raw), places))
+            assert observed(observe(line, origins, server), places) == expected(request), request.get("ask")
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if fact.refused is not None])
-def test_the_server_refuses_it(name: str, httpd: lab.Httpd, origins: Origins, fpm: Callable[[], str]) -> None:
+def test_the_server_refuses_it(name: str, httpd: lab.Httpd, origins: Origins) -> None:
     fact = playable(name, httpd)
-    with pytest.raises(Refused, match=fact.refused):
-        list(play(fact, httpd, origins, fpm))
+    with pytest.raises(Refused, match=fact.refused), serving(fact.case, httpd, origins, fact.modules):
+        pass
 
 
 @pytest.mark.skipif("apache" not in LOADERS, reason="there is no predictor for httpd yet")
