@@ -15,7 +15,7 @@ from probes.compare import CGI_LIKE, Json, Observation
 from probes.origin import Received
 
 SCRIPTS = ("cgi", "wsgi", "php")  # run by the server itself, so that no address is theirs
-VOLATILE = ("REMOTE_PORT", "PATH", "LD_LIBRARY_PATH")
+VOLATILE = ("REMOTE_PORT", "PATH")
 SHOWN = ("HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "AUTH_TYPE", "REMOTE_USER")
 
 
