@@ -13,7 +13,7 @@ from auditor.server import Comment, Note, Site
 from auditor.source import InputError, Place
 
 # The module of each server kind; it has load(entry, options) -> Site.
-LOADERS = {"nginx": "auditor.servers.nginx.site"}
+LOADERS = {"nginx": "auditor.servers.nginx.site", "apache": "auditor.servers.apache.site"}
 
 
 class Options(NamedTuple):

@@ -89,12 +89,7 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
             errors.append(error)
     entries = []
     for candidate in _without_included(candidates, options):
-        entry = _entry(candidate, options)
-        if entry is not None:
-            entries.append(entry)
-        else:
-            text = f"{candidate.source.name} looks like a configuration of Apache, which is not supported yet"
-            notes.append(Note("unanalysed", text))
+        entries.append(_entry(candidate, options))
     return Found(tuple(entries), tuple(errors), tuple(notes))
 
 
@@ -105,15 +100,24 @@ class _Candidate(NamedTuple):
     folder: str | None
 
 
-def _entry(candidate: _Candidate, options: Reading) -> Entry | None:
+def _entry(candidate: _Candidate, options: Reading) -> Entry:
     source = candidate.source
     parts = split_dump(source)
     if parts:
         return Entry("nginx", parts[0], Files(parts[0], options.roots, dump=parts), "main")
-    if options.kind is None and kind_of(source) == "apache":
-        return None
+    if (options.kind or kind_of(source)) == "apache":
+        return _apache(candidate, options)
     files = Files(source, options.roots, _top(source, candidate.folder))
     return Entry(options.kind or "nginx", source, files, context_of(source.text))
+
+
+def _apache(candidate: _Candidate, options: Reading) -> Entry:
+    from auditor.servers.apache.layout import APACHE, is_main
+
+    source = candidate.source
+    name = posixpath.basename(source.path or source.name)
+    context = "htaccess" if name.startswith(".htaccess") else "main" if is_main(source.text) else "part"
+    return Entry("apache", source, Files(source, options.roots, _top(source, candidate.folder), layout=APACHE), context)
 
 
 def _top(source: SourceFile, folder: str | None) -> str | None:

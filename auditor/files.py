@@ -86,6 +86,7 @@ class Files:
         self._mounts: list[tuple[str, str]] = []  # of a service or image that the entry belongs to
         self._others: list[tuple[str, str]] = []  # of the others near it, which come after its own folder
         self._bases: list[str] = []
+        self._whole: list[str] = []  # folders of pages here that hold all that the deployed machine has
         self._tree: str | None = None
         self._endings: dict[str, list[str]] | None = None
         self.own = False
@@ -155,6 +156,20 @@ class Files:
             else:
                 self._others.append((f"{folder.rstrip('/')}/conf", here))
         self.conf_dir = folder
+
+    @property
+    def tree(self) -> str | None:
+        """The folder in which everything that belongs to the configuration is looked for."""
+        return self._tree if not self.own and not self._in_place else None
+
+    def adopt(self, there: str, here: str, whole: bool) -> None:
+        """From here on, that folder of the deployed machine is looked for in this one of ours; `whole` says that what is
+        missing there is missing on the machine, too."""
+        here = os.path.abspath(here)
+        self._others.append((there, here))
+        self._states.clear()
+        if whole:
+            self._whole.append(here)
 
     def absolute(self, path: str) -> str:
         """The path as the server completes it: relative ones start in the main file's folder (nginx) or in ServerRoot."""
@@ -306,7 +321,8 @@ class Files:
             folder = os.path.dirname(here)
             while folder not in self._bases and len(folder) > 1:
                 if os.path.isdir(folder):
-                    return "missing" if any(_below(folder, base) for base in self._bases) else None
+                    inside = any(folder == base or _below(folder, base) for base in self._whole)
+                    return "missing" if inside or any(_below(folder, base) for base in self._bases) else None
                 folder = os.path.dirname(folder)
         return None
 

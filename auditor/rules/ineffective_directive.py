@@ -58,6 +58,10 @@ Asked = tuple[Request, Supposed]
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     suspects = list(site.suspects())
+    for suspect in suspects:
+        if suspect.anywhere and _changes_nothing(site, suspect.line):
+            yield _finding(suspect)
+    suspects = [suspect for suspect in suspects if not suspect.anywhere]
     if not suspects:
         return
     asked = _asked(site, suspects)
@@ -70,14 +74,33 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     for suspect in suspects:
         example = examples.get(_likeness(suspect))
         if example is not None and example.line in found:
-            yield Finding(
-                NAME,
-                INFO,
-                f"This line changes nothing: {suspect.why}.",
-                suspect.line,
-                help=suspect.instead or "Remove the line: no request is treated differently without it.",
-                fix=Fix(True, (Edit(suspect.line, ""),)),
-            )
+            yield _finding(suspect)
+
+
+def _finding(suspect: Suspect) -> Finding:
+    return Finding(
+        NAME,
+        INFO,
+        f"This line changes nothing: {suspect.why}.",
+        suspect.line,
+        help=suspect.instead or "Remove the line: no request is treated differently without it.",
+        fix=Fix(True, (Edit(suspect.line, ""),)),
+    )
+
+
+def _changes_nothing(site: Site, line: Place) -> bool:
+    """Whether all routes are treated alike without the line, and a gate refuses on one of them at least."""
+    other = site.without(line)
+    refused = False
+    for route in site.routes():
+        for request, world in ((route.request, STRANGER), (with_header(route.request, BASIC), ADMITTED)):
+            ours, theirs = site.trace(request, world), other.trace(request, world)
+            if any(outcome.action == "unknown" for outcome in ours):
+                return False
+            refused = refused or any(gate.result == "refused" for outcome in ours for gate in outcome.gates)
+            if [_bare(outcome) for outcome in ours] != [_bare(outcome) for outcome in theirs]:
+                return False
+    return refused
 
 
 def _likeness(suspect: Suspect) -> object:

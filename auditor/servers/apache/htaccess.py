@@ -46,7 +46,7 @@ def _override_of(layers: Layers) -> Override:
     skips = skips_unknown = False
     line = layers.last("allowoverride")
     if line is not None:
-        letters = set()
+        letters: set[str] = set()
         for word in line.args:
             low = word.lower()
             if low == "all":
@@ -99,6 +99,17 @@ class Overrides:
         """The files that were read so far, by folder."""
         return [(folder, found) for folder, found in self._read.items() if found is not None]
 
+    def put(self, folder: str, source: SourceFile) -> None:
+        """The .htaccess of a folder, read from here."""
+        before = len(self._loader.errors)
+        items = tuple(self._loader.read(source))
+        broken = self._loader.errors[before].message if len(self._loader.errors) > before else None
+        self._read[folder] = Htaccess(source, items, broken)
+
+    def judged(self) -> Iterable[Section]:
+        """The sections that were made of the files so far."""
+        return list(self._sections.values())
+
     def in_folder(self, folder: str) -> Htaccess | None:
         """The .htaccess of a folder of the deployed machine, None where there is none, or none at hand."""
         if folder not in self._read:
@@ -142,6 +153,7 @@ class Overrides:
         faults: list[Directive] = []
         kept = self._allowed(found.items, override, faults)
         section = htaccess_section(self._loader, folder, kept, self._removed)
+        section.place = kept[0].directive.place if kept else Place(found.source, 1)
         if faults:
             section.fault = faults[0]
         elif found.broken is not None:

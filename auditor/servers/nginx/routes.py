@@ -66,7 +66,7 @@ def _chosen(port: Port, host: str) -> Server | None:
 
 def _host_for(name: str, port: Port, listen: Listen) -> str | None:
     if name.startswith("~"):
-        from auditor.servers.nginx.samples import samples
+        from auditor.samples import samples
 
         return next(iter(samples(name[1:], True)), None)
     if name.startswith("*."):
@@ -182,7 +182,7 @@ class _Maker:
 
     def _paths(self, location: Location) -> list[str]:
         if location.modifier in ("~", "~*"):
-            from auditor.servers.nginx.samples import samples
+            from auditor.samples import samples
 
             caseless = location.modifier == "~*"
             found = [*samples(location.name, caseless, "/x"), *samples(location.name, caseless)]
@@ -257,7 +257,7 @@ class _Maker:
         operator = condition[1] if len(condition) > 1 else ""
         text = condition[2] if len(condition) > 2 else "1"
         if operator in ("~", "~*"):
-            from auditor.servers.nginx.samples import samples
+            from auditor.samples import samples
 
             found = samples(text, operator == "~*")
             if not found:
@@ -339,7 +339,7 @@ class _Maker:
 
     def _patterns(self) -> list[tuple[Location, list[str]]]:
         """The regular-expression locations outside of any other, with samples that can stand behind a prefix."""
-        from auditor.servers.nginx.samples import samples
+        from auditor.samples import samples
 
         found = []
         for location in self.server.children:

@@ -1,0 +1,230 @@
+"""What a configuration means to guard, the user files it names, and what rules ask beside traces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from auditor.http import Request
+from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
+from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.response import escape
+from auditor.source import Place
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.site import ApacheSite
+
+_CREDENTIALS = ("valid-user", "user", "group", "ldap-user", "ldap-group", "ldap-filter", "claim", "shibboleth", "dbm-group")
+_REQUIRE = ("require", "<requireall", "<requireany")
+
+
+def make_areas(site: ApacheSite) -> list[Area]:
+    """The sections that ask for credentials, with the path prefix that each is about."""
+    found: list[Area] = []
+    for server in site.servers():
+        name = server.label or "_"
+        for prefix, section in _of_server(site, server):
+            line = _gate(section)
+            if line is None or prefix is None or section.place is None:
+                continue
+            authtype = section.last("authtype") or server.base.last("authtype")
+            kind = "auth_digest" if authtype is not None and authtype.args[:1] == ("Digest",) else "auth_basic"
+            area = Area(name, server.name or "localhost", prefix or "/", False, section.place, line.place, kind)
+            if area not in found:
+                found.append(area)
+    return found
+
+
+def _gate(section: Section) -> Directive | None:
+    """The line of a section that asks for credentials, or says how they are asked for."""
+    for line in section.directives:
+        if line.key in _REQUIRE and _asks(line):
+            return line
+    return None
+
+
+def _asks(line: Directive) -> bool:
+    if line.children:
+        return any(_asks(child) for child in line.children)
+    return line.args[:1] != () and line.args[0].lower() in _CREDENTIALS
+
+
+def _of_server(site: ApacheSite, server: Server) -> Iterator[tuple[str | None, Section]]:
+    """Each section of a server with the path prefix that leads into it; None where there is no such one."""
+    sections = list(server.section.sections)
+    if server.main is not None:
+        sections += server.main.section.sections
+    for section in sections:
+        if section.kind == "location":
+            yield (None if section.regex or any(c in section.pattern for c in "*?[") else section.pattern), section
+        elif section.kind == "directory":
+            yield (None if section.regex else uri_of(site, server, section.pattern)), section
+    for section in site.overrides.judged():
+        yield uri_of(site, server, section.folder), section
+
+
+def uri_of(site: ApacheSite, server: Server, folder: str) -> str | None:
+    """The path under which a folder of the machine is served; None where it is not."""
+    folder = folder.rstrip("/")
+    if any(char in folder for char in "*?["):
+        return None
+    for path, root in served(site, server):
+        if folder == root or folder.startswith(root + "/"):
+            return path.rstrip("/") + folder[len(root) :] + "/"
+        if root.startswith(folder + "/") or not folder:
+            return path if path else "/"
+    return None
+
+
+def served(site: ApacheSite, server: Server) -> list[tuple[str, str]]:
+    """The folders that a server serves: the path of each, and the folder without its final slash."""
+    from auditor.servers.apache.routes import document_root_of
+
+    found = [
+        (line.args[0], site.config.path(line.args[1]).rstrip("/"))
+        for line in server.all("alias", "scriptalias")
+        if len(line.args) > 1
+    ]
+    return [*found, ("/", document_root_of(site, server).rstrip("/"))]
+
+
+def make_user_files(site: ApacheSite) -> list[UserFile]:
+    """Each AuthUserFile line once, with the lines of its section that use it."""
+    found: dict[Place, UserFile] = {}
+    for _, section in site.sections():
+        for line in section.all("authuserfile"):
+            if not line.args or line.place in found:
+                continue
+            path: str | None = line.args[0]
+            if path is not None and "${" in path:
+                path = None
+            resolved = site.config.path(path) if path is not None else None
+            gates = tuple(one.place for one in section.directives if one.key in _REQUIRE)
+            found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved))
+    return list(found.values())
+
+
+def make_addresses(site: ApacheSite, path: str) -> Iterator[Request]:
+    """The requests that name a file by the folders that are served, each once."""
+    bases: dict[str, Request] = {}
+    for route in site.routes():
+        bases.setdefault(route.server, route.request._replace(method="GET", headers=route.request.headers[:1]))
+    seen: dict[Request, None] = {}
+    for server in site.servers():
+        base = bases.get(server.label or "_")
+        for prefix, folder in served(site, server) if base is not None else ():
+            if path.startswith(folder + "/"):
+                assert base is not None
+                seen[base._replace(target=escape(prefix.rstrip("/") + path[len(folder) :]))] = None
+    yield from seen
+
+
+# --- logs
+
+_FIELD = re.compile(r"%[<>!,0-9]*\{([^}]+)\}[<>]?(i|C|o)")
+
+
+def make_logged(site: ApacheSite) -> Iterator[Logged]:
+    """The log formats that are used, with the headers and cookies that they name (mod_log_config)."""
+    formats: dict[str, Directive] = {}
+    logs: dict[Place, dict[Place, None]] = {}
+    lines: dict[Place, Directive] = {}
+    for _, section in site.sections():
+        for line in section.all("logformat"):
+            if len(line.args) > 1:
+                formats[line.args[1]] = line
+    for _, section in site.sections():
+        for line in section.all("customlog"):
+            if len(line.args) < 2 or line.args[0] == "/dev/null":
+                continue
+            source = line if "%" in line.args[1] else formats.get(line.args[1])
+            if source is not None:
+                lines[source.place] = source
+                logs.setdefault(source.place, {})[line.place] = None
+    for place, used in logs.items():
+        line = lines[place]
+        text = line.args[1] if line.key == "customlog" else line.args[0]
+        names = tuple(
+            dict.fromkeys(f"cookie {name}" if kind == "C" else name.lower() for name, kind in _FIELD.findall(text))
+        )
+        if names:
+            yield Logged(place, names, tuple(used))
+
+
+# --- headers that are never filled
+
+
+def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
+    """RequestHeader lines made of REMOTE_USER by a form in which it is never there: as an environment variable, which it
+    is for programs only, and as an SSL variable without mod_ssl (measured: APA-018)."""
+    sets = any(
+        re.search(r"REMOTE_USER[=:]", word)
+        for _, section in site.sections()
+        for line in section.directives
+        if line.key in ("setenvif", "setenvifnocase", "setenvifexpr", "rewriterule")
+        for word in line.args[1:]
+    )
+    for _, section in site.sections():
+        for line in section.all("requestheader"):
+            if len(line.args) < 3 or line.args[0].lower() not in ("set", "append", "merge", "add", "setifempty"):
+                continue
+            match = re.fullmatch(r"%\{REMOTE_USER\}([es])", line.args[2])
+            if match is None or (match[1] == "e" and sets):
+                continue
+            if match[1] == "s" and (site.config.modules.has("ssl") or not site.config.modules.known):
+                continue
+            why = "it is no environment variable yet when request headers are made"
+            if match[1] == "s":
+                why = "%{...}s asks mod_ssl, which is not loaded"
+            instead = f"RequestHeader {line.args[0]} {line.args[1]} expr=%{{REMOTE_USER}}"
+            yield Unfilled(line.place, line.args[1], line.args[2], why, instead)
+
+
+# --- lines that may have no effect
+
+
+def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
+    """Lines that name a gate or its challenge and look as if they did nothing, where no request shows a difference."""
+    for line, header, why, instead in _suspects(site):
+        yield Suspect(line.place, line.name, header, why, instead, anywhere=True)
+
+
+def _suspects(site: ApacheSite) -> Iterator[tuple[Directive, str, str, str]]:
+    seen: set[Place] = set()
+    for _, section in site.sections():
+        for line in section.directives:
+            if line.place in seen:
+                continue
+            seen.add(line.place)
+            if line.key == "errordocument" and len(line.args) > 1 and line.args[0] == "401" and "://" in line.args[1]:
+                why = "httpd ignores a full URL for 401, because the redirect would take the challenge away"
+                yield line, "WWW-Authenticate", why, "ErrorDocument 401 /a-page-of-this-server.html"
+            elif line.key == "header" and "unset" in (word.lower() for word in line.args[:2]):
+                if line.args[-1].lower() == "www-authenticate" or "www-authenticate" in (w.lower() for w in line.args[1:3]):
+                    yield line, "WWW-Authenticate", "httpd's own challenge is added behind all Header lines", ""
+            elif line.key == "require" and tuple(word.lower() for word in line.args) == ("all", "denied"):
+                others = [one for one in section.directives if one.key in _REQUIRE and one.place != line.place]
+                if others:
+                    why = "lines that stand side by side are alternatives (RequireAny), and another one admits"
+                    yield line, "", why, "<RequireAll> around all of them, or remove the line"
+
+
+# --- position
+
+_TOLD = re.compile(r"(?i)x-forwarded-(proto|for|ssl|port)")
+
+
+def find_position(site: ApacheSite) -> Place | None:
+    """The line that shows that another proxy stands in front, None where nothing does."""
+    for _, section in site.sections():
+        for line in section.directives:
+            if line.key == "remoteipproxyprotocol" and line.args[:1] and line.args[0].lower() == "on":
+                return line.place
+            if line.key in ("remoteipinternalproxy", "remoteiptrustedproxy", "remoteipinternalproxylist"):
+                return line.place
+            if line.key == "setenvif" and line.args and line.args[0].lower() == "x-forwarded-proto":
+                return line.place
+            if line.key == "rewritecond" and line.args and re.search(r"(?i)HTTP:X-Forwarded-(Proto|Ssl)", line.args[0]):
+                return line.place
+    return None

@@ -1,0 +1,57 @@
+"""Where httpd's configuration and pages lie on a machine, and where they are found here."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from auditor.files import Files, Layout
+from auditor.globs import walk_tree
+
+MAX_FOLDERS = 20_000
+
+_MAIN = re.compile(
+    r"(?mi)^[ \t]*(ServerRoot\s|LoadModule\s|Include(Optional)?\s+\S*(mods-enabled|sites-enabled|conf\.modules\.d)|Listen\s+\d)"
+)
+
+
+def is_main(text: str) -> bool:
+    """Whether this looks like a main file: one that loads modules, sets ServerRoot, or includes the packages' folders."""
+    return _MAIN.search(text) is not None
+
+
+APACHE = Layout(
+    (
+        "/etc/apache2",
+        "/etc/httpd",
+        "/usr/local/apache2/conf",
+        "/usr/local/etc/apache24",
+        "/etc/apache24",
+        "/opt/homebrew/etc/httpd",
+        "/opt/bitnami/apache/conf",
+        "/opt/bitnami/apache2/conf",
+    ),
+    "/etc/apache2",
+    is_main,
+)
+
+_PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
+
+
+def folder_of_pages(files: Files, root: str) -> None:
+    """Finds the folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
+    called like it and holds pages."""
+    if files.local(root, guess=False) is not None or files.tree is None:
+        return
+    name = os.path.basename(root.rstrip("/"))
+    found: set[str] = set()
+    for count, path in enumerate(walk_tree(files.tree)):
+        if count >= MAX_FOLDERS:
+            return
+        folder, file = os.path.split(path)
+        if os.path.basename(folder) == name and _PAGES.match(file):
+            found.add(folder)
+    # A folder of that name inside of another one is a part of it.
+    tops = {one for one in found if not any(one.startswith(other + os.sep) for other in found)}
+    if len(tops) == 1:
+        files.adopt(root.rstrip("/"), tops.pop(), whole=True)

@@ -1,0 +1,284 @@
+"""Witnesses: requests made from the text of the configuration, for all that can treat a request in its own way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from auditor.http import Request
+from auditor.samples import samples
+from auditor.server import Note, Route
+from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.intake import choose, find_listener
+from auditor.servers.apache.storage import ASSUMED_ROOT
+from auditor.servers.apache.traits import traits_of
+from auditor.servers.apache.walk import has_wildcards
+from auditor.source import Place
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.site import ApacheSite
+
+MAX_ROUTES = 300  # of one virtual host
+MAX_CROSSINGS = 60
+_PROBE = "audit-probe"
+
+
+def make_routes(site: ApacheSite) -> list[Route]:
+    """All routes of a site. What no witness reaches is told in the site's notes."""
+    routes: list[Route] = []
+    for server in site.servers():
+        base = _base(site, server)
+        if base is None:
+            text = f"the virtual host {server.label or '(without a name)'} was not judged: no request chooses it"
+            site.note(Note("unreached", text, server.place))
+            continue
+        routes.extend(islice(_Maker(site, server, base).routes(), MAX_ROUTES))
+    return routes
+
+
+def _base(site: ApacheSite, server: Server) -> Request | None:
+    """A request that this virtual host gets."""
+    ports = [address.port for address in server.addresses if address.port is not None]
+    if not ports:
+        listens = [address.port for address, _, _ in site.config.listens if address.port is not None]
+        ports = listens or [443 if server.on("sslengine") else 80]
+    for port in dict.fromkeys(ports):
+        listener = find_listener(site.config, port)
+        if listener is None:
+            continue
+        for name in [server.name, *server.aliases, "localhost"]:
+            host = name.replace("*", "any").replace("?", "x") or "localhost"
+            same = [
+                one
+                for one in site.config.hosts
+                if any(address.port in (None, port) for address in one.addresses)
+                and {address.host for address in one.addresses} & {address.host for address in server.addresses}
+            ]
+            if same and choose(same, host)[0] is not server:
+                continue
+            default = 443 if listener.tls else 80
+            authority = host if port == default else f"{host}:{port}"
+            return Request("GET", listener.tls, host, port, "/", "1.1", (("Host", authority),))
+    return None
+
+
+class _Maker:
+    """Makes the routes of one virtual host."""
+
+    def __init__(self, site: ApacheSite, server: Server, base: Request) -> None:
+        self.site = site
+        self.server = server
+        self.base = base
+        self.root = document_root_of(site, server).rstrip("/")
+        self.traits = traits_of(site, server)
+
+    def routes(self) -> Iterator[Route]:
+        seen: set[Request] = set()
+        for request, pattern in self._all():
+            if request in seen or any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
+                continue
+            seen.add(request)
+            handler = self._handler(request)
+            yield Route(request, self.server.label or "_", pattern, handler, self.traits)
+
+    def _handler(self, request: Request) -> Place | None:
+        outcomes = self.site.trace(request)
+        return outcomes[0].handler if outcomes else None
+
+    def _all(self) -> Iterator[tuple[Request, str]]:
+        paths: list[tuple[str, str]] = [("/", "/"), (f"/{_PROBE}", "/")]
+        for pattern, found in self._patterns():
+            paths += [(path, pattern) for path in found]
+        if self._has_php():
+            paths.append(("/index.php", "index.php"))
+        made: list[tuple[Request, str]] = []
+        for path, pattern in paths:
+            if path.startswith("/"):
+                made.append((self.base._replace(target=path), pattern))
+        yield from made
+        for request, pattern in made[:40]:
+            for variant in self._variants(request):
+                yield variant, pattern
+        yield from islice(self._crossings(made), MAX_CROSSINGS)
+
+    def _has_php(self) -> bool:
+        return any(
+            "php" in word.lower()
+            for _, section in self._sections()
+            for line in section.directives
+            if line.key in ("sethandler", "addhandler", "addtype", "fallbackresource", "directoryindex", "rewriterule")
+            for word in line.args
+        ) or any(section.kind == "files" and "php" in section.pattern.lower() for _, section in self._sections())
+
+    def _sections(self) -> Iterator[tuple[str, Section]]:
+        """The sections of this host and the main server, each with the URI prefix that leads into it."""
+        for section in (self.site.config.main.section, self.server.section):
+            yield from self._inside("", section)
+            if self.server is self.site.config.main:
+                break
+        for own in self.site.overrides.judged():
+            uri = self._uri_of(own.folder)
+            if uri is not None:
+                yield from self._inside(uri, own)
+
+    def _inside(self, prefix: str, section: Section) -> Iterator[tuple[str, Section]]:
+        yield prefix, section
+        for inner in section.sections:
+            inside = prefix
+            if inner.kind == "location" and not inner.regex and not has_wildcards(inner.pattern):
+                inside = inner.pattern.rstrip("/")
+            elif inner.kind == "directory" and not inner.regex:
+                uri = self._uri_of(inner.pattern.replace("*", "x").replace("?", "x").rstrip("/"))
+                if uri is None:
+                    continue
+                inside = uri
+            yield from self._inside(inside, inner)
+
+    def _uri_of(self, folder: str) -> str | None:
+        """The path under which a folder is served, by DocumentRoot and Alias; None for one that is not."""
+        folder = folder.rstrip("/")
+        if folder == self.root or (folder + "/").startswith(self.root + "/"):
+            return folder[len(self.root) :]
+        if self.root.startswith(folder + "/") or folder in ("", "/"):
+            return ""
+        for line in self.server.all("alias", "scriptalias"):
+            if len(line.args) > 1:
+                target = line.args[1].rstrip("/")
+                if folder == target or folder.startswith(target + "/"):
+                    return line.args[0].rstrip("/") + folder[len(target) :]
+        return None
+
+    def _patterns(self) -> Iterator[tuple[str, list[str]]]:
+        """What the configuration writes of paths, with paths that meet it."""
+        for prefix, section in self._sections():
+            yield from self._of_section(prefix, section)
+            for line in section.directives:
+                yield from self._of_line(prefix, section, line)
+
+    def _of_section(self, prefix: str, section: Section) -> Iterator[tuple[str, list[str]]]:
+        title = f"<{section.kind.title()} {section.pattern}>"
+        if section.kind == "location":
+            if section.regex:
+                yield title, [path for path in samples(section.pattern, False, "/x") if path.startswith("/")]
+                yield title, [path for path in samples(section.pattern, False) if path.startswith("/")]
+            else:
+                plain = section.pattern.replace("*", "x").replace("?", "x")
+                yield title, [plain, plain.rstrip("/") + f"/{_PROBE}"]
+        elif section.kind == "directory":
+            if not section.regex and prefix:
+                yield title, [prefix + "/", f"{prefix}/{_PROBE}"]
+        elif section.kind == "htaccess":
+            yield f"{section.folder}/.htaccess", [prefix + "/", f"{prefix}/{_PROBE}"]
+        elif section.kind == "files":
+            names = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
+            found = [f"{prefix}/{_name(name)}" for name in names]
+            yield title, found
+
+    def _of_line(self, prefix: str, section: Section, line: Directive) -> Iterator[tuple[str, list[str]]]:
+        args = line.args
+        key = line.key
+        if key in ("proxypass", "alias", "scriptalias", "wsgiscriptalias") and len(args) > 1:
+            path = args[0]
+            yield f"{line.name} {path}", [path, path.rstrip("/") + f"/{_PROBE}"]
+        elif key in ("proxypassmatch", "aliasmatch", "scriptaliasmatch", "redirectmatch", "wsgiscriptaliasmatch"):
+            for word in args[:2] if key == "redirectmatch" else args[:1]:
+                yield f"{line.name} {word}", [path for path in samples(word, False) if path.startswith("/")]
+        elif key.startswith("redirect"):
+            for word in args:
+                if word.startswith("/"):
+                    yield f"{line.name} {word}", [word]
+                    break
+        elif key == "rewriterule" and len(args) > 1:
+            yield f"RewriteRule {args[0]}", self._rewritten(prefix, section, args[0])
+        elif key == "errordocument" and len(args) > 1 and args[1].startswith("/"):
+            yield f"ErrorDocument {args[0]}", [args[1]]
+        elif key == "fallbackresource" and args and args[0].startswith("/"):
+            yield f"FallbackResource {args[0]}", [args[0], f"{prefix}/{_PROBE}"]
+
+    def _rewritten(self, prefix: str, section: Section, pattern: str) -> list[str]:
+        pattern = pattern.removeprefix("!")
+        found = []
+        for text in (*samples(pattern, False), *samples(pattern, False, _PROBE)):
+            path = text if section.kind == "server" else f"{prefix}/{text}"
+            if path.startswith("/"):
+                found.append(path)
+        return found
+
+    # --- variants: other requests that may be treated otherwise
+
+    def _variants(self, base: Request) -> Iterator[Request]:
+        for method in self._methods():
+            yield base._replace(method=method)
+        for name, value in self._headers():
+            yield base.with_headers((name, value))
+
+    def _methods(self) -> list[str]:
+        found: dict[str, None] = {}
+        for _, section in self._sections():
+            for line in section.directives:
+                if line.limit is not None:
+                    for method in ("GET", "POST", "PUT", "OPTIONS"):
+                        if line.limit.covers(method) != line.limit.covers("GET"):
+                            found[method] = None
+                            break
+                if line.key == "require" and line.args[:1] == ("method",):
+                    found.update(dict.fromkeys(line.args[1:]))
+        return [method for method in found if method != "GET"][:3]
+
+    def _headers(self) -> list[tuple[str, str]]:
+        """Header lines that conditions of the configuration look at, with values that meet them."""
+        found: dict[tuple[str, str], None] = {}
+        for _, section in self._sections():
+            for line in section.directives:
+                if line.key in ("setenvif", "setenvifnocase") and len(line.args) > 2:
+                    name = line.args[0].strip("^$")
+                    value = next(iter(samples(line.args[1], line.key.endswith("nocase"))), "")
+                    if re.fullmatch(r"[A-Za-z][A-Za-z-]*", name) and value and name not in _REQUEST_PARTS:
+                        found[name, value] = None
+                elif line.key == "rewritecond" and len(line.args) > 1:
+                    match = re.fullmatch(r"%\{HTTP:([\w-]+)\}", line.args[0])
+                    value = next(iter(samples(line.args[1], True)), "")
+                    if match and value and not line.args[1].startswith(("!", "=", "-")):
+                        found[match[1], value] = None
+                if line.key in ("require", "header", "requestheader") or section.kind == "if":
+                    for match in re.finditer(r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\('([\w-]+)'\))\s*==\s*'([^']+)'", line.rest):
+                        found[match[1] or match[2], match[3]] = None
+        return [pair for pair in found if pair[0].lower() not in ("authorization", "host")][:4]
+
+    # --- other ways into guarded parts
+
+    def _crossings(self, made: list[tuple[Request, str]]) -> Iterator[tuple[Request, str]]:
+        from auditor.servers.apache.areas import make_areas
+
+        guarded = [area.prefix for area in make_areas(self.site) if area.server == (self.server.label or "_")]
+        names = []
+        for prefix, section in self._sections():
+            if section.kind == "files":
+                found = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
+                names += [(_name(name), f"<Files {section.pattern}>") for name in found]
+        for prefix in dict.fromkeys(guarded):
+            bare = prefix.rstrip("/")
+            if bare and prefix.endswith("/"):
+                yield self.base._replace(target=bare), bare
+            if bare:
+                yield self.base._replace(target=f"{bare}/{_PROBE}"), bare
+            for name, pattern in names:
+                yield self.base._replace(target=f"{bare}/{name}"), pattern
+
+
+_REQUEST_PARTS = frozenset(
+    ("Remote_Host", "Remote_Addr", "Server_Addr", "Request_Method", "Request_Protocol", "Request_URI", "Host")
+)
+
+
+def _name(text: str) -> str:
+    """A file name made of a sample: something before an extension that stands alone."""
+    return f"{_PROBE}{text}" if text.startswith(".") and not text.startswith(".ht") else text.lstrip("/")
+
+
+def document_root_of(site: ApacheSite, server: Server) -> str:
+    """The DocumentRoot that storage assumes where no line is at hand."""
+    line = server.last("documentroot")
+    return site.config.path(line.args[0]) if line is not None and line.args else ASSUMED_ROOT

@@ -1,0 +1,301 @@
+"""An httpd configuration that has been read: the predictor behind the interface of auditor.server."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditor.files import Files, FileWorld
+from auditor.http import Request, is_watched
+from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
+from auditor.servers.apache.build import build
+from auditor.servers.apache.config import Config, Section, Server
+from auditor.servers.apache.htaccess import Overrides
+from auditor.servers.apache.intake import find_listener
+from auditor.servers.apache.layout import APACHE, folder_of_pages
+from auditor.servers.apache.load import Item, Loader
+from auditor.servers.apache.modules import Modules
+from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
+from auditor.source import InputError, Place, SourceFile
+from auditor.trace import Outcome, Outcomes, Step
+from auditor.world import Path, Unknowns, World, Worlds, walk
+
+if TYPE_CHECKING:
+    from auditor.discover import Entry
+
+NEWEST = (2, 4, 71)
+
+
+class ApacheSite:
+    """One httpd configuration. `context` is "main", "part" (a virtual host or a snippet) or "htaccess" (a .htaccess that
+    is audited alone, under the assumptions that its note names)."""
+
+    kind = "apache"
+
+    def __init__(
+        self,
+        loader: Loader,
+        items: Sequence[Item],
+        files: Files | None,
+        context: str = "main",
+        overrides: Overrides | None = None,
+        version: Version = NEWEST,
+        removed: frozenset[object] = frozenset(),
+    ) -> None:
+        self._loader = loader
+        self._items = items
+        self._files = files
+        self._removed = removed
+        self.context = context
+        self.version = version
+        self.config: Config = build(loader, items, removed)
+        self._overrides = (
+            Overrides(loader, files, _access_file_name(self.config)) if overrides is None else overrides.without(removed)
+        )
+        self._world: World = FileWorld(files) if files is not None else Unknowns()
+        self._memo: dict[tuple[Request, World], Outcomes] = {}
+        self._routes: Sequence[Route] | None = None
+        self._noted: list[Note] = []
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        return self._loader.sources
+
+    @property
+    def overrides(self) -> Overrides:
+        """The .htaccess files that belong to the configuration."""
+        return self._overrides
+
+    @property
+    def known_files(self) -> Files | None:
+        """What is known here of the deployed machine's files."""
+        return self._files
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        notes = [*self._loader.notes, *self._noted]
+        asked = sorted(self._loader.modules.asked)
+        if asked and not self._loader.modules.known:
+            text = "no LoadModule line is at hand: the modules that Debian's and Red Hat's packages load are taken to be there"
+            notes.append(Note("assumed", text))
+        if self._files is not None:
+            notes += [note for note in self._files.notes if note not in notes]
+        return notes
+
+    @property
+    def errors(self) -> Sequence[InputError]:
+        return self._loader.errors
+
+    # --- the predictor
+
+    def trace(self, request: Request, world: World | None = None) -> Outcomes:
+        known = world if world is not None else Unknowns()
+        key = (request, known)
+        outcomes = self._memo.get(key)
+        if outcomes is None:
+            outcomes = self._memo[key] = self.trace_once(request, known)
+        return outcomes
+
+    def trace_once(self, request: Request, world: World) -> Outcomes:
+        """The same for what will not be asked again: nothing is remembered."""
+        found = walk(lambda path: self._run(request, path), Worlds(world, self._world))
+        if found is None:
+            step = Step(None, "", "more than 32 ways, depending on what is not known")
+            return (Outcome((), "unknown", None, steps=(step,)),)
+        return tuple(outcome._replace(when=when) for outcome, when in found)
+
+    def _run(self, request: Request, path: Path) -> Outcome:
+        from auditor.servers.apache import phases
+
+        listener = find_listener(self.config, request.port)
+        if listener is None or (request.tls and not listener.tls):
+            why = f"nothing listens on port {request.port}" + (" with TLS" if listener is not None else "")
+            return Outcome((), "closed", None, steps=(Step(None, "", why),))
+        shared = Shared(self.config, self._overrides, Options(self.version), path, request)
+        try:
+            run = phases.handle(shared, request)
+        except Unpredictable as error:
+            shared.steps.append(Step(error.place, "", f"not knowable: {error.reason}"))
+            return _outcome(shared, None, "unknown")
+        except RecursionError:
+            return _outcome(shared, None, "unknown")
+        return _outcome(shared, run, shared.action)
+
+    # --- what rules ask beside traces
+
+    def routes(self) -> Sequence[Route]:
+        if self._routes is None:
+            from auditor.servers.apache.routes import make_routes
+
+            self._routes = make_routes(self)
+        return self._routes
+
+    def areas(self) -> Sequence[Area]:
+        from auditor.servers.apache.areas import make_areas
+
+        return make_areas(self)
+
+    def user_files(self) -> Sequence[UserFile]:
+        from auditor.servers.apache.areas import make_user_files
+
+        return make_user_files(self)
+
+    def text_of(self, path: str) -> str | None:
+        return self._files.text(path) if self._files is not None else None
+
+    def addresses(self, path: str) -> Iterable[Request]:
+        from auditor.servers.apache.areas import make_addresses
+
+        return make_addresses(self, path)
+
+    def logged(self) -> Iterable[Logged]:
+        from auditor.servers.apache.areas import make_logged
+
+        return make_logged(self)
+
+    def unfilled(self) -> Iterable[Unfilled]:
+        from auditor.servers.apache.areas import make_unfilled
+
+        return make_unfilled(self)
+
+    def captures(self) -> Iterable[Capture]:
+        return ()
+
+    def limits(self) -> Sequence[Limit]:
+        return ()
+
+    def suspects(self) -> Iterable[Suspect]:
+        from auditor.servers.apache.areas import make_suspects
+
+        return make_suspects(self)
+
+    def without(self, *lines: Place) -> ApacheSite:
+        removed = self._removed | frozenset(lines)
+        return ApacheSite(
+            self._loader, self._items, self._files, self.context, self._overrides, self.version, removed
+        )
+
+    def note(self, note: Note) -> None:
+        """Add to the notes."""
+        if note not in self._noted:
+            self._noted.append(note)
+
+    def state(self, path: str | None) -> str | None:
+        """What lies at a path of the deployed machine, as far as that can be judged here."""
+        return self._files.state(path) if self._files is not None and path is not None else None
+
+    def comments(self) -> Sequence[Comment]:
+        return self._loader.comments
+
+    def versions(self) -> Sequence[Version]:
+        return (self.version,)
+
+    def at_version(self, version: Version) -> ApacheSite:
+        return self if version == self.version else ApacheSite(
+            self._loader, self._items, self._files, self.context, self._overrides, version, self._removed
+        )
+
+    @property
+    def position(self) -> tuple[str, Place | None]:
+        from auditor.servers.apache.areas import find_position
+
+        place = find_position(self)
+        return ("edge" if place is None else "inner"), place
+
+    def servers(self) -> list[Server]:
+        """The servers that requests can choose: the virtual hosts, or the main server where there is none."""
+        return list(self.config.hosts) or [self.config.main]
+
+    def sections(self) -> Iterable[tuple[Server, Section]]:
+        """All sections of all servers, nested ones too, and the .htaccess files that are at hand."""
+        for server in (self.config.main, *self.config.hosts):
+            stack = [server.section]
+            while stack:
+                section = stack.pop(0)
+                yield server, section
+                stack = [*section.sections, *stack]
+        for section in self._overrides.judged():
+            yield self.config.main, section
+
+
+def _access_file_name(config: Config) -> str:
+    line = config.main.last("accessfilename")
+    return line.args[0] if line is not None and line.args else ".htaccess"
+
+
+def _outcome(shared: Shared, run: Run | None, action: str) -> Outcome:
+    status, lines = shared.final if shared.final is not None else (None, [])
+    if action == "unknown":
+        status, lines = None, []
+    server = run.server.label if run is not None else ""
+    place = shared.handler or (run.server.place if run is not None else None)
+    headers = tuple(line for line in lines if not line.origin or is_watched(line.name) or line.because)
+    return Outcome(
+        (),
+        action,
+        status,
+        tuple(shared.exchanges),
+        tuple(shared.gates),
+        shared.cache,
+        headers,
+        tuple(shared.steps),
+        place,
+        server,
+        (),
+        tuple(shared.hidden),
+        tuple(shared.replaced),
+        shared.file if action == "static" else None,
+    )
+
+
+def load(entry: Entry, options: Any) -> ApacheSite:
+    """The site of an entry that auditor.discover found; what is wrong with its files stands in `errors`."""
+    return make_site(entry.source, entry.files, entry.context)
+
+
+def make_site(source: SourceFile, files: Files, context: str) -> ApacheSite:
+    """The site of a main file, a part of a configuration, or a .htaccess alone."""
+    loader = Loader(files, Modules())
+    if context == "htaccess":
+        return _alone(loader, source, files)
+    items = loader.read(source)
+    site = ApacheSite(loader, items, files, context)
+    for server in (site.config.main, *site.config.hosts):
+        line = server.section.last("documentroot")
+        if line is not None and line.args:
+            folder_of_pages(files, site.config.path(line.args[0]))
+    return site
+
+
+# Where a .htaccess that is audited alone is taken to lie.
+PAGES = "/var/www/html"
+
+
+def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
+    text = "\n".join(
+        (
+            f'DocumentRoot "{PAGES}"',
+            f'<Directory "{PAGES}">',
+            "    AllowOverride All",
+            "    Options FollowSymLinks Indexes ExecCGI",
+            "    Require all granted",
+            "</Directory>",
+        )
+    )
+    assumed = SourceFile("(assumed)", text)
+    items = loader.read(assumed)
+    loader.sources.remove(assumed)
+    loader.sources.append(source)
+    loader.note(
+        "assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, and its folder as the DocumentRoot are assumed",
+    )
+    if source.path is not None:
+        files.adopt(PAGES, posixpath.dirname(source.path) or ".", whole=False)
+    site = ApacheSite(loader, items, files, "htaccess")
+    site.overrides.put(PAGES, source)
+    return site
+
+
+__all__ = ["APACHE", "ApacheSite", "load", "make_site"]
