@@ -39,9 +39,9 @@ def _predicted(exchange: Json, php: bool) -> dict[str, Any]:
     headers = [
         {**header, "value": None} if header["name"] in VOLATILE else dict(header) for header in exchange["headers"]
     ]
-    if php and exchange["protocol"] in ("fastcgi", "php"):
+    if php and exchange["protocol"] in ("fastcgi", "cgi"):
         headers = [header for header in headers if header["name"] in SHOWN]
-        changed |= {"protocol": "php", "body": None}
+        changed |= {"protocol": "cgi", "body": None}
     if changed["protocol"] in SCRIPTS:
         changed["servers"] = []
     changed["headers"] = sorted(headers, key=lambda header: str(header["name"]))
@@ -54,4 +54,6 @@ def _observed(entry: Received) -> Received:
     headers = sorted(entry.headers, key=lambda pair: pair[0])
     if entry.protocol == "php":
         headers = [pair for pair in headers if pair[0] in SHOWN]
-    return entry._replace(headers=tuple(headers))
+    # To the predictor, what runs in the server or is started by it is one protocol.
+    protocol = "cgi" if entry.protocol in SCRIPTS else entry.protocol
+    return entry._replace(headers=tuple(headers), protocol=protocol)
