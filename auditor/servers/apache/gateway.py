@@ -37,7 +37,8 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
 
 
 def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> SentHeader:
-    present = "yes" if value.text is not None or value.present == "yes" else "maybe"
+    ours = any(segment.source == SERVER for segment in value.segments)
+    present = "yes" if value.text is not None or ours or value.present == "yes" else "maybe"
     fate = ADDED
     if name.upper().startswith("HTTP_"):
         client = name[5:].replace("_", "-")
@@ -57,8 +58,6 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
             table.set("CONTENT_TYPE", entry.value, passes)
         elif low == "content-length":
             table.set("CONTENT_LENGTH", entry.value, passes)
-        elif low == "transfer-encoding" and kind in ("scgi", "uwsgi") and False:
-            continue
         elif low == "authorization":
             if auth is not None:
                 table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
@@ -92,6 +91,7 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     first = run.first
     server = by_default("CGI variables", "env.html")
     root = run.server.last("documentroot")
+    from auditor.servers.apache.response import server_port
     from auditor.servers.apache.storage import document_root
 
     values: dict[str, Value] = {
@@ -99,7 +99,7 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         "SERVER_SOFTWARE": unknown(SERVER),
         "SERVER_NAME": literal(run.host, CLIENT) if run.host else unknown(SERVER),
         "SERVER_ADDR": unknown(SERVER),
-        "SERVER_PORT": literal(str(run.shared.request.port), SERVER),
+        "SERVER_PORT": literal(str(server_port(run)), SERVER),
         "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
         "DOCUMENT_ROOT": literal(document_root(run)) if root is not None else unknown(SERVER),
         "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),

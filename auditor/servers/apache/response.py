@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from auditor.http import Response, is_watched
-from auditor.servers.apache import gateway, headers, proxy
+from auditor.http import Response, is_watched, split_port
+from auditor.servers.apache import cache, gateway, headers, proxy
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
@@ -157,12 +157,22 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
     _take_headers(run, response, None)
+    _keep(run, response)
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None if run.status == 200 else None, action)
     status = response.status
     if run.status != 200 and status in (200, None):
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
+
+
+def _keep(run: Run, response: Response) -> None:
+    """What mod_cache does with an answer."""
+    line = cache.enabled(run)
+    if line is not None:
+        run.shared.cache = decided = cache.decide(run, line, response)
+        run.shared.exchanges[-1] = run.shared.exchanges[-1]._replace(cache=decided)
+        cache.tell(run)
 
 
 def _known(answer: Answer) -> bool:
@@ -224,6 +234,7 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     if response is None:
         raise Respond(503)
     _take_headers(run, response, target)
+    _keep(run, response)
     status = response.status
     if status is None:
         return finish(run, None, "proxied")
@@ -338,22 +349,33 @@ def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
 
 
 def self_url(run: Run) -> Value:
-    """The scheme and authority of this server as the client wrote them (ap_construct_url, UseCanonicalName Off)."""
+    """The scheme and authority of this server as the client wrote them (ap_construct_url)."""
     request = run.shared.request
-    line = run.layers.last("usecanonicalname")
-    name, port = run.host or run.server.name or "localhost", request.port
-    if line is not None and line.args and line.args[0].lower() == "on" and run.server.name:
+    name = run.host or run.server.name or "localhost"
+    if _canonical(run) and run.server.name:
         name = run.server.name
-        port = run.server.name_port or port
-    else:
-        _, colon, given = (run.header("host") or "").rpartition(":")
-        if colon and given.isdigit():
-            port = int(given)
-        elif run.header("host") is not None:
-            port = 443 if request.tls else 80
+    port = server_port(run)
     default = 443 if request.tls else 80
     text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
     return literal(text, CLIENT)
+
+
+def _canonical(run: Run) -> bool:
+    line = run.layers.last("usecanonicalname")
+    return line is not None and line.args[:1] != () and line.args[0].lower() == "on"
+
+
+def server_port(run: Run) -> int:
+    """The port that this server takes for its own (ap_get_server_port): the one of the Host line, else of ServerName,
+    else the scheme's; the one that was connected to does not count."""
+    request = run.shared.request
+    _, port = split_port(run.header("host") or "")
+    if not _canonical(run) and port is not None and port.isdigit():
+        return int(port)
+    physical = run.layers.last("usecanonicalphysicalport")
+    if physical is not None and physical.args[:1] and physical.args[0].lower() == "on":
+        return run.server.name_port or request.port
+    return run.server.name_port or (443 if request.tls else 80)
 
 
 _KEPT = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~")
