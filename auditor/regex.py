@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 MATCH_LIMIT = 500_000
+DOLLAR_ENDONLY = 0x10  # PCRE2_DOLLAR_ENDONLY, which the binding has no name for
 
 
 class RegexError(ValueError):
@@ -27,20 +28,21 @@ class Match:
 
 
 class Regex:
-    """A compiled pattern."""
+    """A compiled pattern. `groups` is how many groups it has, `names` the numbers of those with a name."""
 
-    __slots__ = ("_compiled", "names", "pattern")
+    __slots__ = ("_compiled", "groups", "names", "pattern")
 
-    def __init__(self, pattern: str, caseless: bool) -> None:
+    def __init__(self, pattern: str, caseless: bool, whole: bool = False) -> None:
         import pcre2  # here, because many configurations have no pattern at all
 
         self.pattern = pattern
-        flags = pcre2.IGNORECASE if caseless else 0
+        flags = (pcre2.IGNORECASE if caseless else 0) | (pcre2.DOTALL | DOLLAR_ENDONLY if whole else 0)
         try:
             source = f"(*LIMIT_MATCH={MATCH_LIMIT}){pattern}".encode("latin-1")
             self._compiled: Any = pcre2.compile(source, flags)
         except Exception as error:  # the binding raises several unrelated classes
             raise RegexError(f"pattern {pattern!r} does not compile: {error}") from error
+        self.groups: int = self._compiled.groups
         self.names: dict[str, int] = {_text(name): number for name, number in self._compiled.groupindex.items()}
 
     def search(self, subject: str) -> Match | None:
@@ -65,6 +67,7 @@ def _text(name: Any) -> str:
 
 
 @lru_cache(maxsize=4096)
-def compile_regex(pattern: str, caseless: bool = False) -> Regex:
-    """The compiled pattern. Raises RegexError where PCRE2 refuses it."""
-    return Regex(pattern, caseless)
+def compile_regex(pattern: str, caseless: bool = False, whole: bool = False) -> Regex:
+    """The compiled pattern; `whole`: a line break is a character like others (PCRE2_DOTALL, PCRE2_DOLLAR_ENDONLY).
+    Raises RegexError where PCRE2 refuses it."""
+    return Regex(pattern, caseless, whole)
