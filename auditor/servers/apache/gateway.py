@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from auditor.servers.apache.proxy import fate_of
+from auditor.servers.apache.proxy import fate_of, parse_url
 from auditor.servers.apache.run import Run, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.trace import ADDED, SUPPRESSES, Because, LostHeader, SentHeader
@@ -109,7 +109,7 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         "SCRIPT_FILENAME": literal(run.filename, SERVER) if run.filename and kind == "cgi" else unknown(SERVER),
         "REMOTE_PORT": unknown(SERVER),
     }
-    if kind != "uwsgi":
+    if kind != "wsgi":
         values["PATH"] = unknown(SERVER)
     for name, value in values.items():
         table.set(name, value, server)
@@ -123,17 +123,26 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         if run.prev.args is not None:
             table.set("REDIRECT_QUERY_STRING", literal(run.prev.args, CLIENT), server)
         table.set("REDIRECT_URL", literal(run.prev.uri, CLIENT), server)
-    table.set("GATEWAY_INTERFACE", literal("CGI/1.1", SERVER), server)
+    if kind == "scgi":
+        table.set("SCGI", literal("1", SERVER), server)
+        if table.entry("CONTENT_LENGTH") is None:
+            table.set("CONTENT_LENGTH", literal("0", SERVER), server)
+    else:
+        table.set("GATEWAY_INTERFACE", literal("CGI/1.1", SERVER), server)
     table.set("SERVER_PROTOCOL", literal(run.protocol, CLIENT), server)
     table.set("REQUEST_METHOD", literal(run.method, CLIENT), server)
     table.set("QUERY_STRING", literal(run.args or "", CLIENT) if run.args else EMPTY, server)
     table.set("REQUEST_URI", literal(first.unparsed, CLIENT), server)
     script = run.uri
+    if kind == "uwsgi":
+        url = parse_url((run.filename or "").removeprefix("proxy:"))
+        run.path_info = url.path if url is not None else ""
     if run.path_info and script.endswith(run.path_info):
         script = script[: len(script) - len(run.path_info)]
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
-    if run.path_info:
+    if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
+    if run.path_info and kind != "uwsgi":
         table.set("PATH_TRANSLATED", unknown(SERVER), server)
 
 

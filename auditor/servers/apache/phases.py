@@ -195,9 +195,8 @@ def die(run: Run, end: Respond) -> Run:
         return response.send_error(run, status, end, page)
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place))
-    if original != "GET":
-        run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
-        run.method = "HEAD" if original == "HEAD" else "GET"
+    run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
+    run.method = "HEAD" if original == "HEAD" else "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
 
 

@@ -147,12 +147,14 @@ def walk(run: Run) -> None:
 
 
 class Target(NamedTuple):
-    """Where a request goes. `reused`: the connection is kept for further requests, as a worker of its own has it."""
+    """Where a request goes. `reused`: the connection is kept for further requests; `worker`: a line has made a worker for
+    the URL, without which it never is."""
 
     url: Url
     upstream: str
     servers: tuple[str, ...]
     reused: bool
+    worker: bool
 
 
 def target_of(run: Run, text: str) -> Target:
@@ -168,14 +170,15 @@ def target_of(run: Run, text: str) -> Target:
         servers = tuple(found.server for found in map(parse_url, members) if found is not None)
         path = (first.path.rstrip("/") if first.path not in ("", "/") else "") + (url.path or "/")
         whole = first._replace(path=path, query=url.query)
-        return Target(whole, f"balancer://{url.host}", servers, True)
+        return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
-    reused = bool(run.notes.get("worker")) or _has_worker(run.config, text)
+    worker = bool(run.notes.get("worker")) or _has_worker(run.config, text)
+    reused = worker
     line = run.proxy_line
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
     if userinfo or (line is not None and "disablereuse=on" in (word.lower() for word in line.args)):
         reused = False
-    return Target(url, shown, (url.server,), reused)
+    return Target(url, shown, (url.server,), reused, worker)
 
 
 def balancer(config: Config, name: str) -> list[str]:
@@ -305,8 +308,6 @@ def _framing(run: Run, out: list[SentHeader]) -> None:
         out.append(SentHeader("Content-Length", unknown(SERVER), "maybe", ADDED, why))
     elif length is not None:
         out.append(_sent(run, length._replace(name="Content-Length", because=why)))
-    elif run.method in ("POST", "PUT"):
-        out.append(SentHeader("Content-Length", literal("0", SERVER), "yes", ADDED, why))
 
 
 def _version(run: Run, target: Target) -> tuple[str, bool]:

@@ -11,7 +11,7 @@ from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredict
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import CLIENT, Segment, Value, answer_header, literal
+from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -195,6 +195,8 @@ def _body(run: Run) -> str:
 def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False) -> Run:
     target = proxy.target_of(run, text)
     scheme = target.url.scheme
+    if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
+        run.env.set("proxy-nokeepalive", literal("1", SERVER), by_default("no worker for this URL", proxy.PAGE))
     if scheme in _FAMILIES and scheme != "ajp":
         if not run.config.modules.has(f"proxy_{scheme}"):
             raise Respond(500, line)
