@@ -36,8 +36,8 @@ PART_FOLDERS = frozenset(
 
 
 class Layout(NamedTuple):
-    """How a kind of server lays its configuration out on a machine: the places where packages and images put it, the one
-    to assume where nothing tells, and how its main file is told from a part."""
+    """How a kind of server lays its configuration out on a machine: the places where packages and images put it, the
+    one to assume where nothing tells, and how its main file is told from a part."""
 
     own_places: tuple[str, ...]
     assumed: str
@@ -142,8 +142,8 @@ class Files:
         return None
 
     def move(self, folder: str) -> None:
-        """From here on, relative paths start in that folder of the deployed machine (httpd's ServerRoot). Where the main
-        file lies in a folder `conf` below it, what is here above that folder is taken to be it."""
+        """From here on, relative paths start in that folder of the deployed machine (httpd's ServerRoot). Where the
+        main file lies in a folder `conf` below it, what is here above that folder is taken to be it."""
         if folder == self.conf_dir or self._dump:
             self.conf_dir = folder
             return
@@ -163,8 +163,8 @@ class Files:
         return self._tree if not self.own and not self._in_place else None
 
     def adopt(self, there: str, here: str, whole: bool) -> None:
-        """From here on, that folder of the deployed machine is looked for in this one of ours; `whole` says that what is
-        missing there is missing on the machine, too."""
+        """From here on, that folder of the deployed machine is looked for in this one of ours; `whole` says that what
+        is missing there is missing on the machine, too."""
         here = os.path.abspath(here)
         self._others.append((there, here))
         self._states.clear()
@@ -172,7 +172,8 @@ class Files:
             self._whole.append(here)
 
     def absolute(self, path: str) -> str:
-        """The path as the server completes it: relative ones start in the main file's folder (nginx) or in ServerRoot."""
+        """The path as the server completes it: relative ones start in the main file's folder (nginx) or in
+        ServerRoot."""
         return path if path.startswith("/") else posixpath.join(self.conf_dir, path)
 
     def open(self, path: str) -> SourceFile | None:

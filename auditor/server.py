@@ -108,8 +108,8 @@ class Suspect(NamedTuple):
 
     `directive` is its name, `header` the header it names, `why` a clause on what it does instead. `exchanges` are the
     lines that send requests on and that it could have an effect on (Exchange.place); without any it has none. Suspects
-    of one likeness stand in blocks of the same text (Route.likeness). `anywhere`: an effect could show on any route, and
-    where a gate of the configuration refuses.
+    of one likeness stand in blocks of the same text (Route.likeness). `anywhere`: an effect could show on any route,
+    and where a gate of the configuration refuses.
     """
 
     line: Place

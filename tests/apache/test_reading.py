@@ -33,8 +33,14 @@ TEXTS = {
     "listen in a section": ("<Directory />\nListen 127.0.0.1:1\n</Directory>\n", 2),
     "define": ("Define who a.example\nServerName ${who}\n<IfDefine who>\nServerAdmin x@${who}\n</IfDefine>\n", None),
     "ifdefine not": ("<IfDefine nobody>\nAuthType Basic\n</IfDefine>\n", None),
-    "ifmodule": ("<IfModule !mod_dir.c>\nAuthType Basic\n</IfModule>\n<IfModule dir_module>\nDirectoryIndex a\n</IfModule>\n", None),
-    "ifversion": ("<IfVersion < 2.4>\nAuthType Basic\n</IfVersion>\n<IfVersion >= 2.4.1>\nServerName a\n</IfVersion>\n", None),
+    "ifmodule": (
+        "<IfModule !mod_dir.c>\nAuthType Basic\n</IfModule>\n<IfModule dir_module>\nDirectoryIndex a\n</IfModule>\n",
+        None,
+    ),
+    "ifversion": (
+        "<IfVersion < 2.4>\nAuthType Basic\n</IfVersion>\n<IfVersion >= 2.4.1>\nServerName a\n</IfVersion>\n",
+        None,
+    ),
     "macro": (
         "<Macro host $name $dir>\n<Directory $dir>\nAllowOverride None\n</Directory>\n</Macro>\nUse host a.example /tmp\n",
         None,
@@ -88,7 +94,7 @@ def test_words() -> None:
 
 
 def test_places_know_their_text() -> None:
-    source = source_of(b"# x\n<Location \"/a\">\n  RequestHeader set X \\\n    y\n</Location>\n", "httpd.conf")
+    source = source_of(b'# x\n<Location "/a">\n  RequestHeader set X \\\n    y\n</Location>\n', "httpd.conf")
     section = parse(source)[0]
     assert section.children is not None
     line = section.children[0]

@@ -15,7 +15,17 @@ from auditor.source import Place
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
 
-_CREDENTIALS = ("valid-user", "user", "group", "ldap-user", "ldap-group", "ldap-filter", "claim", "shibboleth", "dbm-group")
+_CREDENTIALS = (
+    "valid-user",
+    "user",
+    "group",
+    "ldap-user",
+    "ldap-group",
+    "ldap-filter",
+    "claim",
+    "shibboleth",
+    "dbm-group",
+)
 _REQUIRE = ("require", "<requireall", "<requireany")
 
 
@@ -156,8 +166,8 @@ def make_logged(site: ApacheSite) -> Iterator[Logged]:
 
 
 def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
-    """RequestHeader lines made of REMOTE_USER by a form in which it is never there: as an environment variable, which it
-    is for programs only, and as an SSL variable without mod_ssl (measured: APA-018)."""
+    """RequestHeader lines made of REMOTE_USER by a form in which it is never there: as an environment variable, which
+    it is for programs only, and as an SSL variable without mod_ssl (measured: APA-018)."""
     sets = any(
         re.search(r"REMOTE_USER[=:]", word)
         for _, section in site.sections()
@@ -201,7 +211,9 @@ def _suspects(site: ApacheSite) -> Iterator[tuple[Directive, str, str, str]]:
                 why = "httpd ignores a full URL for 401, because the redirect would take the challenge away"
                 yield line, "WWW-Authenticate", why, "ErrorDocument 401 /a-page-of-this-server.html"
             elif line.key == "header" and "unset" in (word.lower() for word in line.args[:2]):
-                if line.args[-1].lower() == "www-authenticate" or "www-authenticate" in (w.lower() for w in line.args[1:3]):
+                if line.args[-1].lower() == "www-authenticate" or "www-authenticate" in (
+                    w.lower() for w in line.args[1:3]
+                ):
                     yield line, "WWW-Authenticate", "httpd's own challenge is added behind all Header lines", ""
             elif line.key == "require" and tuple(word.lower() for word in line.args) == ("all", "denied"):
                 others = [one for one in section.directives if one.key in _REQUIRE and one.place != line.place]

@@ -124,12 +124,14 @@ class _Builder:
     def _check(self, directive: Directive, inside: bool) -> None:
         """httpd does not start with a directive that stands where it must not."""
         spec = spec_of(directive.key)
-        if spec is None or directive.place.source.path is None and not directive.place.line:
+        if spec is None or (directive.place.source.path is None and not directive.place.line):
             return
         wanted = "d" if inside else "s"
         if wanted not in spec.contexts and not directive.key.startswith("<"):
             where = "inside of a section" if inside else "outside of <Directory>, <Location>, <Files> and .htaccess"
-            self._loader.error(directive.place, f"{directive.name} is not allowed {where}: httpd does not start with it")
+            self._loader.error(
+                directive.place, f"{directive.name} is not allowed {where}: httpd does not start with it"
+            )
 
 
 def htaccess_section(loader: Loader, folder: str, items: Sequence[Item], removed: frozenset[object]) -> Section:

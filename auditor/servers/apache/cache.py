@@ -46,7 +46,8 @@ def quick(run: Run) -> bool:
 
 
 def decide(run: Run, line: Directive, answer: Response) -> Cache:
-    """What becomes of an answer, and what the key is made of: the URL, nothing of the client's header lines but Host."""
+    """What becomes of an answer, and what the key is made of: the URL, nothing of the client's header lines but
+    Host."""
     key = Value((Segment(CLIENT, run.shared.request.url),))
     store, because = _store(run, line, answer)
     zone = line.args[0] if line.args else "disk"
@@ -70,9 +71,9 @@ def _store(run: Run, line: Directive, answer: Response) -> tuple[str, tuple[Beca
         return "no", by_default("CacheStorePrivate Off", PAGE)
     if run.headers_in.get("Authorization") is not None and not names & {"public", "s-maxage", "must-revalidate"}:
         return "no", by_default("answers to Authorization are not kept", PAGE)
-    if not fresh and "last-modified" not in headers and "etag" not in headers:
-        if not run.layers.on("cacheignorenolastmod"):
-            return "no", by_default("CacheIgnoreNoLastMod Off", PAGE)
+    dated = fresh or "last-modified" in headers or "etag" in headers
+    if not dated and not run.layers.on("cacheignorenolastmod"):
+        return "no", by_default("CacheIgnoreNoLastMod Off", PAGE)
     if run.first.args is not None and not fresh:
         return "no", by_default("a query without Expires or max-age is not kept", PAGE)
     return "yes", why
@@ -83,6 +84,3 @@ def tell(run: Run) -> None:
     line = run.layers.last("cacheheader")
     if line is not None and line.args[:1] and line.args[0].lower() == "on":
         run.headers_out.add("X-Cache", Value((Segment(SERVER, None),)), decides(line))
-
-
-

@@ -143,7 +143,9 @@ class Server:
     """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None for
     the main server. `names` are ServerName (first, "" where there is none) and the ServerAlias patterns."""
 
-    def __init__(self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None) -> None:
+    def __init__(
+        self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None
+    ) -> None:
         self.section = section
         self.place = place
         self.addresses = tuple(addresses)
@@ -162,7 +164,8 @@ class Server:
         return self.name or (str(self.addresses[0].host) if self.addresses else "")
 
     def all(self, *keys: str) -> list[Directive]:
-        """Server-wide lines of these names as most modules merge them: the virtual host's own, then the main server's."""
+        """Server-wide lines of these names as most modules merge them: the virtual host's own, then the main
+        server's."""
         wanted = frozenset(keys)
         found = [one for one in self.section.directives if one.key in wanted]
         if self.main is not None:

@@ -1,4 +1,5 @@
-"""What programs get: the variables of CGI, FastCGI, SCGI, uwsgi, WSGI and PHP (util_script.c, mod_proxy_fcgi.c, ...)."""
+"""What programs get: the variables of CGI, FastCGI, SCGI, uwsgi, WSGI and PHP (util_script.c, mod_proxy_fcgi.c,
+...)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ CORE = "mod/core.html"
 
 
 def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
-    """All variables that a program of this kind (cgi, fastcgi, scgi, uwsgi, wsgi, php) gets, and the headers that it does
-    not get."""
+    """All variables that a program of this kind (cgi, fastcgi, scgi, uwsgi, wsgi, php) gets, and the headers that it
+    does not get."""
     table, lost = _common(run, kind)
     _request_variables(run, table, kind)
     if kind == "fastcgi":
@@ -25,7 +26,9 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
         given = run.headers_in.entry("Authorization")
         if given is not None:  # getallheaders() and PHP_AUTH_USER read the request itself
             because = given.because or by_default("mod_php reads the request's own headers", CORE)
-            sent.append(SentHeader("Authorization", given.value, "yes", fate_of(run, "Authorization", given.value), because))
+            sent.append(
+                SentHeader("Authorization", given.value, "yes", fate_of(run, "Authorization", given.value), because)
+            )
             lost = [one for one in lost if one.name.lower() != "authorization"]
     names = {one.name.upper() for one in sent}
     for name, why in run.headers_in.gone.items():

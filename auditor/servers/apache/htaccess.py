@@ -1,4 +1,5 @@
-""".htaccess files: where they are read, and what AllowOverride lets them say (core.c: set_override, ap_parse_htaccess)."""
+""".htaccess files: where they are read, and what AllowOverride lets them say (core.c: set_override,
+ap_parse_htaccess)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from auditor.source import InputError, Place, SourceFile
 
 
 class Override(NamedTuple):
-    """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead of
-    answered with 500 (Nonfatal)."""
+    """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
+    of answered with 500 (Nonfatal)."""
 
     classes: frozenset[str]
     names: frozenset[str]
@@ -75,8 +76,8 @@ class Htaccess(NamedTuple):
 
 
 class Overrides:
-    """The .htaccess files of a machine. `read` remembers them, `judged` the lines that AllowOverride does not let count,
-    for rules."""
+    """The .htaccess files of a machine. `read` remembers them, `judged` the lines that AllowOverride does not let
+    count, for rules."""
 
     def __init__(
         self, loader: Loader, files: Files | None, name: str = ".htaccess", removed: frozenset[object] = frozenset()
@@ -185,7 +186,9 @@ class Overrides:
         spec = spec_of(directive.key)
         if spec is None:
             known = "unanalysed"
-            self._loader.note(known, f"{directive.name} is not known here, and taken to change nothing", directive.place)
+            self._loader.note(
+                known, f"{directive.name} is not known here, and taken to change nothing", directive.place
+            )
             return None
         if not self._loader.modules.has(spec.module):
             if not self._loader.modules.known:

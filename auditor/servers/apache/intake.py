@@ -185,11 +185,10 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
     parts = path.split("/")[1:]
     for at, part in enumerate(parts):
         last = at == len(parts) - 1
-        if part == "." or part.startswith(".;"):
-            if part == ".":
-                if last:
-                    out.append("")
-                continue
+        if (part == "." or part.startswith(".;")) and part == ".":
+            if last:
+                out.append("")
+            continue
         if part == "..":
             while merge is False and out and out[-1] == "" and len(out) > 1:
                 break

@@ -11,12 +11,14 @@ from auditor.globs import walk_tree
 MAX_FOLDERS = 20_000
 
 _MAIN = re.compile(
-    r"(?mi)^[ \t]*(ServerRoot\s|LoadModule\s|Include(Optional)?\s+\S*(mods-enabled|sites-enabled|conf\.modules\.d)|Listen\s+\d)"
+    r"(?mi)^[ \t]*(ServerRoot\s|LoadModule\s|Listen\s+\d"
+    r"|Include(Optional)?\s+\S*(mods-enabled|sites-enabled|conf\.modules\.d))"
 )
 
 
 def is_main(text: str) -> bool:
-    """Whether this looks like a main file: one that loads modules, sets ServerRoot, or includes the packages' folders."""
+    """Whether this looks like a main file: one that loads modules, sets ServerRoot, or includes the packages'
+    folders."""
     return _MAIN.search(text) is not None
 
 
@@ -38,20 +40,37 @@ APACHE = Layout(
 _PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
 
 
-def folder_of_pages(files: Files, root: str) -> None:
-    """Finds the folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
+def folder_of_pages(files: Files, root: str) -> str | None:
+    """The folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
     called like it and holds pages."""
-    if files.local(root, guess=False) is not None or files.tree is None:
-        return
+    known = files.local(root, guess=False)
+    if known is not None or files.tree is None:
+        return known
     name = os.path.basename(root.rstrip("/"))
     found: set[str] = set()
     for count, path in enumerate(walk_tree(files.tree)):
         if count >= MAX_FOLDERS:
-            return
+            return None
         folder, file = os.path.split(path)
         if os.path.basename(folder) == name and _PAGES.match(file):
             found.add(folder)
     # A folder of that name inside of another one is a part of it.
     tops = {one for one in found if not any(one.startswith(other + os.sep) for other in found)}
-    if len(tops) == 1:
-        files.adopt(root.rstrip("/"), tops.pop(), whole=True)
+    if len(tops) != 1:
+        return None
+    here = tops.pop()
+    files.adopt(root.rstrip("/"), here, whole=True)
+    return here
+
+
+def access_folders(here: str, there: str, name: str) -> list[str]:
+    """The folders of the deployed machine, below the document root `there`, whose .htaccess (called `name`) is at hand
+    below `here`, the outermost first."""
+    found = []
+    for count, path in enumerate(walk_tree(here)):
+        if count >= MAX_FOLDERS:
+            break
+        folder, file = os.path.split(path)
+        if file == name:
+            found.append((there.rstrip("/") + folder[len(here.rstrip(os.sep)) :].replace(os.sep, "/")) or "/")
+    return sorted(found, key=lambda folder: (folder.count("/"), folder))

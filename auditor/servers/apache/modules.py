@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # Built into the server itself in every package that is met.
-BUILT_IN = frozenset(("core", "so", "http", "unixd", "version", "log_config", "logio", "watchdog", "mpm_event", "systemd"))
+BUILT_IN = frozenset(
+    ("core", "so", "http", "unixd", "version", "log_config", "logio", "watchdog", "mpm_event", "systemd")
+)
 
 # What is taken for granted where no LoadModule line tells: what the packages of Debian and of Red Hat load, or what
 # their users switch on in nearly every case. No module of another project (PHP, WSGI, fcgid, security) is among them:

@@ -1,4 +1,5 @@
-"""The way of a request through httpd's hooks (server/request.c: ap_process_request_internal; modules/http/http_request.c)."""
+"""The way of a request through httpd's hooks (server/request.c: ap_process_request_internal;
+modules/http/http_request.c)."""
 
 from __future__ import annotations
 

@@ -147,8 +147,8 @@ def walk(run: Run) -> None:
 
 
 class Target(NamedTuple):
-    """Where a request goes. `reused`: the connection is kept for further requests; `worker`: a line has made a worker for
-    the URL, without which it never is."""
+    """Where a request goes. `reused`: the connection is kept for further requests; `worker`: a line has made a worker
+    for the URL, without which it never is."""
 
     url: Url
     upstream: str
@@ -250,7 +250,9 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
     out.append(SentHeader("Connection", literal(connection, SERVER), "yes", _fate(run, "Connection", False), passes))
     names = {sent.name.lower() for sent in out}
     losses = [
-        LostHeader(_spelled(run, name), why) for name, why in lost.items() if name not in names and _client_sent(run, name)
+        LostHeader(_spelled(run, name), why)
+        for name, why in lost.items()
+        if name not in names and _client_sent(run, name)
     ]
     return out, losses, version
 
@@ -336,8 +338,10 @@ def fate_of(run: Run, name: str, value: Value) -> str:
     if not given:
         return ADDED
     source = client_header(name).lower()
-    if value.text is not None and value.text == ", ".join(given) and all(
-        segment.source.lower() == source for segment in value.segments
+    if (
+        value.text is not None
+        and value.text == ", ".join(given)
+        and all(segment.source.lower() == source for segment in value.segments)
     ):
         return FORWARDED if len(given) == 1 else CHANGED
     if any(segment.source.lower() == source and segment.text != "" for segment in value.segments):

@@ -89,8 +89,8 @@ def _unusual(run: Run) -> Run:
 
 
 def _assumed_php(run: Run) -> Run:
-    """Where only a part of the configuration is at hand, files of PHP are taken to be run by php-fpm, as the packages of
-    today set it up."""
+    """Where only a part of the configuration is at hand, files of PHP are taken to be run by php-fpm, as the packages
+    of today set it up."""
     run.notes["assumed"] = True
     return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
 
@@ -124,7 +124,9 @@ def _program(run: Run, handler: str) -> Run:
     if "php" in handler:  # application/x-httpd-ea-php81 and its like of hosting panels
         run.notes["assumed"] = True
         return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
-    raise Unpredictable(f"the handler {handler} is not known here", run.handler_line.place if run.handler_line else None)
+    raise Unpredictable(
+        f"the handler {handler} is not known here", run.handler_line.place if run.handler_line else None
+    )
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
@@ -159,7 +161,7 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     _take_headers(run, response, None)
     _keep(run, response)
     if response.status is None and response.headers == () and not _known(answer):
-        return finish(run, None if run.status == 200 else None, action)
+        return finish(run, None, action)
     status = response.status
     if run.status != 200 and status in (200, None):
         status = run.status  # the page of an error that sets no status of its own keeps the error's
@@ -264,7 +266,9 @@ def _answers(run: Run, upstream: str) -> list[Answer]:
     answers = [Answer("answers", f"{upstream} answers", Response())]
     override = run.layers.last("proxyerroroverride")
     if override is not None and override.args and override.args[0].lower() == "on":
-        codes = {int(line.args[0]) for line in run.layers.all("errordocument") if line.args[:1] and line.args[0].isdigit()}
+        codes = {
+            int(line.args[0]) for line in run.layers.all("errordocument") if line.args[:1] and line.args[0].isdigit()
+        }
         for code in sorted(codes):
             if _overrides(override, code):
                 answers.append(Answer(str(code), f"{upstream} answers {code}", Response(code)))
@@ -274,7 +278,10 @@ def _answers(run: Run, upstream: str) -> list[Answer]:
 def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> None:
     """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection)."""
     listed = {
-        token.strip().lower() for name, value in response.headers if name.lower() == "connection" for token in value.split(",")
+        token.strip().lower()
+        for name, value in response.headers
+        if name.lower() == "connection"
+        for token in value.split(",")
     }
     for name, value in response.headers:
         low = name.lower()
@@ -443,7 +450,9 @@ def _final(run: Run, status: int | None) -> Run:
 
 
 def _line(entry: Entry) -> ResponseHeader:
-    origin = bool(entry.value.segments) and all(segment.source.startswith("answer:") for segment in entry.value.segments)
+    origin = bool(entry.value.segments) and all(
+        segment.source.startswith("answer:") for segment in entry.value.segments
+    )
     return ResponseHeader(entry.name, entry.value, entry.because, origin)
 
 

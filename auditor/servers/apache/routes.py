@@ -72,6 +72,11 @@ class _Maker:
         self.server = server
         self.base = base
         self.root = document_root_of(site, server).rstrip("/")
+        # What .htaccess files say is known when a request has come by.
+        for folder in site.access_folders:
+            uri = self._uri_of(folder)
+            if uri is not None:
+                site.trace(base._replace(target=f"{uri}/{_PROBE}"))
         self.traits = traits_of(site, server)
 
     def routes(self) -> Iterator[Route]:
@@ -243,7 +248,9 @@ class _Maker:
                     if match and value and not line.args[1].startswith(("!", "=", "-")):
                         found[match[1], value] = None
                 if line.key in ("require", "header", "requestheader") or section.kind == "if":
-                    for match in re.finditer(r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\('([\w-]+)'\))\s*==\s*'([^']+)'", line.rest):
+                    for match in re.finditer(
+                        r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\('([\w-]+)'\))\s*==\s*'([^']+)'", line.rest
+                    ):
                         found[match[1] or match[2], match[3]] = None
         return [pair for pair in found if pair[0].lower() not in ("authorization", "host")][:4]
 
@@ -254,7 +261,7 @@ class _Maker:
 
         guarded = [area.prefix for area in make_areas(self.site) if area.server == (self.server.label or "_")]
         names = []
-        for prefix, section in self._sections():
+        for _, section in self._sections():
             if section.kind == "files":
                 found = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
                 names += [(_name(name), f"<Files {section.pattern}>") for name in found]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
+import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from auditor.servers.apache.build import build
 from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import find_listener
-from auditor.servers.apache.layout import APACHE, folder_of_pages
+from auditor.servers.apache.layout import access_folders, folder_of_pages
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
@@ -28,8 +29,8 @@ NEWEST = (2, 4, 71)
 
 
 class ApacheSite:
-    """One httpd configuration. `context` is "main", "part" (a virtual host or a snippet) or "htaccess" (a .htaccess that
-    is audited alone, under the assumptions that its note names)."""
+    """One httpd configuration. `context` is "main", "part" (a virtual host or a snippet) or "htaccess" (a .htaccess
+    that is audited alone, under the assumptions that its note names)."""
 
     kind = "apache"
 
@@ -51,12 +52,15 @@ class ApacheSite:
         self.version = version
         self.config: Config = build(loader, items, removed)
         self._overrides = (
-            Overrides(loader, files, _access_file_name(self.config)) if overrides is None else overrides.without(removed)
+            Overrides(loader, files, _access_file_name(self.config))
+            if overrides is None
+            else overrides.without(removed)
         )
         self._world: World = FileWorld(files) if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None
         self._noted: list[Note] = []
+        self.access_folders: tuple[str, ...] = ()  # whose .htaccess is at hand
 
     @property
     def files(self) -> Sequence[SourceFile]:
@@ -77,7 +81,7 @@ class ApacheSite:
         notes = [*self._loader.notes, *self._noted]
         asked = sorted(self._loader.modules.asked)
         if asked and not self._loader.modules.known:
-            text = "no LoadModule line is at hand: the modules that Debian's and Red Hat's packages load are taken to be there"
+            text = "no LoadModule line is at hand: the modules of Debian's and Red Hat's packages are taken to be there"
             notes.append(Note("assumed", text))
         if self._files is not None:
             notes += [note for note in self._files.notes if note not in notes]
@@ -172,9 +176,12 @@ class ApacheSite:
 
     def without(self, *lines: Place) -> ApacheSite:
         removed = self._removed | frozenset(lines)
-        return ApacheSite(
-            self._loader, self._items, self._files, self.context, self._overrides, self.version, removed
-        )
+        return self._twin(self.version, removed)
+
+    def _twin(self, version: Version, removed: frozenset[object]) -> ApacheSite:
+        twin = ApacheSite(self._loader, self._items, self._files, self.context, self._overrides, version, removed)
+        twin.access_folders = self.access_folders
+        return twin
 
     def note(self, note: Note) -> None:
         """Add to the notes."""
@@ -192,9 +199,7 @@ class ApacheSite:
         return (self.version,)
 
     def at_version(self, version: Version) -> ApacheSite:
-        return self if version == self.version else ApacheSite(
-            self._loader, self._items, self._files, self.context, self._overrides, version, self._removed
-        )
+        return self if version == self.version else self._twin(version, self._removed)
 
     @property
     def position(self) -> tuple[str, Place | None]:
@@ -261,15 +266,21 @@ def make_site(source: SourceFile, files: Files, context: str) -> ApacheSite:
         return _alone(loader, source, files)
     items = loader.read(source)
     site = ApacheSite(loader, items, files, context)
+    folders: dict[str, None] = {}
     for server in (site.config.main, *site.config.hosts):
         line = server.section.last("documentroot")
         if line is not None and line.args:
-            folder_of_pages(files, site.config.path(line.args[0]))
+            root = site.config.path(line.args[0])
+            here = folder_of_pages(files, root)
+            if here is not None:
+                folders.update(dict.fromkeys(access_folders(here, root, site.overrides.name)))
+    site.access_folders = tuple(folders)
     return site
 
 
 # Where a .htaccess that is audited alone is taken to lie.
 PAGES = "/var/www/html"
+_PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
 def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
@@ -289,13 +300,15 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, the usual modules, and its folder as the DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, and its folder as DocumentRoot are assumed",
     )
-    if source.path is not None:
-        files.adopt(PAGES, posixpath.dirname(source.path) or ".", whole=False)
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)
+    site.access_folders = (PAGES,)
+    if source.path is not None:
+        here = os.path.dirname(os.path.abspath(source.path))
+        # A folder that holds more than this file is taken to be the whole document root.
+        whole = any(_PAGE.search(name) for name in os.listdir(here))
+        files.adopt(PAGES, here, whole)
+        site.access_folders = tuple(dict.fromkeys((PAGES, *access_folders(here, PAGES, os.path.basename(source.path)))))
     return site
-
-
-__all__ = ["APACHE", "ApacheSite", "load", "make_site"]

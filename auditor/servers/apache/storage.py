@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import Directive, Layers
 from auditor.servers.apache.run import Respond, Run, by_default
-from auditor.values import CLIENT, SERVER, Segment, Value, literal
+from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
 
 ASSUMED_ROOT = "/var/www/html"
@@ -99,7 +99,13 @@ def _top(run: Run, path: str, root: str) -> str:
         return DIRECTORY
     known = run.shared.path.known(Question("file", path.rstrip("/") or "/"))
     if known is not None:
-        return DIRECTORY if known.name == DIRECTORY else MISSING if path.endswith("/") and known.name == FILE else known.name
+        return (
+            DIRECTORY
+            if known.name == DIRECTORY
+            else MISSING
+            if path.endswith("/") and known.name == FILE
+            else known.name
+        )
     if not _folder_may_exist(run, path, root):
         return MISSING
     return state_of(run, path, run.server.last("documentroot"))
@@ -175,10 +181,9 @@ def find_handler(run: Run) -> None:
     if run.is_proxy:
         return
     line = run.layers.last("sethandler")
-    if line is not None and line.args:
-        if line.args[0].lower() != "none":
-            run.handler, run.handler_line = line.args[0], line
-            return
+    if line is not None and line.args and line.args[0].lower() != "none":
+        run.handler, run.handler_line = line.args[0], line
+        return
     if run.found != FILE or run.filename is None:
         return
     name = posixpath.basename(run.filename)
@@ -237,9 +242,9 @@ def _directory(run: Run) -> None:
             from auditor.servers.apache.response import self_url
 
             query = f"?{run.args}" if run.args is not None else ""
-            target = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+            url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
             run.step(line, "a directory without its slash: redirected")
-            raise Respond(301, line, target)
+            raise Respond(301, line, url)
         return
     names = index_names(run)
     for name, line in names:
@@ -318,4 +323,14 @@ def _escaped(path: str) -> str:
     return escape(path)
 
 
-__all__ = ["adopt", "by_default", "document_root", "find_handler", "fixup", "literal", "look", "options_of", "translate"]
+__all__ = [
+    "adopt",
+    "by_default",
+    "document_root",
+    "find_handler",
+    "fixup",
+    "literal",
+    "look",
+    "options_of",
+    "translate",
+]

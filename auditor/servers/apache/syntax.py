@@ -81,7 +81,9 @@ def parse(source: SourceFile, via: Place | None = None) -> tuple[Node, ...]:
                     raise InputError(source.name, line.number, f"{text} directive missing closing '>'")
                 closing = text[2:-1].strip().lower()
                 if not stack:
-                    raise InputError(source.name, line.number, f"{text} without matching <{text[2:-1].strip()}> section")
+                    raise InputError(
+                        source.name, line.number, f"{text} without matching <{text[2:-1].strip()}> section"
+                    )
                 opened, key, section_rest, place, before = stack.pop()
                 if closing != key[1:]:
                     expected = f"expected </{opened[1:]}>, which line {place.line} opens, but saw {text}"

@@ -1,5 +1,5 @@
-"""What may stand in the way of a request, in the words of auditor.server. Sections of httpd merge, so this is told for a
-virtual host as a whole: sound, if coarse."""
+"""What may stand in the way of a request, in the words of auditor.server. Sections of httpd merge, so this is told for
+a virtual host as a whole: sound, if coarse."""
 
 from __future__ import annotations
 

@@ -90,7 +90,8 @@ def proxy(run: Run, url: str) -> None:
         if section.regex:
             matches = _regex(run, section, url)
         elif has_wildcards(pattern):
-            # The pattern ends in a wildcard as a rule, and there `*` reaches over slashes (apr_fnmatch without PATHNAME).
+            # The pattern ends in a wildcard as a rule, and there `*` reaches over slashes (apr_fnmatch without
+            # PATHNAME).
             matches = _loose(pattern).fullmatch(url) is not None
         else:
             matches = url.startswith(pattern)
