@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 
+from auditor.servers.apache.config import Directive
 from auditor.servers.apache.proxy import fate_of, parse_url
 from auditor.servers.apache.run import Run, by_default, decides
-from auditor.servers.apache.table import Table
+from auditor.servers.apache.table import Entry, Table
 from auditor.trace import ADDED, SUPPRESSES, Because, LostHeader, SentHeader
-from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, literal, unknown
+from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 CORE = "mod/core.html"
 
@@ -65,7 +66,7 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
             if auth is not None:
                 table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
             elif table.entry("HTTP_AUTHORIZATION") is None:
-                lost.append(LostHeader(entry.name, by_default("CGIPassAuth Off", CORE)))
+                _withheld(run, entry, table, lost)
         elif low == "proxy-authorization":
             lost.append(LostHeader(entry.name, by_default("CGI programs never get it", CORE)))
         elif low == "proxy":
@@ -75,6 +76,26 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
         else:
             table.set(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
     return table, lost
+
+
+def _withheld(run: Run, entry: Entry, table: Table, lost: list[LostHeader]) -> None:
+    """Authorization that no line hands on. A line that means to, and does not, is to blame."""
+    meant = [line for line in run.layers.all("rewriterule", "setenvif", "setenvifnocase") if _means_to(line)]
+    redirected = table.entry("REDIRECT_HTTP_AUTHORIZATION")
+    because: tuple[Because, ...] = by_default("CGIPassAuth Off", CORE)
+    if redirected is not None and redirected.because:
+        because = tuple(one._replace(role=SUPPRESSES) for one in redirected.because)
+    elif meant:
+        because = (Because(SUPPRESSES, meant[-1].place),)
+    elif run.notes.get("assumed"):
+        # What runs PHP is not known, and mod_php sees all headers: perhaps it arrives, perhaps not.
+        table.set("HTTP_AUTHORIZATION", Value((Segment(client_header(entry.name), None),)), because)
+        return
+    lost.append(LostHeader(entry.name, because))
+
+
+def _means_to(line: Directive) -> bool:
+    return any("HTTP_AUTHORIZATION" in word for word in line.args[1:])
 
 
 def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:

@@ -70,10 +70,12 @@ def traits_of(site: ApacheSite, server: Server) -> frozenset[str]:
                 found.update((words.CHALLENGE, words.REFUSAL))
             if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
                 found.update((words.CGI, words.UPSTREAM))
+                if not assumed:
+                    found.add(words.AUTHORIZATION)
             if "[p" in low or ",p" in low:
                 found.add(words.UPSTREAM)
             if "php" in low and not assumed:
-                found.update((words.CGI, words.UPSTREAM))
+                found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
     if not site.config.modules.known and not assumed:
         found.update((words.CGI, words.UPSTREAM))
     if _local(site, server):
