@@ -20,11 +20,17 @@ class RegexError(ValueError):
 class Match:
     """A match: the subject, and for each group up to the highest that took part its text ("" if it did not)."""
 
-    __slots__ = ("groups", "names")
+    __slots__ = ("_found", "groups", "names")
 
-    def __init__(self, groups: tuple[str, ...], names: dict[str, str]) -> None:
+    def __init__(self, groups: tuple[str, ...], names: dict[str, str], found: Any = None) -> None:
         self.groups = groups
         self.names = names
+        self._found = found
+
+    def span(self, number: int) -> tuple[int, int]:
+        """Where a group begins and ends in the subject; (-1, -1) where it did not take part."""
+        start, end = self._found.span(number)
+        return start, end
 
 
 class Regex:
@@ -59,7 +65,7 @@ class Regex:
             groups.pop()
         texts = tuple("" if group is None else group.decode("latin-1") for group in groups)
         names = {name: texts[number] if number < len(texts) else "" for name, number in self.names.items()}
-        return Match(texts, names)
+        return Match(texts, names, found)
 
 
 def _text(name: Any) -> str:

@@ -87,7 +87,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(600):
         if process.poll() is not None:
             assert process.stdout is not None
-            raise Failed(process.stdout.read().decode("latin-1"))
+            raise Failed(process.stdout.read().decode("latin-1") or "see its error log")
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return

@@ -50,7 +50,9 @@ def predicted(number: int, kind: str, text: str) -> list[Any]:
     return [kind, text, result, list(dict.fromkeys(run.vary))]
 
 
-@pytest.mark.parametrize(("number", "row"), list(enumerate(TABLE)), ids=lambda it: it[1][:60] if isinstance(it, list) else "")
+@pytest.mark.parametrize(
+    ("number", "row"), list(enumerate(TABLE)), ids=lambda it: it[1][:60] if isinstance(it, list) else ""
+)
 def test_result_is_what_was_measured(number: int, row: list[Any]) -> None:
     assert predicted(number, row[0], row[1]) == row
 
@@ -79,7 +81,7 @@ def test_captures_of_a_condition_stay_for_its_caller() -> None:
     assert holds(run, compile_condition("%{HTTP:X-A} =~ /(A)l(.*)/ && %{HTTP:X-N} =~ /1/"), None)
     assert run.captures == ("Alpha beta", "A", "pha beta")
     assert holds(run, compile_condition("true"), None)
-    assert run.captures == ()
+    assert not run.captures
 
 
 def test_verified_user_is_the_users() -> None:

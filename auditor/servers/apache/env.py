@@ -9,7 +9,7 @@ from auditor.regex import RegexError
 from auditor.servers.apache import variables
 from auditor.servers.apache.config import Directive, Layers, Section
 from auditor.servers.apache.expr import ExprError, compile_condition, matched
-from auditor.servers.apache.pattern import compile_pattern, groups_of, sources_of, substituted
+from auditor.servers.apache.pattern import ANYTHING, compile_pattern, groups_of, sources_of, substituted
 from auditor.servers.apache.run import Run, Unpredictable, decides
 from auditor.servers.apache.table import Table
 from auditor.values import ADDRESS, EMPTY, SERVER, Value, literal, unknown
@@ -26,6 +26,7 @@ _SPECIAL = {
     "remote_user": "REMOTE_USER",
 }
 _HEADER_NAME = re.compile(r"[-A-Za-z0-9_]*\Z")
+_GROUP = re.compile(r"(?<!\\)\$[0-9]")
 _META = frozenset("^.$|()[]*+?{}")
 
 
@@ -153,7 +154,7 @@ def _by_value(run: Run, rule: Rule, value: Value) -> None:
         regex = compile_pattern(rule.pattern, rule.caseless)
         if text is None:
             if _ask(run, rule, value):
-                whole = value if rule.pattern in ("(.*)", "^(.*)$", "(.+)", "^(.+)$") else unknown(sources_of(value))
+                whole = value if rule.pattern in ANYTHING else unknown(sources_of(value))
                 _set(run, rule, (whole,) * (regex.groups + 1))
             return
         match = regex.search(text)
@@ -164,7 +165,7 @@ def _by_value(run: Run, rule: Rule, value: Value) -> None:
 
 
 def _ask(run: Run, rule: Rule, value: Value) -> bool:
-    if rule.pattern in ("^", "(.*)", "^(.*)$", ".*"):
+    if rule.pattern in ("^", ".*", *ANYTHING):
         return True
     subject = f"{rule.name} matches {rule.pattern}"
     kind = "client-address" if ADDRESS in value.sources else "variable"
@@ -179,8 +180,12 @@ def _by_expression(run: Run, rule: Rule) -> None:
     except ExprError as error:
         raise Unpredictable(str(error), rule.line.place) from error
     holds, groups = matched(run, expr, rule.line.place)
-    if holds:
-        _set(run, rule, groups)
+    if not holds:
+        return
+    if not groups and any(_GROUP.search(template) for _, template in rule.features):
+        reason = f"{rule.line.name} uses $1 where no group has matched: httpd reads what happens to lie in memory"
+        raise Unpredictable(reason, rule.line.place)
+    _set(run, rule, groups)
 
 
 def _set(run: Run, rule: Rule, groups: tuple[Value, ...] | None) -> None:
@@ -222,7 +227,9 @@ class _Assigned:
             elif line.key == "passenv":
                 for name in line.args:
                     self.put(name, unknown(SERVER), line)
-            elif line.key == "setenv" and line.args:
+            elif line.key == "setenv":
+                if not 1 <= len(line.args) <= 2:
+                    raise Unpredictable("SetEnv takes one or two arguments", line.place)
                 self.put(line.args[0], literal(line.args[1] if len(line.args) > 1 else ""), line)
         return self
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from auditor.regex import Match, Regex, compile_regex
-from auditor.values import CONFIG, EMPTY, SERVER, Segment, Value, literal
+from auditor.regex import Match, Regex, RegexError, compile_regex
+from auditor.values import CONFIG, SERVER, Segment, Value, join, unknown
 
 
 def compile_pattern(pattern: str, caseless: bool = False) -> Regex:
@@ -21,23 +21,14 @@ def sources_of(value: Value) -> str:
 
 
 def groups_of(value: Value, match: Match) -> tuple[Value, ...]:
-    """The groups of a match in the value's text, each with the source that it was cut from."""
-    return tuple(cut(value, group) for group in match.groups)
+    """The groups of a match in the value's text, each with the sources that it was cut from."""
+    return tuple(cut(value, *match.span(number)) for number in range(len(match.groups)))
 
 
-def cut(value: Value, part: str) -> Value:
-    """A part of the value's text with its sources. Where the part stands more than once, the first place is taken; the
-    source of a segment decides, and mostly there is one segment only."""
-    text = value.text
-    if not part or text is None:
-        return EMPTY
-    if part == text:
-        return value
-    start = text.find(part)
-    if len(value.segments) == 1 or start == -1:
-        return literal(part, sources_of(value))
-    end, at = start + len(part), 0
+def cut(value: Value, start: int, end: int) -> Value:
+    """A part of the value, from one offset of its text to another. Its text must be known."""
     found: list[Segment] = []
+    at = 0
     for segment in value.segments:
         piece = segment.text or ""
         low, high = max(start - at, 0), min(end - at, len(piece))
@@ -47,7 +38,47 @@ def cut(value: Value, part: str) -> Value:
     return Value(tuple(found))
 
 
-def substituted(template: str, groups: tuple[Value, ...]) -> Value:
+# Patterns that match any text, their one group being all of it: these need not know the text.
+ANYTHING = frozenset(("(.*)", "^(.*)$", "^(.*)", "(.*)$"))
+
+
+def edited(value: Value, regex: Regex, replacement: Value, every: bool) -> Value:
+    """The value with the first match replaced, or, `every`, each one that follows, too. The replacement's $0 to $9
+    stand for the groups.
+
+    Raises RegexError where the match limit is exceeded, and for a pattern that would be found at one place for ever.
+    """
+    if value.text is None:
+        if regex.pattern not in ANYTHING:
+            return unknown(sources_of(value))
+        return _filled(replacement, (value, value))
+    out: list[Value] = []
+    rest = value
+    while True:
+        text = rest.text or ""
+        match = regex.search(text)
+        if match is None:
+            break
+        start, end = match.span(0)
+        out += [cut(rest, 0, start), _filled(replacement, groups_of(rest, match))]
+        rest = cut(rest, end, len(text))
+        if not every:
+            break
+        if not end:
+            raise RegexError(f"pattern {regex.pattern!r} matches nothing for ever")
+    return join([*out, rest])
+
+
+def _filled(replacement: Value, groups: tuple[Value, ...]) -> Value:
+    """The replacement's segments, each with its groups filled in."""
+    parts = []
+    for segment in replacement.segments:
+        filled = Value((segment,)) if segment.text is None else substituted(segment.text, groups, segment.source)
+        parts.append(filled)
+    return join(parts)
+
+
+def substituted(template: str, groups: tuple[Value, ...], source: str = CONFIG) -> Value:
     """The template with $0 to $9 replaced (ap_pregsub): a backslash keeps the character behind it as it is."""
     out: list[Segment] = []
     plain: list[str] = []
@@ -57,7 +88,7 @@ def substituted(template: str, groups: tuple[Value, ...]) -> Value:
         follows = template[at + 1 : at + 2]
         if char == "$" and follows.isdigit():
             if plain:
-                out.append(Segment(CONFIG, "".join(plain)))
+                out.append(Segment(source, "".join(plain)))
                 plain = []
             if int(follows) < len(groups):
                 out.extend(groups[int(follows)].segments)
@@ -69,5 +100,5 @@ def substituted(template: str, groups: tuple[Value, ...]) -> Value:
         plain.append(char)
         at += 1
     if plain:
-        out.append(Segment(CONFIG, "".join(plain)))
+        out.append(Segment(source, "".join(plain)))
     return Value(tuple(out))

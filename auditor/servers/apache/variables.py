@@ -124,7 +124,7 @@ def ssl(run: Run, name: str) -> Value:
     if not run.config.modules.has("ssl"):
         return EMPTY
     if not upper.startswith("SSL_"):
-        return lookup(run, name) if is_variable(upper) or upper.startswith("ENV:") else EMPTY
+        return lookup(run, name) if is_variable(upper) or upper.startswith(("ENV:", "HTTP:")) else EMPTY
     if not run.shared.request.tls:
         return unknown(SERVER) if upper.startswith("SSL_VERSION_") else EMPTY
     if not upper.startswith("SSL_CLIENT_"):
@@ -177,21 +177,17 @@ def _server_name(run: Run) -> Value:
 
 
 def _server_port(run: Run) -> Value:
-    """ap_get_server_port: the port that the client named, that of ServerName or of <VirtualHost>, else the scheme's."""
-    server = run.server
-    physical = run.layers.on("usecanonicalphysicalport")
-    own = server.name_port
-    if own is None and server.addresses:
-        own = server.addresses[0].port
+    """ap_get_server_port: the port that the client named, that of ServerName, else the scheme's. What Listen and
+    <VirtualHost> say does not count, but for UseCanonicalPhysicalPort."""
     if _canonical(run) != "on":
         port = split_port(_authority(run))[1]
         if port is not None and port.isdigit():
             return literal(str(int(port)), client_header("Host"))
-        if physical:
-            return literal(str(run.shared.request.port), SERVER)
-    if own is None:
-        own = run.shared.request.port if physical else (443 if run.shared.request.tls else 80)
-    return literal(str(own), SERVER)
+    if run.layers.on("usecanonicalphysicalport"):
+        return literal(str(run.shared.request.port), SERVER)
+    if run.server.name_port is not None:
+        return literal(str(run.server.name_port))
+    return literal("443" if _scheme(run).text == "https" else "80", SERVER)
 
 
 def _server_address(run: Run) -> Value:

@@ -1,0 +1,98 @@
+"""SetEnvIf and SetEnv over servers and sections; single lines are in test_headers.py. Each value here was measured with
+`Header always set X-V "[%{V}e]"` on the real httpd."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditor.servers.apache import env
+from auditor.servers.apache.config import Server
+from auditor.servers.apache.run import Run, Unpredictable
+from auditor.values import ADDRESS, Segment, Value, client_header, literal
+from tests.apache.make import make_run, sections_of
+
+
+def variables(run: Run) -> dict[str, str | None]:
+    """The variables as they are looked up."""
+    env.match_headers(run, True)
+    env.match_headers(run, False)
+    env.fixup(run)
+    return {entry.name: (run.env.get(entry.name) or entry.value).text for entry in run.env}
+
+
+def in_host(main: str, host: str) -> Run:
+    """A request to a virtual host."""
+    run = make_run(main)
+    run.server = Server(sections_of(host), None, (), run.config.main)
+    run.layers = run.server.base
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SetEnv V main\n<Location />\nUnsetEnv V\n</Location>", {}),
+        # An UnsetEnv wins over a SetEnv in a later section of the same walk ...
+        ("<Location />\nUnsetEnv V\n</Location>\n<Location /file>\nSetEnv V in\n</Location>", {}),
+        # ... but not in one of a later walk.
+        ("<Location />\nUnsetEnv V\n</Location>\n<If true>\nSetEnv V in\n</If>", {"V": "in"}),
+        ("<Location />\nUnsetEnv V\nSetEnv V in\n</Location>\nSetEnv V out", {"V": "in"}),
+        # The server's SetEnvIf runs first, wherever it stands.
+        (
+            "SetEnvIf X-A ^ V=main\n<Location />\nSetEnvIf V main W=loc\nSetEnvIf X-A ^ V=loc\n</Location>\n"
+            "SetEnvIf V loc W=srv",
+            {"V": "loc", "W": "loc"},
+        ),
+        ("SetEnvIf X-A ^ V=if\nSetEnv V set", {"V": "if"}),
+    ],
+)
+def test_sections(text: str, expected: dict[str, str]) -> None:
+    assert variables(make_run(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("main", "host", "expected"),
+    [
+        ("SetEnv V main", "UnsetEnv V", {}),
+        ("SetEnv V main", "SetEnv V host", {"V": "host"}),
+        ("SetEnvIf X-A ^ V=main", "SetEnvIf V main W=host", {"V": "main", "W": "host"}),
+    ],
+)
+def test_virtual_hosts(main: str, host: str, expected: dict[str, str]) -> None:
+    assert variables(in_host(main, host)) == expected
+
+
+def test_both_values_of_a_name_stay_in_the_environment() -> None:
+    # mod_env puts its variables behind the others, and takes none of those away (apr_table_overlay).
+    run = make_run("SetEnvIf X-A ^ V=if\nSetEnv V set")
+    variables(run)
+    assert [entry.value.text for entry in run.env.all("V")] == ["if", "set"]
+
+
+def test_a_variable_made_of_a_header_is_the_clients() -> None:
+    # APA-104: SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1; without the header the variable is empty.
+    text = 'SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1'
+    run = make_run(text, lines=(("Host", "t.example"), ("Authorization", "Bearer tok123")))
+    variables(run)
+    assert run.env.get("HTTP_AUTHORIZATION") == literal("Bearer tok123", client_header("Authorization"))
+    run = make_run(text, lines=(("Host", "t.example"),))
+    assert variables(run) == {"HTTP_AUTHORIZATION": ""}
+
+
+def test_an_unknown_address_is_asked_for() -> None:
+    run = make_run("SetEnvIf Remote_Addr ^10\\. INSIDE")
+    assert variables(run) == {}
+    assert [(asked.question.kind, asked.answer.name) for asked in run.shared.path.when] == [("client-address", "no")]
+
+
+def test_an_unknown_address_is_copied_without_a_question() -> None:
+    run = make_run("SetEnvIf Remote_Addr (.*) CLIENT=$1")
+    variables(run)
+    assert run.env.get("CLIENT") == Value((Segment(ADDRESS, None),))
+    assert not run.shared.path.when
+
+
+def test_a_group_that_nothing_has_matched_is_not_predicted() -> None:
+    # Measured: the same line gives an empty value, or 500, from one start of httpd to the next.
+    with pytest.raises(Unpredictable, match="no group has matched"):
+        variables(make_run('SetEnvIfExpr "%{HTTP:X-A} =~ /b/" V=[$1]'))
