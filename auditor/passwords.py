@@ -1,13 +1,18 @@
-"""Credentials against the text of a user file, as ngx_http_auth_basic_module and ngx_crypt() judge them.
+"""Credentials against the text of a user file, as the servers judge them: nginx (ngx_http_auth_basic_module and
+ngx_crypt()) and Apache httpd (mod_auth_basic, mod_authn_file, apr_password_validate()).
 
-Strings are latin-1 readings of bytes. The server is written in C: a NUL byte ends a password.
+Strings are latin-1 readings of bytes. The servers are written in C: a NUL byte ends a password.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
 from typing import Any
+
+NGINX = "nginx"
+APACHE = "apache"
 
 # Hashes that the server's C library computes. The older ones are in every one of them; where it lacks the others
 # (musl has no yescrypt) the server refuses, and only that machine can tell.
@@ -16,23 +21,48 @@ _LIBC = r"\$(1|2a|2b|2y|5|6)\$"
 _LIBC_DEPENDS = r"\$(y|gy|7|2x|md5|sha1|3)[$,]|_[./0-9A-Za-z]{19}$"
 # A hash can ask for hours of work; beyond these costs it is not computed here.
 _COSTLY = r"\$2.\$(1[5-9]|[2-9]\d)\$|\$[56]\$rounds=\d{7,}\$"
+_SCHEMES = {
+    "apr1": "MD5 (apr1)",
+    "1": "MD5 crypt",
+    "5": "SHA-256 crypt",
+    "6": "SHA-512 crypt",
+    "2a": "bcrypt",
+    "2b": "bcrypt",
+    "2x": "bcrypt",
+    "2y": "bcrypt",
+    "y": "yescrypt",
+    "gy": "yescrypt",
+    "7": "scrypt",
+    "md5": "Sun MD5",
+    "sha1": "SHA-1 crypt",
+    "3": "NT hash",
+}
+_APACHE_LINE = 8191  # MAX_STRING_LEN without the final NUL, the line feed counted
 _ITOA64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 _libcrypt: Any = None
 
 
-def decode_basic(header: str) -> tuple[str, str] | None:
-    """User and password of an Authorization header's value, or None where nginx finds none (401).
+def decode_basic(header: str, server: str = NGINX) -> tuple[str, str] | None:
+    """User and password of an Authorization header's value, or None where the server finds none (401).
 
     As ngx_http_auth_basic_user(): the scheme in any case, at least one space and no tab, base64 (RFC 7617), in it a
-    colon; the user is not empty and ends at the first colon.
+    colon; the user is not empty and ends at the first colon. Apache's get_basic_auth() takes whatever it can read: the
+    base64 ends at the first foreign character, and user and password may be empty.
     """
+    if server == APACHE:
+        scheme, _, rest = header.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        decoded = _decode_what_is_there(rest.lstrip(" ")).partition("\0")[0]
+        user, _, password = decoded.partition(":")
+        return user, password
     if header[:6].lower() != "basic ":
         return None
-    decoded = _decode_base64(header[6:].lstrip(" "))
-    if not decoded:
+    given = _decode_base64(header[6:].lstrip(" "))
+    if not given:
         return None
-    user, colon, password = decoded.partition(":")
+    user, colon, password = given.partition(":")
     if not user or not colon:
         return None
     return user, password
@@ -47,18 +77,32 @@ def _decode_base64(text: str) -> str | None:
     return binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode("latin-1")
 
 
-def verify(text: str, user: str, password: str) -> bool | None:
+def _decode_what_is_there(text: str) -> str:
+    """As apr_base64_decode(): up to the first foreign character, without a single character over."""
+    found = _BASE64.match(text)
+    text = found[0] if found is not None else ""
+    if len(text) % 4 == 1:
+        text = text[:-1]
+    return binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode("latin-1")
+
+
+def verify(text: str, user: str, password: str, server: str = NGINX) -> bool | None:
     """Whether the user file's text admits this user with this password; None where that is not knowable here.
 
     The first line of a user counts. Its hash ends at a colon or at the end of the line.
     """
-    stored = find_hash(text, user)
-    return False if stored is None else check_hash(stored, password)
+    stored = find_hash(text, user, server)
+    return False if stored is None else check_hash(stored, password, server)
 
 
-def find_hash(text: str, user: str) -> str | None:
-    """The hash in the first line of that user, or None: lines end with a line feed, a `#` or a carriage return at the
-    beginning hides one, and blanks count."""
+def find_hash(text: str, user: str, server: str = NGINX) -> str | None:
+    """The hash in the first line of that user, or None.
+
+    nginx: lines end with a line feed, a `#` or a carriage return at the beginning hides one, and blanks count. Apache:
+    see `apache_rows`.
+    """
+    if server == APACHE:
+        return next((stored or "" for _, name, stored in apache_lines(text) if name == user), None)
     if not user or user[0] in "#\r\n":
         return None
     wanted = user + ":"
@@ -68,26 +112,74 @@ def find_hash(text: str, user: str) -> str | None:
     return None
 
 
-def check_hash(stored: str, password: str) -> bool | None:
-    """Whether the password belongs to that hash, None where that is not knowable here: ngx_crypt()."""
+def apache_rows(text: str, longest: int | None = None) -> Iterator[tuple[int, str]]:
+    """The lines of a file as ap_cfg_getline() reads them, with the number of the first: blanks around a line go, a
+    backslash at its end joins the next one, empty ones and those with `#` in front are passed over. Behind a line that
+    is longer than `longest` bytes nothing is read."""
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        number, line, size = at + 1, "", 0
+        while at < len(lines):
+            more = at + 1 < len(lines)
+            size = len(line) + len(lines[at]) + more
+            line += lines[at].removesuffix("\r") if more else lines[at]
+            at += 1
+            if not more or not line.endswith("\\"):
+                break
+            line = line[:-1]
+        if longest is not None and size > longest:
+            return
+        line = line.partition("\0")[0].strip(" \t\v\f\r")
+        if line and line[0] != "#":
+            yield number, line
+
+
+def apache_lines(text: str) -> Iterator[tuple[int, str, str | None]]:
+    """Number, user and hash of each entry, as mod_authn_file's check_password() takes them apart: several colons are
+    one. The hash is None where there is no colon."""
+    for number, line in apache_rows(text, _APACHE_LINE):
+        user, colon, rest = line.partition(":")
+        yield number, user, rest.lstrip(":").partition(":")[0] if colon else None
+
+
+def check_hash(stored: str, password: str, server: str = NGINX) -> bool | None:
+    """Whether the password belongs to that hash, None where that is not knowable here: ngx_crypt(), or
+    apr_password_validate(), which knows neither {PLAIN} nor {SSHA}."""
     stored = stored.partition("\0")[0]
     key = password.partition("\0")[0].encode("latin-1")
     if stored.startswith("$apr1$"):
         return _apr1(key, stored) == stored
-    if stored.startswith("{PLAIN}"):
-        return stored[7:].encode("latin-1") == key
-    if stored.startswith("{SSHA}"):
-        return _ssha(key, stored)
     if stored.startswith("{SHA}"):
         return "{SHA}" + _to_base64(_sha1(key)) == stored
+    if server != APACHE:
+        if stored.startswith("{PLAIN}"):
+            return stored[7:].encode("latin-1") == key
+        if stored.startswith("{SSHA}"):
+            return _ssha(key, stored)
     return _crypt(key, stored)
 
 
-def judge_hash(stored: str) -> str:
+def scheme_of(stored: str) -> str:
+    """The name of the scheme that a stored password is written in; "none" for what is no hash that a server knows."""
+    named = re.match(r"\{(PLAIN|SSHA|SHA)\}", stored)
+    if named is not None:
+        return named[0]
+    prefix = re.match(r"\$([0-9a-z]+)[$,]", stored)
+    if prefix is not None:
+        return _SCHEMES.get(prefix[1], "none")
+    if re.fullmatch(r"[./0-9A-Za-z]{13}", stored):
+        return "DES crypt"
+    return "BSDi crypt" if re.fullmatch(r"_[./0-9A-Za-z]{19}", stored) else "none"
+
+
+def judge_hash(stored: str, server: str = NGINX) -> str:
     """What a stored password is worth: "good", "weak" (quickly found by trying), "plain" (readable as it stands), or
     "unusable" (nobody can log in with it)."""
     if stored.startswith("{PLAIN}"):
-        return "plain"
+        return "unusable" if server == APACHE else "plain"
+    if stored.startswith("{SSHA}") and server == APACHE:
+        return "unusable"
     if re.fullmatch(r"\{SHA\}\S+|[./0-9A-Za-z]{13}", stored):
         return "weak"
     known = r"(\$apr1\$|\{SSHA\}|" + _LIBC + "|" + _LIBC_DEPENDS + r")\S+"

@@ -21,6 +21,7 @@ class Question(NamedTuple):
     `kind` is one of:
 
     - "credentials": are these good for that gate? `subject` is the user file or the key, `detail` the header's value
+    - "groups": which groups is a user in? `subject` is the group file, `detail` the user; the value holds their names
     - "file": what is at that path of the deployed machine? `subject` is the path
     - "exchange": what does an upstream answer? `subject` is the upstream, `detail` the exchange's role and number
     - "client-address": which address does the client have? `subject` is empty

@@ -126,12 +126,17 @@ def is_stock(line: Place) -> bool:
     return line.file.rpartition("/")[2] in _STOCK
 
 
+_UNASKED = ("no-user-file", "no-require", "before")
+
+
 def guards(outcome: Outcome) -> list[Gate]:
     """The gates in the request's way that ask for credentials and can refuse."""
     return [
         gate
         for gate in outcome.gates
-        if gate.needs == "credentials" and gate.result != "off" and gate.reason not in ("no-user-file", "before")
+        if gate.needs == "credentials"
+        and gate.result != "off"
+        and gate.reason not in ("no-user-file", "no-require", "before")
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.servers.apache.config import Address, Config, Directive, Limit, Section, Server
 from auditor.servers.apache.directives import spec_of
@@ -25,6 +25,7 @@ _SECTIONS = {
     "<else": ("else", False),
 }
 _REQUIRE = frozenset(("<requireall", "<requireany", "<requirenone"))
+_CONTAINERS = _REQUIRE | {"<authnprovideralias", "<authzprovideralias"}
 
 
 def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = frozenset()) -> Config:
@@ -96,7 +97,7 @@ class _Builder:
                 methods = frozenset(word for word in directive.args)
                 inner = Limit(methods, key == "<limitexcept", directive.place)
                 self._fill(item.items, directives, sections, inner, inside)
-            elif key in _REQUIRE:
+            elif key in _CONTAINERS:
                 directives.append(self._container(item, limit))
             elif key in _SECTIONS:
                 kind, regex = _SECTIONS[key]
@@ -111,15 +112,20 @@ class _Builder:
                 self._loader.note("unanalysed", f"{directive.place.text} is not analysed", directive.place)
 
     def _container(self, item: Item, limit: Limit | None) -> Directive:
-        children = []
+        return item.directive._replace(children=tuple(self._children(item, limit)), limit=limit)
+
+    def _children(self, item: Item, limit: Limit | None) -> Iterator[Directive]:
         for child in item.items or ():
-            if child.directive.place in self._removed:
+            directive = child.directive
+            if directive.place in self._removed:
                 continue
-            if child.items is not None and child.directive.key in _REQUIRE:
-                children.append(self._container(child, limit))
+            if child.items is None:
+                yield directive._replace(limit=limit)
+            elif directive.key in ("<limit", "<limitexcept"):
+                methods = frozenset(directive.args)
+                yield from self._children(child, Limit(methods, directive.key == "<limitexcept", directive.place))
             else:
-                children.append(child.directive._replace(limit=limit))
-        return item.directive._replace(children=tuple(children), limit=limit)
+                yield self._container(child, limit)
 
     def _check(self, directive: Directive, inside: bool) -> None:
         """httpd does not start with a directive that stands where it must not."""

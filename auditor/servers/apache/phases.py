@@ -7,6 +7,7 @@ from auditor.http import Request
 from auditor.servers.apache import (
     alias,
     auth,
+    authn,
     env,
     headers,
     intake,
@@ -116,6 +117,8 @@ def _fixups(run: Run) -> None:
         env.fixup(run)
     if modules.has("alias"):
         alias.fixup(run)
+    if modules.has("auth_basic"):
+        authn.fake(run)
     if modules.has("headers"):
         headers.fixup(run)
     if modules.has("dir"):

@@ -1,0 +1,113 @@
+"""Access, authentication and authorization of a request: the part of ap_process_request_internal() between
+header_parser and fixups.
+
+What the gates said goes into `run.shared.gates`; who is refused leaves by `Respond`.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from auditor.servers.apache import access, authn, authz
+from auditor.servers.apache.gates import (
+    ADDRESSES,
+    gate_line,
+    skip,
+    tell,
+    tell_addresses,
+    tell_auth,
+    tell_open,
+    wants_credentials,
+)
+from auditor.servers.apache.providers import type_of
+from auditor.servers.apache.run import Respond, Run, decides
+from auditor.trace import Gate
+
+
+def check(run: Run) -> None:
+    """Let the request on, with its user, or raise Respond (401, 403, 405, 500, or a redirect to a login page).
+
+    A request made of one with the same sections is not asked again.
+    """
+    for before in (run.prev, run.main):
+        if before is not None and before.layers.sections == run.layers.sections:
+            run.user, run.auth_type = before.user, before.auth_type
+            return
+    run.user = None
+    run.notes.pop("supposed", None)
+    any_line = access.satisfies(run)
+    refused = access.refuses(run)
+    if refused is not None:
+        status, line = refused
+        if status != 405:
+            tell(run, Gate("access", None, None, "refused", decides(line), needs="address"))
+        if any_line is None:
+            run.step(line, f"refused: {status}")
+            raise Respond(status, line)
+    else:
+        passed = access.passed_line(run) or any_line
+        if passed is not None:
+            tell(run, Gate("access", None, None, "passed", decides(passed), needs="address"))
+        if any_line is not None:
+            run.step(any_line, "the address is enough: nobody is asked for credentials")
+            skip(run, "satisfied")
+            return
+    if _needs_user(run):
+        authn.authenticate(run)
+        _authorize(run)
+
+
+# --- authorization
+
+
+def _needs_user(run: Run) -> bool:
+    """authorize_userless(): whether the user decides; raises Respond where nobody is let in."""
+    tree = authz.rules_of(run.layers).tree
+    if tree is None:
+        kind = run.layers.last("authtype")
+        if kind is not None and type_of(run) is not None:
+            run.step(kind, "AuthType without any Require: 500")
+            raise Respond(500, kind)
+        return False
+    verdict = authz.judge(run, tree)
+    tell_addresses(run, verdict)
+    if verdict.result == authz.GRANTED:
+        tell_open(run, tree, verdict)
+        return False
+    if verdict.result == authz.NO_USER:
+        return True
+    _refuse_all(run, verdict)
+
+
+def _authorize(run: Run) -> None:
+    """authorize_user()."""
+    rules = authz.rules_of(run.layers)
+    assert rules.tree is not None
+    verdict = authz.judge(run, rules.tree)
+    if verdict.result == authz.GRANTED:
+        line = gate_line(run)
+        run.step(line, "the user is let in")
+        tell_auth(run, "passed", line)
+        return
+    if verdict.result == authz.ERROR:
+        _refuse_all(run, verdict)
+    node = verdict.line(authz.DENIED, authz.NO_USER)
+    line = node.line if node is not None and node.line is not None else gate_line(run)
+    status = 403 if rules.forbids else 401
+    run.step(line, f"the user is not the one who is asked for: {status}")
+    if status == 401:
+        authn.challenge(run)
+    tell_auth(run, "refused", line)
+    raise Respond(status, line)
+
+
+def _refuse_all(run: Run, verdict: authz.Verdict) -> NoReturn:
+    """Refused whoever it is: 403; 500 where a line cannot be judged."""
+    status = 500 if verdict.result == authz.ERROR else 403
+    node = verdict.line(authz.ERROR if status == 500 else authz.DENIED)
+    line = node.line if node is not None else None
+    if line is not None and node is not None and node.provider not in ADDRESSES:
+        needs = "credentials" if wants_credentials(node) else "address"
+        tell(run, Gate("access", None, None, "refused", decides(line), needs=needs))
+    run.step(line, f"refused: {status}")
+    raise Respond(status, line)

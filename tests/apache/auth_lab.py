@@ -1,0 +1,220 @@
+"""One httpd for many small configurations of authentication: a virtual host for each, told apart by its name."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+HTTPD = next(
+    (path for path in map(shutil.which, ("apache2", "httpd", "/usr/sbin/apache2", "/usr/sbin/httpd")) if path), None
+)
+MODULES = (
+    *("mpm_event", "authn_core", "authn_file", "authn_anon", "authn_dbm", "authz_core", "authz_host", "authz_user"),
+    *(
+        "authz_groupfile",
+        "authz_owner",
+        "authz_dbm",
+        "access_compat",
+        "auth_basic",
+        "auth_digest",
+        "session",
+        "request",
+    ),
+    *("session_cookie", "auth_form", "headers", "setenvif", "dir", "alias", "allowmethods", "rewrite", "unixd"),
+)
+_FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/local/apache2/modules")
+NOBODY = 65534
+# Providers have their own names for the whole server.
+ALIASES = """<AuthnProviderAlias file mine>
+AuthUserFile @HT@/ht/users
+</AuthnProviderAlias>
+<AuthzProviderAlias user staff "alice carol">
+</AuthzProviderAlias>"""
+
+
+_SECRET = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
+FILES = {
+    "ht/users": f"alice:{_SECRET}\nbob:{_SECRET}\n:{_SECRET}\n",
+    "ht/carol": f"carol:{_SECRET}\n",
+    "ht/empty": "",
+    "ht/folder/": "",
+    "ht/unreadable": f"alice:{_SECRET}\n",
+    "ht/groups": "# groups\nadmins: bob carol\nusers: alice bob\nadmins: dave\n",
+    "ht/odd": (
+        f"# a comment\n\n  alice:{_SECRET}  \r\nbob::{_SECRET}:a comment\nda ve:{_SECRET}\ne\\\nve:{_SECRET}\nnocolon\n"
+        f"space :{_SECRET}\ntwice:x\ntwice:{_SECRET}\n#frank:{_SECRET}\ninner: {_SECRET}\n"
+        "empty:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=\n"
+    ),
+    "ht/long": "#" * 9000 + f"\nalice:{_SECRET}\n",
+    "ht/digest": "alice:R:" + "0" * 32 + "\n",
+}
+BASIC = "AuthType Basic\nAuthName R\nAuthUserFile @HT@/ht/users\n"
+_SHORT = {"@BASIC@\n": BASIC, "@VALID@\n": BASIC + "Require valid-user\n"}
+
+
+class Case(NamedTuple):
+    """A configuration, and pairs of a request and its answer."""
+
+    text: str
+    asked: tuple[tuple[str, str], ...]
+
+
+def cases() -> dict[str, Case]:
+    """The table, by name."""
+    found: dict[str, Case] = {}
+    for block in Path(__file__).with_name("auth_cases.txt").read_text().split("\n## ")[1:]:
+        name, _, rest = block.partition("\n")
+        text, *pairs = rest.split(">> ")
+        for short, lines in _SHORT.items():
+            text = text.replace(short, lines)
+        split = (pair.rstrip("\n").partition("\n   ") for pair in pairs)
+        found[name] = Case(text, tuple((request, answer) for request, _, answer in split))
+    return found
+
+
+class Asked(NamedTuple):
+    """A request as the tables write it: words in any order, `METHOD`, `/path`, `@127.0.0.2` (the client's address),
+    `Name:value` behind a plus sign; last the credentials: `-` for none, `user:password`, or `=` and the raw value of
+    the Authorization header."""
+
+    method: str = "GET"
+    path: str = "/f.txt"
+    source: str = "127.0.0.1"
+    headers: tuple[tuple[str, str], ...] = ()
+    authorization: str | None = None
+
+
+def asked(text: str) -> Asked:
+    """Reads the short form."""
+    request = Asked()
+    text, equals, raw = text.partition("=") if re.search(r"(^| )=", text) else (text, "", "")
+    words = text.split(" ") if text else []
+    if equals:
+        request = request._replace(authorization=raw)
+    else:
+        last = words.pop()
+        if last != "-":
+            encoded = base64.b64encode(last.encode("latin-1")).decode()
+            request = request._replace(authorization=f"Basic {encoded}")
+    for word in filter(None, words):
+        if word[0] == "/":
+            request = request._replace(path=word)
+        elif word[0] == "@":
+            request = request._replace(source=word[1:])
+        elif word[0] == "+":
+            name, _, value = word[1:].partition(":")
+            request = request._replace(headers=(*request.headers, (name, value)))
+        else:
+            request = request._replace(method=word)
+    return request
+
+
+def host_of(name: str) -> str:
+    """The virtual host's name for a case."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".example"
+
+
+def write_files(folder: Path, files: Mapping[str, str] = FILES) -> None:
+    """The user files, and the pages. Folders end in a slash; nobody may read the file `unreadable`."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_bytes(text.encode("latin-1"))
+            if path.name == "unreadable":
+                path.chmod(0)
+    for name in ("f.txt", "open/f.txt", "in/f.txt", "in/deep/f.txt"):
+        page = folder / "www" / name
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("x")
+
+
+def configuration(folder: Path, port: int, table: Mapping[str, str]) -> str:
+    """The text of httpd.conf for those cases."""
+    modules = next(path for path in _FOLDERS if os.path.isdir(path))
+    lines = [f"ServerRoot {folder}", f"Listen 127.0.0.1:{port}", "ServerName lab.example", f"PidFile {folder}/pid"]
+    lines += [f"DefaultRuntimeDir {folder}", f"ErrorLog {folder}/error.log", "LogLevel warn authz_core:info"]
+    for name in MODULES:
+        if os.path.exists(f"{modules}/mod_{name}.so"):
+            lines.append(f"LoadModule {name}_module {modules}/mod_{name}.so")
+    lines += [f"DocumentRoot {folder}/www", f"<Directory {folder}/www>", "Require all granted", "</Directory>"]
+    lines += ['Header always set X-User "expr=%{REMOTE_USER}"', 'Header always set X-Type "expr=%{AUTH_TYPE}"']
+    lines += [ALIASES.replace("@HT@", str(folder))]
+    for name, text in table.items():
+        body = text.replace("@HT@", str(folder))
+        lines.append(f"<VirtualHost *:{port}>\nServerName {host_of(name)}\n{body}\n</VirtualHost>")
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def running(folder: Path, table: Mapping[str, str]) -> Iterator[int]:
+    """The real server with these cases, and its port."""
+    assert HTTPD is not None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "httpd.conf").write_text(configuration(folder, port, table))
+    account: dict[str, object] = {}
+    if os.geteuid() == 0:
+        account = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        for above in folder.parents:
+            if above.stat().st_mode & 0o001 == 0 and above.stat().st_uid == 0 and str(above).startswith("/tmp"):
+                above.chmod(above.stat().st_mode | 0o011)
+    command = [HTTPD, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, **account)  # type: ignore[call-overload]
+    try:
+        for _ in range(200):
+            if server.poll() is not None:
+                raise RuntimeError(server.stderr.read().decode())
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def ask(port: int, name: str, text: str) -> str:
+    """What the server answers, in short: status, the user (in brackets where the answer is none of content), the
+    challenge."""
+    request = asked(text)
+    lines = [f"{request.method} {request.path} HTTP/1.0", f"Host: {host_of(name)}"]
+    lines += [f"{key}: {value}" for key, value in request.headers]
+    if request.authorization is not None:
+        lines.append(f"Authorization: {request.authorization}")
+    with socket.create_connection(("127.0.0.1", port), 10, source_address=(request.source, 0)) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+    head = data.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    fields = [line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""] for line in head[1:]]
+    return short(int(head[0].split()[1]), [(name, value) for name, value in fields])
+
+
+def short(status: int, fields: list[tuple[str, str]]) -> str:
+    """The parts of an answer that the tables hold."""
+    first = {name.lower(): value for name, value in reversed(fields)}
+    words = [str(status)]
+    if first.get("x-user"):
+        words.append(first["x-user"])
+    if first.get("x-type"):
+        words.append(f"({first['x-type']})")
+    for name, value in fields:
+        if name.lower() in ("www-authenticate", "location"):
+            words.append(re.sub(r'nonce="[^"]*"', 'nonce="..."', value))
+    return " ".join(words)

@@ -1,0 +1,261 @@
+"""Access, authentication and authorization: what the predictor says, and what the real httpd answers."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+import pytest
+
+from auditor.files import Files, FileWorld
+from auditor.http import make_request
+from auditor.servers.apache import auth, authn, walk
+from auditor.servers.apache.build import build
+from auditor.servers.apache.config import Config
+from auditor.servers.apache.htaccess import Overrides
+from auditor.servers.apache.load import Loader
+from auditor.servers.apache.modules import Modules
+from auditor.servers.apache.run import Options, Respond, Run, Shared
+from auditor.source import read_source
+from auditor.values import CLIENT, CONFIG, USER, Value, client_header, literal
+from auditor.world import Answer, Path, Question, World, Worlds
+from auditor.world import walk as ways
+from tests.apache import auth_lab as lab
+
+CASES = lab.cases()
+PAIRS = [(name, request, answer) for name, case in CASES.items() for request, answer in case.asked]
+# What only the machine can tell: all that may be is predicted, and the answer must be among it.
+OPEN = ("file owner", "forward-dns", "host", "digest, well formed", "md5 provider")
+# A file is not asked for by each method, whatever the gates say.
+NO_METHOD = {"PUT": "405", "FOO": "405", "get": "501"}
+
+
+class Predictor:
+    """The gates alone, on the way that leads to them; pages are plain files."""
+
+    def __init__(self, folder: FilePath) -> None:
+        self.folder = folder
+        lab.write_files(folder)
+        entry = folder / "httpd.conf"
+        entry.write_text(lab.configuration(folder, 80, {name: case.text for name, case in CASES.items()}))
+        self.files = Files(read_source(str(entry)), [("/", "/")])
+        loader = Loader(self.files, Modules())
+        self.config: Config = build(loader, loader.read(read_source(str(entry))))
+        self.config.server_root = str(folder)
+        self.overrides = Overrides(loader, self.files, ".htaccess")
+        assert not loader.errors
+
+    def shared(self, path: Path, asked: lab.Asked, host: str) -> Shared:
+        headers = [("Host", host), *asked.headers]
+        if asked.authorization is not None:
+            headers.append(("Authorization", asked.authorization))
+        request = make_request(f"http://{host}{asked.path}", asked.method, headers)
+        shared = Shared(self.config, self.overrides, Options(), path, request)
+        shared.client_address = asked.source
+        return shared
+
+    def run(self, name: str, text: str, path: Path) -> tuple[str, Run]:
+        """The answer in short, and the run that was answered."""
+        asked = lab.asked(text)
+        host = lab.host_of(name)
+        shared = self.shared(path, asked, host)
+        run = Run(shared, next(server for server in self.config.hosts if server.name == host))
+        run.host = host
+        run.layers = run.server.base
+        for key, value in shared.request.headers:
+            run.headers_in.add(key, literal(value, client_header(key)))
+        run.uri = asked.path
+        run.filename = asked.path if asked.path == "/nowhere" else f"{self.folder}/www{asked.path}"
+        walk.directory(run, walk.folders_of(run.filename, False))
+        walk.files(run, posixpath.basename(run.filename))
+        walk.location(run)
+        walk.conditions(run)
+        for line in run.layers.all("setenvif"):  # all of them are about one header and anything in it
+            found = run.header(line.args[0])
+            if found is not None and (line.args[1] == "." or found == line.args[1].strip("^$")):
+                run.env.set(line.args[2], literal("1", CLIENT))
+        status, fields = 200, []
+        try:
+            auth.check(run)
+        except Respond as end:
+            status = end.status
+            if end.location is not None:
+                fields.append(("Location", _text(end.location)))
+        if status == 200 and asked.method in NO_METHOD:
+            status = int(NO_METHOD[asked.method])
+        if run.user is not None:
+            fields.append(("X-User", _text(run.user)))
+        if run.auth_type is not None:
+            fields.append(("X-Type", run.auth_type))
+        fields += [(entry.name, _text(entry.value)) for entry in run.errors_out]
+        return lab.short(status, fields), run
+
+    def answers(self, name: str, text: str, world: World | None = None) -> list[tuple[str, Run]]:
+        worlds: list[World] = [_Locked(), FileWorld(self.files, "apache")]
+        found = ways(lambda path: self.run(name, text, path), Worlds(*([world] if world else []), *worlds))
+        assert found is not None
+        return [answer for answer, _ in found]
+
+
+class _Locked:
+    """Whoever runs the tests may read every file; the server may not."""
+
+    def ask(self, question: Question) -> Answer | None:
+        locked = question.kind == "credentials" and question.subject.endswith("/unreadable")
+        return Answer("unreadable", "the workers cannot read it") if locked else None
+
+
+def _text(value: Value) -> str:
+    return "".join("..." if segment.text is None else segment.text for segment in value.segments)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return Predictor(tmp_path_factory.mktemp("auth"))
+
+
+@pytest.mark.parametrize(("name", "request_", "answer"), PAIRS)
+def test_predicted(predictor: Predictor, name: str, request_: str, answer: str) -> None:
+    predicted = [text for text, _ in predictor.answers(name, request_)]
+    if name in OPEN:
+        assert answer in predicted
+    else:
+        assert predicted == [answer]
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    if lab.HTTPD is None:
+        pytest.skip("no httpd on this machine")
+    folder = tmp_path_factory.mktemp("httpd")
+    lab.write_files(folder)
+    with lab.running(folder, {name: case.text for name, case in CASES.items()}) as found:
+        yield found
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", CASES)
+def test_measured(port: int, name: str) -> None:
+    case = CASES[name]
+    assert [(request, lab.ask(port, name, request)) for request, _ in case.asked] == list(case.asked)
+
+
+def gates_of(predictor: Predictor, name: str, text: str) -> list[str]:
+    """The gates in short: kind, result, reason, and the line that decides."""
+    ((_, run),) = predictor.answers(name, text)
+    found = []
+    for gate in run.shared.gates:
+        place = gate.because[0].place
+        assert place is not None
+        found.append(" ".join(filter(None, (gate.kind, gate.result, gate.reason, f"<{place.text}>"))))
+    return found
+
+
+GATES = [
+    ("valid user", "-", ["auth_basic refused <Require valid-user>"]),
+    ("valid user", "alice:secret", ["auth_basic passed <Require valid-user>"]),
+    ("no file", "alice:secret", ["auth_basic refused no-file <AuthUserFile @HT@/ht/gone>"]),
+    ("unreadable file", "alice:secret", ["auth_basic refused unreadable <AuthUserFile @HT@/ht/unreadable>"]),
+    ("no Require", "-", ["auth_basic skipped no-require <AuthType Basic>"]),
+    ("no AuthName", "-", ["auth_basic refused misconfigured <AuthType Basic>"]),
+    ("no AuthType", "-", []),
+    ("inner granted", "/in/f.txt -", ["auth_basic off <Require all granted>"]),
+    (
+        "granted beside valid-user",
+        "-",
+        ["auth_basic skipped satisfied <Require valid-user>", "access passed <Require all granted>"],
+    ),
+    (
+        "any of ip and valid-user",
+        "-",
+        ["access passed <Require ip 127.0.0.1>", "auth_basic skipped satisfied <Require valid-user>"],
+    ),
+    (
+        "any of ip and valid-user",
+        "@127.0.0.2 -",
+        ["access refused <Require ip 127.0.0.1>", "auth_basic refused <Require valid-user>"],
+    ),
+    ("all of ip and valid-user", "@127.0.0.2 -", ["access refused <Require ip 127.0.0.1>"]),
+    ("denied", "-", ["access refused <Require all denied>"]),
+    ("env", "+X-Secret:s3 -", ["auth_basic off <Require env letmein>"]),
+    ("expr", "-", ["access refused <Require expr \"%{HTTP:Authorization} == 'Bearer ***'\">"]),
+    ("Limit GET", "OPTIONS -", []),
+    ("granted, none of", "@127.0.0.2 -", ["access refused <Require ip 127.0.0.2>"]),
+    ("granted, not an ip", "@127.0.0.2 -", ["access refused <Require not ip 127.0.0.2>"]),
+    ("Satisfy Any alone", "-", ["access passed <Satisfy Any>", "auth_basic skipped satisfied <Require valid-user>"]),
+    (
+        "Satisfy Any, allowed",
+        "-",
+        ["access passed <Allow from all>", "auth_basic skipped satisfied <Require valid-user>"],
+    ),
+    ("Order deny,allow", "-", ["access refused <Deny from all>"]),
+    ("digest", "-", ["auth_digest refused <Require valid-user>"]),
+    ("user bob", "alice:secret", ["auth_basic refused <Require user bob>"]),
+]
+
+
+@pytest.mark.parametrize(("name", "request_", "gates"), GATES)
+def test_gates(predictor: Predictor, name: str, request_: str, gates: list[str]) -> None:
+    assert gates_of(predictor, name, request_) == [gate.replace("@HT@", str(predictor.folder)) for gate in gates]
+
+
+def test_what_needs_credentials(predictor: Predictor) -> None:
+    ((_, run),) = predictor.answers("expr", "-")
+    assert [(gate.needs, gate.scheme) for gate in run.shared.gates] == [("credentials", None)]
+    ((_, run),) = predictor.answers("denied", "-")
+    assert [gate.needs for gate in run.shared.gates] == ["address"]
+
+
+class _Nobody:
+    """A world in which the gate lets in whoever it is asked about."""
+
+    def ask(self, question: Question) -> Answer | None:
+        return Answer("accepted", "the credentials are accepted", True) if question.kind == "credentials" else None
+
+
+@pytest.mark.parametrize("name", ["user bob", "group", "file owner", "valid user", "no file"])
+def test_who_is_supposed_to_be_let_in_is_whom_the_lines_ask_for(predictor: Predictor, name: str) -> None:
+    assert [text for text, _ in predictor.answers(name, "audit:probe", _Nobody())] == ["200 audit (Basic)"]
+
+
+def test_where_the_user_comes_from(predictor: Predictor) -> None:
+    ((_, run),) = predictor.answers("valid user", "alice:secret")
+    assert run.user is not None
+    assert run.user.sources == (USER,)
+    ((_, run),) = predictor.answers("valid user", "alice:wrong")
+    assert run.user is not None
+    assert run.user.sources == (client_header("Authorization"),)
+
+
+def test_an_unknown_address_is_asked_for(predictor: Predictor) -> None:
+    """One way for each network that the lines tell apart, and one for the rest."""
+
+    def run(path: Path) -> str:
+        _, before = predictor.run("ip networks", "-", path)
+        again = Run(predictor.shared(path, lab.Asked(), before.host), before.server)
+        again.shared.client_address = None
+        again.layers = before.layers
+        try:
+            auth.check(again)
+        except Respond as end:
+            return str(end.status)
+        return "200"
+
+    found = ways(run, FileWorld(predictor.files, "apache"))
+    assert found is not None
+    assert {(answer, tuple(asked.answer.name for asked in when)) for answer, when in found} == {
+        ("403", ("elsewhere",)),
+        ("200", ("10.0.0.0/8",)),
+        ("200", ("127.0.0.0/30",)),
+        ("200", ("::1/128",)),
+    }
+
+
+def test_fake_credentials(predictor: Predictor) -> None:
+    """APA-352: the upstream gets them in the place of the client's, whoever that is."""
+    for text in ("-", "=Bearer x"):
+        ((_, run),) = predictor.answers("fake", text)
+        authn.fake(run)
+        assert [_text(entry.value) for entry in run.headers_in.all("Authorization")] == ["Basic Ym9iOmh1bnRlcjI="]
+        assert {entry.value.sources for entry in run.headers_in.all("Authorization")} == {(CONFIG,)}
