@@ -28,6 +28,7 @@ COMMANDS = {
     "trace": "what happens to one request: who answers, what reaches the origin, what comes back, and why",
     "routes": "the table of routes and watched headers",
     "probe": "ask a real server the same requests: the configuration in a sandbox, or a proxy that is running",
+    "htpasswd": "what a user file holds, and whether a password is right",
     "rules": "list the rules",
     "explain": "explain a rule",
     "init": "write a settings file, audit.toml, with every key explained",

@@ -64,7 +64,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
         text = site.text_of(file.resolved) if file.state == "file" and file.resolved is not None else None
         if text is None or any(mark in text for mark in _PLACEHOLDERS):
             continue
-        severity, faults = _faults(text)
+        severity, faults = _faults(text, site.kind)
         if faults:
             yield Finding(
                 NAME,
@@ -76,29 +76,17 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
             )
 
 
-def _faults(text: str) -> tuple[str, list[str]]:
+def _faults(text: str, server: str) -> tuple[str, list[str]]:
     """The severity, and what is wrong with which lines."""
-    from auditor.passwords import judge_hash
+    from auditor.user_file import entries
 
     by_fault: dict[str, list[int]] = {}
-    users: set[str] = set()
     usable = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line or line[0] in "#\r":
-            continue
-        user, colon, rest = line.partition(":")
-        if rest[:1] in ("!", "*"):
-            continue  # locked on purpose
-        verdict = judge_hash(rest.partition(":")[0]) if colon and user and user == user.strip(" \t\xef\xbb\xbf") else ""
-        if verdict in ("", "unusable"):
-            verdict = "unusable"
-        elif user in users:
-            verdict = "twice"
-        else:
-            usable += 1
-        users.add(user)
-        by_fault.setdefault(verdict, []).append(number)
+    for entry in entries(text, server):
+        if entry.verdict == "locked":
+            continue  # on purpose
+        usable += entry.usable
+        by_fault.setdefault("unusable" if entry.verdict == "no-colon" else entry.verdict, []).append(entry.line)
     by_fault.pop("good", None)
     if not usable:
         return WARNING, ["it has no entry with which anybody could log in"]
@@ -108,6 +96,7 @@ def _faults(text: str) -> tuple[str, list[str]]:
 
 _SAYS = {
     "unusable": "cannot be checked by the server, nobody can log in with it",
+    "nameless": "lets in whoever gives an empty name",
     "twice": "repeats a user, only the first entry counts",
     "plain": "holds a password in the clear",
     "weak": "has a hash that is quickly found by trying (SHA-1 without salt, or DES)",

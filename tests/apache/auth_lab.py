@@ -35,7 +35,7 @@ _FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/local/
 NOBODY = 65534
 # Providers have their own names for the whole server.
 ALIASES = """<AuthnProviderAlias file mine>
-AuthUserFile @HT@/ht/users
+AuthUserFile @HT@/ht/mine
 </AuthnProviderAlias>
 <AuthzProviderAlias user staff "alice carol">
 </AuthzProviderAlias>"""
@@ -44,6 +44,7 @@ AuthUserFile @HT@/ht/users
 _SECRET = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="
 FILES = {
     "ht/users": f"alice:{_SECRET}\nbob:{_SECRET}\n:{_SECRET}\n",
+    "ht/mine": f"alice:{_SECRET}\n",
     "ht/carol": f"carol:{_SECRET}\n",
     "ht/empty": "",
     "ht/folder/": "",

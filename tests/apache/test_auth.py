@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
 import pytest
 
+from auditor import passwords
 from auditor.files import Files, FileWorld
 from auditor.http import make_request
 from auditor.servers.apache import auth, authn, walk
@@ -22,6 +24,7 @@ from auditor.values import CLIENT, CONFIG, USER, Value, client_header, literal
 from auditor.world import Answer, Path, Question, World, Worlds
 from auditor.world import walk as ways
 from tests.apache import auth_lab as lab
+from tests.reading import test_passwords
 
 CASES = lab.cases()
 PAIRS = [(name, request, answer) for name, case in CASES.items() for request, answer in case.asked]
@@ -259,3 +262,47 @@ def test_fake_credentials(predictor: Predictor) -> None:
         authn.fake(run)
         assert [_text(entry.value) for entry in run.headers_in.all("Authorization")] == ["Basic Ym9iOmh1bnRlcjI="]
         assert {entry.value.sources for entry in run.headers_in.all("Authorization")} == {(CONFIG,)}
+
+
+SHA = test_passwords.GOOD["SHA"][0]
+# Passwords, and files in which the hash is one that httpd knows: text, user, password.
+USER_FILES = {
+    **{f"hash {name}": (f"alice:{stored}\n", "alice", word) for name, (stored, word) in test_passwords.GOOD.items()},
+    **{f"wrong {name}": (f"alice:{stored}\n", "alice", "x") for name, (stored, _) in test_passwords.GOOD.items()},
+    **{f"bad {name}": (f"alice:{stored}\n", "alice", "secret") for name, stored in test_passwords.BAD.items()},
+    **{
+        f"file {name}": (text.replace("{PLAIN}secret", SHA), user, password)
+        for name, (text, user, password, _) in test_passwords.FILES.items()
+    },
+}
+ADMITTED = {
+    *("hash apr1", "hash apr1, short salt", "hash apr1, long password", "hash apr1, empty password", "hash md5"),
+    *("hash sha256", "hash sha512", "hash sha512, rounds", "hash bcrypt 2a", "hash bcrypt 2b", "hash bcrypt 2y"),
+    *("hash des", "hash des, only eight letters count", "hash SHA", "bad apr1 with a blank behind"),
+    *("file found", "file no line feed at the end", "file carriage returns", "file comments", "file blank in front"),
+    *("file user with blanks", "file long comment before"),
+}
+
+
+@pytest.mark.skipif(passwords._load_crypt() is None, reason="no libcrypt.so.1 on this machine")
+@pytest.mark.parametrize("name", USER_FILES)
+def test_user_file(name: str) -> None:
+    text, user, password = USER_FILES[name]
+    assert passwords.verify(text, user, password, passwords.APACHE) is (name in ADMITTED)
+
+
+@pytest.mark.live
+def test_user_files_measured(tmp_path: FilePath) -> None:
+    if lab.HTTPD is None:
+        pytest.skip("no httpd on this machine")
+    names = list(USER_FILES)
+    lab.write_files(tmp_path, {f"ht/{at}": USER_FILES[name][0] for at, name in enumerate(names)})
+    text = f"<Location />\n{lab.BASIC}Require valid-user\n</Location>"
+    with lab.running(tmp_path, {f"n{at}": text.replace("users", str(at)) for at in range(len(names))}) as port:
+        found = {name for at, name in enumerate(names) if _admits(port, at, *USER_FILES[name][1:])}
+    assert found == ADMITTED
+
+
+def _admits(port: int, at: int, user: str, password: str) -> bool:
+    encoded = base64.b64encode(f"{user}:{password}".encode("latin-1")).decode()
+    return lab.ask(port, f"n{at}", f"=Basic {encoded}").startswith("200 ")
