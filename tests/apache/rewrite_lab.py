@@ -30,7 +30,10 @@ LOADED = (
 )
 # What a CGI gets that does not depend on the rewriting.
 _USUAL = frozenset(
-    "PATH PWD SHLVL _ GATEWAY_INTERFACE DOCUMENT_ROOT REQUEST_SCHEME REQUEST_METHOD UNIQUE_ID OLDPWD SCRIPT_NAME".split()
+    (
+        *("PATH", "PWD", "SHLVL", "_", "OLDPWD", "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "REQUEST_SCHEME", "SCRIPT_NAME"),
+        *("REQUEST_METHOD", "UNIQUE_ID"),
+    )
 )
 
 
@@ -72,6 +75,7 @@ class Lab:
 
     def plain(self, text: str, case: str) -> str:
         text = text.replace(f"{self.root}/{case}", "{doc}").replace(str(self.root), "{root}")
+        text = text.replace(f"|{self.port}|", "|{port}|")
         return text.replace(f":{self.port}", ":{port}").replace(f":{self.backend}", ":{backend}")
 
     def ask(self, case: Case, ask: Ask) -> Result:
@@ -169,15 +173,30 @@ def running(main: str, cases: list[Case]) -> Iterator[Lab]:
 def _config(lab: Lab, main: str, cases: list[Case]) -> str:
     lines = [f"ServerRoot {lab.root}", f"PidFile {lab.root}/pid", f"ErrorLog {lab.root}/error.log"]
     lines += [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED]
-    lines += [f"Listen 127.0.0.1:{lab.port}", f"ScriptSock {lab.root}/cgid", "AcceptPathInfo On", "LogLevel rewrite:trace8"]
-    lines += [f"Mutex file:{lab.root}", f"DefaultRuntimeDir {lab.root}", "TypesConfig /dev/null", "ServerName main.example"]
+    lines += [
+        f"Listen 127.0.0.1:{lab.port}",
+        f"ScriptSock {lab.root}/cgid",
+        "AcceptPathInfo On",
+        "LogLevel rewrite:trace8",
+    ]
+    lines += [
+        f"Mutex file:{lab.root}",
+        f"DefaultRuntimeDir {lab.root}",
+        "TypesConfig /dev/null",
+        "ServerName main.example",
+    ]
     if os.getuid() == 0:
         lines += ["User www-data", "Group www-data"]
     lines += [lab.fill(main, "main"), f"<VirtualHost *:{lab.port}>", "ServerName default.example", "</VirtualHost>"]
     for case in cases:
         lines += [f"<VirtualHost *:{lab.port}>\nServerName {case.name}.example\nDocumentRoot {lab.root}/{case.name}"]
         lines += [f"<Directory {lab.root}/{case.name}>", "Options +ExecCGI +FollowSymLinks", "AllowOverride All"]
-        lines += ["Require all granted", "AddHandler cgi-script .cgi", lab.fill(case.directory, case.name), "</Directory>"]
+        lines += [
+            "Require all granted",
+            "AddHandler cgi-script .cgi",
+            lab.fill(case.directory, case.name),
+            "</Directory>",
+        ]
         lines += [lab.fill(case.server, case.name), "</VirtualHost>"]
     return "\n".join(lines) + "\n"
 

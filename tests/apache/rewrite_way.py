@@ -8,17 +8,17 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from auditor.http import Request
-from auditor.servers.apache import alias, rewrite, walk
+from auditor.servers.apache import alias, env, rewrite, walk
 from auditor.servers.apache.config import Address, Config, Directive, Section, Server
 from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import InternalRedirect, Options, Respond, Run, Shared
+from auditor.servers.apache.storage import document_root
 from auditor.servers.apache.syntax import Node, parse, words_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.source import SourceFile
-from auditor.trace import Step
 from auditor.values import SERVER, client_header, literal
 from auditor.world import Answer, Path, Question
-from tests.apache.rewrite_cases import FILES, MAPS, Ask, Case
+from tests.apache.rewrite_cases import CASES, FILES, MAPS, Ask, Case
 
 ROOT = "/srv/lab"
 _KINDS = {"directory": "directory", "directorymatch": "directory", "location": "location", "locationmatch": "location"}
@@ -29,12 +29,12 @@ class Disk:
     """The world in which the lab's files are there and nothing else is but the folders of any machine."""
 
     def __init__(self, case: str) -> None:
-        self.files = {f"{ROOT}/{name}/{file}" for name in (case, "h-sub") for file in FILES}
+        self.files = {f"{ROOT}/{name}/{file}" for name in (case, "h-alias") for file in FILES} | {"/etc/passwd"}
         self.folders = {posixpath.dirname(path) for path in self.files} | {ROOT, "/", "/srv", "/usr", "/etc"}
 
     def ask(self, question: Question) -> Answer | None:
         if question.kind == "variable":  # an -x, -F or -l that is asked behind the state of the file
-            return Answer("yes", "", "-l" not in question.subject and "-L" not in question.subject)
+            return Answer("yes", "", not question.subject.endswith("-L"))
         if question.kind != "file":
             return None
         path = question.subject
@@ -46,7 +46,11 @@ class _Htaccess:
     """The .htaccess of a case, as what AllowOverride All lets them say."""
 
     def __init__(self, case: Case) -> None:
-        self.texts = {posixpath.join(f"{ROOT}/{case.name}", folder).rstrip("/"): text for folder, text in case.htaccess.items()}
+        other = next(one for one in CASES if one.name == "h-alias")
+        self.texts = {posixpath.join(f"{ROOT}/{other.name}", folder): text for folder, text in other.htaccess.items()}
+        self.texts |= {
+            posixpath.join(f"{ROOT}/{case.name}", folder).rstrip("/"): text for folder, text in case.htaccess.items()
+        }
         self.case = case.name
 
     def section(self, folder: str, layers: object) -> Section | None:
@@ -85,7 +89,9 @@ def make_config(case: Case) -> Config:
     text = f"ServerName {case.name}.example\nDocumentRoot {doc}\n<Directory {doc}>\nOptions +ExecCGI +FollowSymLinks\n"
     text += case.directory + "\n</Directory>\n" + case.server
     host = Server(make_section("server", "", parse(source(text, case.name))), None, [Address("*", 8080)], main)
-    config = Config(main, [host], [], Modules(["rewrite", "alias", "proxy", "headers", "setenvif", "mime"], True), ROOT)
+    config = Config(
+        main, [host], [], Modules(["rewrite", "alias", "proxy", "headers", "setenvif", "mime", "env"], True), ROOT
+    )
     config.files = [SourceFile(f"{ROOT}/{name}", text) for name, text in MAPS.items()]
     return config
 
@@ -150,7 +156,7 @@ def _redirected(old: Run, uri: str) -> Run:
 def _serve(run: Run) -> dict[str, Any]:
     walk.location(run)
     walk.conditions(run)
-    root = rewrite.document_root(run)
+    root = document_root(run)
     if not rewrite.translate(run) and not _proxy_pass(run) and not alias.translate(run):
         if not run.uri.startswith("/"):
             raise Respond(400)
@@ -167,8 +173,7 @@ def _serve(run: Run) -> dict[str, Any]:
     walk.conditions(run)
     if run.filename.endswith(".cgi") if run.filename else False:
         run.handler = run.handler or "cgi-script"
-    rewrite.fixup(run)
-    alias.fixup(run)
+    _fixups(run)
     if run.is_proxy:
         assert run.filename is not None
         return {"status": 200, "origin": run.filename.removeprefix("proxy:")}
@@ -180,13 +185,43 @@ def _serve(run: Run) -> dict[str, Any]:
         if run.path_info:
             script["PATH_INFO"] = run.path_info
         return {"status": 200, "script": script}
-    return {"status": 404} if run.path_info else {"status": 200, "file": run.filename}
+    if run.path_info:
+        return {"status": 404}
+    # The lab knows a file by what it says of itself, and a script says nothing.
+    speaks = run.filename is not None and run.filename.startswith(ROOT) and not run.filename.endswith(".cgi")
+    return {"status": 200, "file": run.filename} if speaks else {"status": 200}
+
+
+def _fixups(run: Run) -> None:
+    """An internal redirect is followed only when the other modules have done their part."""
+    redirect = None
+    try:
+        rewrite.fixup(run)
+    except InternalRedirect as found:
+        redirect = found
+    env.fixup(run)
+    alias.fixup(run)
+    if redirect is not None:
+        raise redirect
+
+
+def lookup(run: Run, uri: str) -> Run:
+    """A subrequest for -U."""
+    sub = Run(run.shared, run.server)
+    sub.main, sub.host, sub.headers_in = run, run.host, run.headers_in
+    _target(sub, uri)
+    try:
+        sub.status = _serve(sub)["status"]
+        sub.status = 200 if sub.status == 404 else sub.status  # that nothing is there is found by the handler only
+    except Respond as end:
+        sub.status = end.status
+    return sub
 
 
 def _proxy_pass(run: Run) -> bool:
     for line in run.server.all("proxypass"):
         if run.uri.startswith(line.args[0] + "/"):
-            run.is_proxy, run.filename = True, f"proxy:{line.args[1]}{run.uri[len(line.args[0]):]}"
+            run.is_proxy, run.filename = True, f"proxy:{line.args[1]}{run.uri[len(line.args[0]) :]}"
             return True
     return False
 

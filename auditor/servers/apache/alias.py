@@ -33,18 +33,17 @@ class Redirect(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def read_redirect(line: Directive, in_section: bool) -> Redirect | None:
-    """The line's meaning; None for one that httpd refuses (add_redirect_internal)."""
-    args = list(line.args)
+def read_redirect(key: str, args: tuple[str, ...], in_section: bool) -> Redirect | None:
+    """The meaning of a line with that name and these words; None for one that httpd refuses (add_redirect_internal)."""
     if not args:
         return None
-    status, told = (301 if line.key == "redirectpermanent" else 302), False
-    if line.key in ("redirect", "redirectmatch"):
+    status, told = (301 if key == "redirectpermanent" else 302), False
+    if key in ("redirect", "redirectmatch"):
         word = args[0].lower()
         if word in _WORDS or word[:1].isdigit():
             digits = re.match(r"\d+", word)
             status, told = (int(digits[0]) if digits else _WORDS[word]), True
-    regex = line.key == "redirectmatch"
+    regex = key == "redirectmatch"
     rest = args[1:] if told else args
     if in_section and not regex and len(rest) == (1 if status in _TO else 0):
         return Redirect(status, None, rest[0] if rest else "", False)
@@ -82,7 +81,7 @@ def _for_everything(run: Run) -> None:
         for line in reversed(section.directives):
             if line.key not in _REDIRECTS:
                 continue
-            found = read_redirect(line, True)
+            found = read_redirect(line.key, line.args, True)
             if found is not None and found.path is None:
                 _respond(run, line, found.status, _escaped(_string(run, line, found.target)))
                 return
@@ -91,7 +90,7 @@ def _for_everything(run: Run) -> None:
 def _by_path(run: Run, lines: Iterable[Directive], in_section: bool) -> None:
     """The first line whose path or pattern fits (try_alias_list)."""
     for line in lines:
-        found = read_redirect(line, in_section)
+        found = read_redirect(line.key, line.args, in_section)
         if found is None or found.path is None:
             continue
         if found.regex:

@@ -72,7 +72,7 @@ def expand(context: Context, text: str, rule: Rule | None = None) -> Expanded:
             continue
         char, follows = text[at], text[at + 1 : at + 2]
         if char == "\\":
-            add(literal(follows or char), True)
+            out.extend(literal(follows or char).segments)  # an escaped question mark does not count as written
             at += 2
         elif follows == "{":
             end = _closing(text, at + 2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,12 +12,15 @@ from auditor.servers.apache.config import Directive, Layers, Section, Server
 
 DIRECTIVES = frozenset(("rewriteengine", "rewriterule", "rewritecond", "rewriteoptions", "rewritebase", "rewritemap"))
 # The long names of flags, and others of the same meaning.
-_LONG = {
-    **{"BACKREFESCAPING": "B", "BACKREFERNOPLUS": "BNP", "CHAIN": "C", "COOKIE": "CO", "DISCARDPATH": "DPI", "ENV": "E"},
-    **{"FORBIDDEN": "F", "GONE": "G", "HANDLER": "H", "LAST": "L", "NEXT": "N", "NOCASE": "NC", "NOESCAPE": "NE"},
-    **{"NOSUBREQ": "NS", "PROXY": "P", "PASSTHROUGH": "PT", "QSAPPEND": "QSA", "QSDISCARD": "QSD", "QSLAST": "QSL"},
-    **{"REDIRECT": "R", "SKIP": "S", "TYPE": "T", "ORNEXT": "OR", "NOVARY": "NV", "D": "DPI"},
-}
+_LONG = dict(
+    pair.split("=")
+    for pair in (
+        *("BACKREFESCAPING=B", "BACKREFERNOPLUS=BNP", "CHAIN=C", "COOKIE=CO", "DISCARDPATH=DPI", "D=DPI", "ENV=E"),
+        *("FORBIDDEN=F", "GONE=G", "HANDLER=H", "LAST=L", "NEXT=N", "NOCASE=NC", "NOESCAPE=NE", "NOSUBREQ=NS"),
+        *("PROXY=P", "PASSTHROUGH=PT", "QSAPPEND=QSA", "QSDISCARD=QSD", "QSLAST=QSL", "REDIRECT=R", "SKIP=S"),
+        *("TYPE=T", "ORNEXT=OR", "NOVARY=NV"),
+    )
+)
 _REDIRECTS = {"permanent": 301, "temp": 302, "seeother": 303}
 MAX_ROUNDS = 32000
 _TESTS = re.compile(r"-(?:[fsdxhLlUF]\Z|(?:lt|le|gt|ge|eq|ne)(?=.))", re.DOTALL)
@@ -91,7 +93,6 @@ def split_flags(text: str) -> dict[str, list[str]]:
     return flags
 
 
-@lru_cache(maxsize=4096)
 def make_condition(line: Directive) -> Cond | None:
     """The condition; None for a line that httpd refuses."""
     words = split_arguments(line.rest)
@@ -119,7 +120,6 @@ def make_condition(line: Directive) -> Cond | None:
     return Cond(line, subject, test, pattern, negated, flags)
 
 
-@lru_cache(maxsize=4096)
 def make_rule(line: Directive, conditions: tuple[Cond, ...]) -> Rule | None:
     """The rule; None for a line that httpd refuses."""
     words = split_arguments(line.rest)
@@ -184,7 +184,9 @@ def _options(section: Section) -> frozenset[str] | None:
     return frozenset(word.lower() for line in lines for word in line.args) if lines else None
 
 
-def _inherited(options: frozenset[str], above: frozenset[str], own: Sequence[Rule], outer: Sequence[Rule]) -> Sequence[Rule]:
+def _inherited(
+    options: frozenset[str], above: frozenset[str], own: Sequence[Rule], outer: Sequence[Rule]
+) -> Sequence[Rule]:
     down = "ignoreinherit" not in options
     if "inherit" in options or ("inheritdown" in above and down):
         return [*own, *outer]
