@@ -17,7 +17,8 @@ from auditor.servers.apache.syntax import Node, parse, words_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.source import SourceFile
 from auditor.values import SERVER, client_header, literal
-from auditor.world import Answer, Path, Question
+from auditor.world import Answer, Asked, Path, Question, Unknowns
+from auditor.world import walk as walk_paths
 from tests.apache.rewrite_cases import CASES, FILES, MAPS, Ask, Case
 
 ROOT = "/srv/lab"
@@ -108,17 +109,50 @@ def send(case: Case, ask: Ask, version: tuple[int, ...] = (2, 4, 71)) -> dict[st
     return result
 
 
-def go(case: Case, ask: Ask, version: tuple[int, ...] = (2, 4, 71)) -> tuple[Run, dict[str, Any]]:
+def prepared(case: Case, ask: Ask, version: tuple[int, ...] = (2, 4, 71), path: Path | None = None) -> Run:
+    """The request as it is read, and its sections found."""
+    run = make_run(case, ask, version, path or Path(Disk(case.name)))
+    _map(run)
+    return run
+
+
+def answer(case: Case, ask: Ask) -> dict[str, Any]:
+    """The way without internal redirects; what ends it is raised."""
+    return _serve(make_run(case, ask, (2, 4, 71), Path(Unknowns())))
+
+
+def walked(case: Case, ask: Ask) -> list[tuple[int, tuple[Asked, ...]]]:
+    """All ways through server-wide rules in a world of which nothing is known: 404 where no rule answers."""
+
+    def way(path: Path) -> int:
+        try:
+            rewrite.translate(make_run(case, ask, (2, 4, 71), path))
+        except Respond as end:
+            return end.status
+        return 404
+
+    found = walk_paths(way, Unknowns())
+    assert found is not None
+    return found
+
+
+def make_run(case: Case, ask: Ask, version: tuple[int, ...], path: Path) -> Run:
     config = make_config(case)
     headers = (("Host", f"{case.name}.example:8080"), ("Connection", "close"), *ask.headers)
     request = Request(ask.method, False, "127.0.0.1", 8080, ask.target, "1.1", headers)
-    shared = Shared(config, _Htaccess(case), Options(version), Path(Disk(case.name)), request)  # type: ignore[arg-type]
+    shared = Shared(config, _Htaccess(case), Options(version), path, request)  # type: ignore[arg-type]
     run = Run(shared, config.hosts[0])
     run.host = f"{case.name}.example"
     run.headers_in = Table([Entry(name, literal(value, client_header(name))) for name, value in headers])
+    _target(run, ask.target)
+    return run
+
+
+def go(case: Case, ask: Ask, version: tuple[int, ...] = (2, 4, 71)) -> tuple[Run, dict[str, Any]]:
+    """The whole way: the request that was answered, and the answer."""
+    run = make_run(case, ask, version, Path(Disk(case.name)))
     if re.search("%2f", ask.target.partition("?")[0], re.IGNORECASE):
         return run, {"status": 404}
-    _target(run, ask.target)
     for _ in range(11):
         try:
             return run, _serve(run)
@@ -153,7 +187,8 @@ def _redirected(old: Run, uri: str) -> Run:
     return new
 
 
-def _serve(run: Run) -> dict[str, Any]:
+def _map(run: Run) -> str:
+    """Translation and sections; what lies at the file name."""
     walk.location(run)
     walk.conditions(run)
     root = document_root(run)
@@ -171,7 +206,12 @@ def _serve(run: Run) -> dict[str, Any]:
             walk.files(run, posixpath.basename(run.filename))
     walk.location(run)
     walk.conditions(run)
-    if run.filename.endswith(".cgi") if run.filename else False:
+    return state
+
+
+def _serve(run: Run) -> dict[str, Any]:
+    state = _map(run)
+    if run.filename is not None and run.filename.endswith(".cgi"):
         run.handler = run.handler or "cgi-script"
     _fixups(run)
     if run.is_proxy:
@@ -244,3 +284,38 @@ def _find(run: Run) -> str:
             run.filename, run.path_info = (path, "") if end == -1 else (path[:end], path[end:])
             return "missing"
     return "missing"
+
+
+# --- predictions and measurements side by side
+
+# What others set, and this way through the two modules does not show.
+_NOT_OURS = ("CONTEXT_", "PATH_TRANSLATED", "REQUEST_URI", "REDIRECT_URL", "REDIRECT_QUERY_STRING")
+
+
+def plain(result: dict[str, Any], case: str) -> dict[str, Any]:
+    """A prediction with the lab's words for folders and ports."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: change(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [change(one) for one in value]
+        if isinstance(value, str):
+            value = value.replace(f"{ROOT}/{case}", "{doc}").replace(ROOT, "{root}")
+            return value.replace("|8080|", "|{port}|").replace(":8080", ":{port}").replace(":9090", ":{backend}")
+        return value
+
+    changed: dict[str, Any] = change(result)
+    return changed
+
+
+def compared(result: dict[str, Any], case: str = "") -> dict[str, Any]:
+    """What counts of a result: not the variables that others set, nor how mod_proxy writes a URL once more."""
+    result = plain(result, case) if case else dict(result)
+    if "script" in result:
+        result["script"] = {name: value for name, value in result["script"].items() if not name.startswith(_NOT_OURS)}
+    if "vary" in result:
+        result["vary"] = sorted({name for line in result["vary"] for name in re.split(", *", line)})
+    if "origin" in result:
+        result["origin"] = True
+    return result
