@@ -27,6 +27,7 @@ LAYERS = (
         "auditor.world",
         "auditor.templates",
         "auditor.passwords",
+        "auditor.user_file",
         "auditor.globs",
     ),
     ("auditor.values", "auditor.source", "auditor.http", "auditor.regex", "auditor.secrets"),

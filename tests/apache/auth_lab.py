@@ -9,10 +9,11 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HTTPD = next(
     (path for path in map(shutil.which, ("apache2", "httpd", "/usr/sbin/apache2", "/usr/sbin/httpd")) if path), None
@@ -159,34 +160,35 @@ def configuration(folder: Path, port: int, table: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, table: Mapping[str, str]) -> Iterator[int]:
-    """The real server with these cases, and its port."""
+def running(table: Mapping[str, str], files: Mapping[str, str] = FILES) -> Iterator[int]:
+    """The real server with these configurations, and its port. It runs as nobody where we are root."""
     assert HTTPD is not None
-    with socket.socket() as free:
+    with socket.socket() as free, tempfile.TemporaryDirectory() as name:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "httpd.conf").write_text(configuration(folder, port, table))
-    account: dict[str, object] = {}
-    if os.geteuid() == 0:
-        account = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
-        for path in [folder, *folder.rglob("*")]:
-            os.chown(path, NOBODY, NOBODY)
-        for above in folder.parents:
-            if above.stat().st_mode & 0o001 == 0 and above.stat().st_uid == 0 and str(above).startswith("/tmp"):
-                above.chmod(above.stat().st_mode | 0o011)
-    command = [HTTPD, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, **account)  # type: ignore[call-overload]
-    try:
-        for _ in range(200):
-            if server.poll() is not None:
-                raise RuntimeError(server.stderr.read().decode())
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(10)
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_files(folder, files)
+        (folder / "httpd.conf").write_text(configuration(folder, port, table))
+        account: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            account = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
+            for path in [folder, *folder.rglob("*")]:
+                os.chown(path, NOBODY, NOBODY)
+        free.close()
+        command = [HTTPD, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
+        with open(folder / "stderr", "w+b") as errors, subprocess.Popen(command, stderr=errors, **account) as server:
+            try:
+                for _ in range(400):
+                    if server.poll() is not None:
+                        errors.seek(0)
+                        raise RuntimeError(errors.read().decode())
+                    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                        break
+                    time.sleep(0.05)
+                yield port
+            finally:
+                server.terminate()
 
 
 def ask(port: int, name: str, text: str) -> str:

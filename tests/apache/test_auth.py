@@ -128,12 +128,10 @@ def test_predicted(predictor: Predictor, name: str, request_: str, answer: str) 
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port() -> Iterator[int]:
     if lab.HTTPD is None:
         pytest.skip("no httpd on this machine")
-    folder = tmp_path_factory.mktemp("httpd")
-    lab.write_files(folder)
-    with lab.running(folder, {name: case.text for name, case in CASES.items()}) as found:
+    with lab.running({name: case.text for name, case in CASES.items()}) as found:
         yield found
 
 
@@ -292,13 +290,13 @@ def test_user_file(name: str) -> None:
 
 
 @pytest.mark.live
-def test_user_files_measured(tmp_path: FilePath) -> None:
+def test_user_files_measured() -> None:
     if lab.HTTPD is None:
         pytest.skip("no httpd on this machine")
     names = list(USER_FILES)
-    lab.write_files(tmp_path, {f"ht/{at}": USER_FILES[name][0] for at, name in enumerate(names)})
+    files = {f"ht/{at}": USER_FILES[name][0] for at, name in enumerate(names)}
     text = f"<Location />\n{lab.BASIC}Require valid-user\n</Location>"
-    with lab.running(tmp_path, {f"n{at}": text.replace("users", str(at)) for at in range(len(names))}) as port:
+    with lab.running({f"n{at}": text.replace("users", str(at)) for at in range(len(names))}, files) as port:
         found = {name for at, name in enumerate(names) if _admits(port, at, *USER_FILES[name][1:])}
     assert found == ADMITTED
 
