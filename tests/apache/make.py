@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from auditor.files import Files
 from auditor.http import make_request
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
+from auditor.servers.apache.htaccess import Overrides
+from auditor.servers.apache.load import Loader
 from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import Options, Run, Shared
 from auditor.servers.apache.syntax import Node, parse, words_of
@@ -59,7 +62,13 @@ def make_run(
     server = Server(section, None, (), None)
     config = Config(server, (), (), Modules(modules, known=True), "/etc/httpd")
     request = make_request(f"http://t.example{target}", "GET", lines, http_version)
-    shared = Shared(config, None, Options(), Path(world or Unknowns()), request)
+    shared = Shared(
+        config,
+        Overrides(Loader(Files(SourceFile("-", "")), Modules()), None),
+        Options(),
+        Path(world or Unknowns()),
+        request,
+    )
     run = Run(shared, server)
     run.layers = Layers((section,)).with_sections(_all(section))
     run.uri, mark, args = target.partition("?")

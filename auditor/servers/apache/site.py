@@ -56,7 +56,7 @@ class ApacheSite:
             if overrides is None
             else overrides.without(removed)
         )
-        self._world: World = FileWorld(files) if files is not None else Unknowns()
+        self._world: World = FileWorld(files, "apache") if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None
         self._noted: list[Note] = []
@@ -300,7 +300,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, the usual modules, and its folder as DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, and DocumentRoot are assumed",
     )
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)
