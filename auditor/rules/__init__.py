@@ -49,6 +49,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "cors-authorization-not-allowed": frozenset({CORS}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "cors-missing-on-401": frozenset({CORS}),
+    "credential-dropping-redirect": frozenset(),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "duplicated-challenge": frozenset({REFUSAL}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),

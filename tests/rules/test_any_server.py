@@ -49,6 +49,14 @@ def test_broken_upgrade() -> None:
     assert found("route /\n  set Connection upgrade\n  set Upgrade websocket\n  to app\n") == []
 
 
+def test_credential_dropping_redirect() -> None:
+    moved = "route /api/x\n  answer 308\n  add Location {}/api/x\n  add Access-Control-Allow-Headers {}\n"
+    line = [("info", "credential-dropping-redirect", 3)]
+    assert found(moved.format("https://other.example", "Authorization")) == line
+    assert found(moved.format("https://toy.example", "Authorization")) == []
+    assert found(moved.format("https://other.example", "Content-Type")) == []
+
+
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
     assert ("warning", "ungated-service-credential", 3) in found("public\nroute /\n" + attached)
