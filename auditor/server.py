@@ -16,7 +16,7 @@ GATE = "gate"  # something asks for credentials, an address or a token, here or 
 CLIENT_ADDRESS = "client-address"  # a line sets a header with the client's address, or says who is believed about it
 CORS = "cors"  # Access-Control-* is set, or OPTIONS is handled
 REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear request headers or CGI parameters
-AUTHORIZATION = "authorization"  # a line names Authorization, or drops all client headers
+AUTHORIZATION = "authorization"  # a line names or reads Authorization, or drops all client headers
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CGI = "cgi"  # requests become variables of a program: FastCGI, SCGI, CGI
@@ -227,6 +227,7 @@ class Site(Protocol):
 
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
+
     def limits(self) -> Sequence[Limit]:
         """The limits that have a status of their own."""
         ...

@@ -46,6 +46,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "bypassed-gate": frozenset({GATE}),
     "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
     "cleartext-credentials": frozenset({GATE}),
+    "competing-credentials": frozenset({AUTHORIZATION, GATE, UPSTREAM}),
     "cors-authorization-not-allowed": frozenset({CORS}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "cors-missing-on-401": frozenset({CORS}),

@@ -57,6 +57,14 @@ def test_credential_dropping_redirect() -> None:
     assert found(moved.format("https://other.example", "Content-Type")) == []
 
 
+def test_competing_credentials() -> None:
+    text = "route /\n  gate door\n  set Authorization {}\n  to app.internal\n"
+    line = ("info", "competing-credentials", 2)
+    assert line in found(text.format("pass"))
+    assert line not in found(text.format("-"))
+    assert line not in found(text.format("other"))
+
+
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
     assert ("warning", "ungated-service-credential", 3) in found("public\nroute /\n" + attached)
