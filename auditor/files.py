@@ -69,6 +69,8 @@ class Files:
         self._roots = sorted(pairs, key=lambda pair: -len(pair[0]))
         self._mounts: list[tuple[str, str]] = []  # of a service or image that the entry belongs to
         self._others: list[tuple[str, str]] = []  # of the others near it, which come after its own folder
+        self._templates: set[str] = set()  # the files here that an image fills in with variables of its environment,
+        self._environment: dict[str, str] = {}  # and those that are known
         self._bases: list[str] = []
         self._tree: str | None = None
         self._endings: dict[str, list[str]] | None = None
@@ -111,14 +113,15 @@ class Files:
             return to_config(path)
         groups = find_mounts(os.path.dirname(path), self._tree or "/")
         for group in groups:
-            for there, here in group:
+            for there, here in group.pairs:
                 if _below(path, here) or path == here:
-                    self._mounts = sorted(group, key=lambda pair: -len(pair[0]))
+                    self._mounts = sorted(group.pairs, key=lambda pair: -len(pair[0]))
+                    self._templates, self._environment = group.templates, group.environment
                     return there + to_config(path[len(here) :])
         # No line names the entry: what all the others say without contradiction may still help.
         targets: dict[str, set[str]] = {}
         for group in groups:
-            for there, here in group:
+            for there, here in group.pairs:
                 targets.setdefault(there, set()).add(here)
         pairs = [(there, heres.pop()) for there, heres in targets.items() if len(heres) == 1]
         self._others = sorted(pairs, key=lambda pair: -len(pair[0]))
@@ -153,6 +156,12 @@ class Files:
         if source is None:
             return None
         return "\xef\xbb\xbf" + source.text if source.bom else source.text
+
+    def fills(self, source: SourceFile) -> dict[str, str] | None:
+        """The variables that an image fills in when it makes a configuration of this template, as far as they are known
+        here; None for what is no such template."""
+        path = os.path.abspath(source.path) if source.path is not None else None
+        return self._environment if path in self._templates else None
 
     def _name(self, local: str) -> str:
         return os.path.relpath(local) if self._relative_names else local

@@ -153,7 +153,7 @@ ADD users \\
 def test_dockerfile(write: Write) -> None:
     folder = write({"Dockerfile": DOCKERFILE, "conf/nginx.conf": MAIN, "sites/a": "", "users": ""})
     groups = find_mounts(str(folder / "conf"), str(folder))
-    assert [(there, os.path.relpath(here)) for there, here in groups[-1]] == [
+    assert [(there, os.path.relpath(here)) for there, here in groups[-1].pairs] == [
         ("/etc/nginx/nginx.conf", "conf/nginx.conf"),
         ("/etc/nginx/mime.types", "conf/mime.types"),
         ("/etc/nginx/sites", "sites"),

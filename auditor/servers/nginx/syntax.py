@@ -12,7 +12,7 @@ from auditor.servers.nginx import stock
 from auditor.servers.nginx.arguments import ARGUMENTS, BLOCKS, TABLES, check_form
 from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, Token, tokens
 from auditor.source import InputError, InputErrors, Place, SourceFile
-from auditor.templates import has_template_name, looks_like_template, placeholders
+from auditor.templates import fill_in, has_template_name, looks_like_template, placeholders
 
 MAX_DEPTH = 100  # of blocks in blocks, and of files in files; nginx has no limit but its stack and its open files
 MAX_KEPT = 64 * 1024  # characters of an included file whose tokens are kept
@@ -160,11 +160,20 @@ class _Reader:
         self, source: SourceFile, via: Directive | None, into: list[Directive], comments: list[Comment]
     ) -> None:
         text = source.text
+        start = len(into)
+        values = self._files.fills(source)
+        if values is not None:
+            self._parse(source, text, via, into, comments, False)
+            for line in (line for top in into[start:] for line in top.walk() if line.source is source):
+                line.args = [fill_in(word, values) for word in line.args]
+            said = f"{source.name} is a template that the image fills in: "
+            said += "what its environment does not say here is unknown"
+            self.note(Note("template", said, Place(source, 1)))
+            return
         if not looks_like_template(text):
             self._parse(source, text, via, into, comments, not has_template_name(source.name))
             return
         named = has_template_name(source.name)
-        start = len(into)
         if not named:
             # A table of Lua may look like a template: only what is no configuration as it stands is taken for one.
             try:
