@@ -110,12 +110,12 @@ def judge(
     comments: list[Comment] = []
     for site in sites:
         files.update((source.name, None) for source in site.files)
-        seen.update(dict.fromkeys(site.notes))
         inner = site.position[1] if chosen.position == settings.AUTO else None
         if inner is not None:
             seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
         found.extend(rules.judge(site, chosen))
+        seen.update(dict.fromkeys(site.notes))  # judging makes some of them
         if ways:
             for finding in found[len(judged) :]:
                 judged.append((finding, site))

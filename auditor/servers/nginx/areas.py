@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.server import Area, Limit, Suspect, UserFile
+from auditor.server import Area, Limit, Note, Suspect, UserFile
 from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
@@ -78,6 +78,12 @@ def make_user_files(site: NginxSite) -> list[UserFile]:
         gates = tuple(gate.place for gate in level.lines("auth_basic"))
         chosen = path is None and re.search(_CHOSEN, written) is not None
         found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved), chosen)
+    absent: dict[str, Place] = {}
+    for one in found.values():
+        if one.resolved is not None and one.state is None and site.text_of(one.resolved) is None:
+            absent.setdefault(one.resolved, one.line)
+    if absent:
+        site.note(Note("unread", f"not found here, so not checked: {', '.join(absent)}", next(iter(absent.values()))))
     return list(found.values())
 
 

@@ -83,7 +83,9 @@ class NginxSite:
 
     @property
     def notes(self) -> Sequence[Note]:
-        return self._notes
+        """Those of the reading, and what has been assumed or left out since then."""
+        later = self._files.notes if self._files is not None else []
+        return [*self._notes, *(note for note in later if note not in self._notes)]
 
     # --- the predictor
 
@@ -237,7 +239,8 @@ def _outcome(run: Run, action: str) -> Outcome:
         headers if action != "closed" else (),
         tuple(shared.steps),
         handler.place if handler is not None else None,
-        run.server.names[0],
+        # As routes have it; a part of a configuration has no server block, and nothing is said of the one around it.
+        run.server.names[0] or ("_" if "listen" in run.server.own else ""),
         shadowed,
         tuple(shared.hidden),
         tuple(shared.replaced),
