@@ -185,6 +185,11 @@ class Files:
                 return here_or_none
         return None
 
+    def leads_away(self, path: str) -> bool:
+        """Whether a link lies there that names an absolute path of the deployed machine."""
+        links = (here for here, _, _ in self._candidates(_clean(self.absolute(path))) if os.path.islink(here))
+        return any(os.readlink(link).startswith("/") for link in links)
+
     def _follow(self, local: str) -> str | None:
         """`local` where something is there. A link to an absolute path that is not here is looked for like it."""
         if os.path.exists(local):

@@ -190,6 +190,12 @@ class Site(Protocol):
         """What could not be read or parsed, and is left out."""
         ...
 
+    @property
+    def partial(self) -> bool:
+        """Whether this is a part of a configuration, of which no virtual host is known: what is not here, a gate or its
+        user file, may stand where it is included."""
+        ...
+
     def routes(self) -> Sequence[Route]:
         """Witnesses for every handler that a request can reach."""
         ...

@@ -54,7 +54,7 @@ SEVERITY = WARNING
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    return iter(()) if site.partial else by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

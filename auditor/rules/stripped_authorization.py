@@ -135,8 +135,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             continue
         plain = _is_plain_clear(line)
         asks = plain or outcome.handler in supplied
-        if plain and _loses_cookies(site, request):
-            continue  # whoever clears both knows what the other side must not have
+        # The gate may stand where a part is included; and whoever clears both knows what the other side must not have.
+        if plain and (site.partial or _loses_cookies(site, request)):
+            continue
         yield Finding(
             NAME,
             WARNING if asks else ERROR,

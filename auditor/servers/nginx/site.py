@@ -87,6 +87,10 @@ class NginxSite:
         later = self._files.notes if self._files is not None else []
         return [*self._notes, *(note for note in later if note not in self._notes)]
 
+    @property
+    def partial(self) -> bool:
+        return self._tree.partial
+
     # --- the predictor
 
     def trace(self, request: Request, world: World | None = None) -> Outcomes:
@@ -303,6 +307,7 @@ def _in_context(tree: Tree, context: str) -> Tree:
     if context in ("main", ""):
         return tree
     source = tree.files[0]
+    tree.partial = context != "http"
     body = tree.directives
     for name, args in (("location", ["/"]), ("server", []), ("http", [])):
         if context == "http" and name != "http":

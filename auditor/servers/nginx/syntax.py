@@ -79,14 +79,16 @@ class Tree:
     `directives` is the top level, include lines replaced by what they include. `includes`, `files` (each once, the main
     file first) and `comments` (those that begin with `# audit:`) tell of the reading, `notes` of what was assumed or
     left out, `errors` of what nginx would refuse or what could not be read; `whole` is False where the main file itself
-    holds some of them. `conf_dir` is the main file's folder on the
-    deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf prefix).
+    holds some of them, `partial` True where the server block around it is not known. `conf_dir` is the main file's
+    folder on the deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf
+    prefix).
     """
 
-    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes", "whole")
+    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes", "partial", "whole")
 
     def __init__(self, conf_dir: str) -> None:
         self.whole = True
+        self.partial = False
         self.directives: list[Directive] = []
         self.includes: list[Include] = []
         self.files: list[SourceFile] = []
@@ -368,7 +370,8 @@ class _Reader:
     def _missing(self, path: str, directive: Directive) -> None:
         text = f"include {path}: not found"
         files = self._files
-        if files.state(path) == "missing" or (not path.startswith("/") and files.certain and not files.own):
+        relative = not path.startswith("/") and files.certain and not files.own
+        if files.state(path) == "missing" or (relative and not files.leads_away(path)):
             self.tree.errors.append(InputError(directive.source.name, directive.line, text))
         else:
             self.note(Note("unread", f"{text} here, so it was not read", directive.place))
