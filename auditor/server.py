@@ -155,8 +155,8 @@ class Unfilled(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
-    unreached, template, or stale (of a baseline)."""
+    """Something that could not be read, was assumed, or was not covered. `kind` is unread (a part of a configuration),
+    unchecked (another file that it names), unanalysed, assumed, unreached, template, or stale (of a baseline)."""
 
     kind: str
     text: str

@@ -48,6 +48,7 @@ _NOTES = {
     "stale": "The baseline holds something that is not found any more.",
     "template": "A template was read with its variables unknown.",
     "unanalysed": "Something was not understood, so nothing is said about it.",
+    "unchecked": "A file of the deployed machine was not found here.",
     "unreached": "A handler that no request of the audit reaches.",
     "unread": "Something that is named was not read.",
 }

@@ -83,7 +83,9 @@ def make_user_files(site: NginxSite) -> list[UserFile]:
         if one.resolved is not None and one.state is None and site.text_of(one.resolved) is None:
             absent.setdefault(one.resolved, one.line)
     if absent:
-        site.note(Note("unread", f"not found here, so not checked: {', '.join(absent)}", next(iter(absent.values()))))
+        site.note(
+            Note("unchecked", f"not found here, so not checked: {', '.join(absent)}", next(iter(absent.values())))
+        )
     return list(found.values())
 
 
