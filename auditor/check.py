@@ -108,18 +108,21 @@ def judge(
     found: list[Finding] = []
     judged: list[tuple[Finding, Site]] = []
     comments: list[Comment] = []
+    places: list[set[tuple[str, Place]]] = []  # for each site: what was found there
     for site in sites:
         files.update((source.name, None) for source in site.files)
         inner = site.position[1] if chosen.position == settings.AUTO else None
         if inner is not None:
             seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
+        before = len(found)
         found.extend(rules.judge(site, chosen))
         seen.update(dict.fromkeys(site.notes))  # judging makes some of them
+        places.append({(finding.rule, finding.place) for finding in found[before:]})
         if ways:
-            for finding in found[len(judged) :]:
+            for finding in found[before:]:
                 judged.append((finding, site))
-    merged = _with_severities(merge(found), chosen)
+    merged = _with_severities(_with_fixes(merge(found), sites, places), chosen)
     if ways:
         merged = _with_ways(merged, judged)
     suppressed: list[Suppressed] = []
@@ -129,7 +132,8 @@ def judge(
         def is_off(rule: str, file: str) -> bool:
             return chosen.severity(rule, file) == "off"
 
-        kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off)
+        parts = {source.name for site in sites if not site.complete for source in site.files}
+        kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off, parts)
         merged = in_order([*kept, *_with_severities(merge(about_comments), chosen)])
     if chosen.baseline:
         from auditor import baseline
@@ -150,6 +154,25 @@ _INNER = (
     "taken to stand behind another proxy, because of this line: what that one should have checked is no error here "
     "(--position edge if there is none)"
 )
+
+
+def _with_fixes(
+    findings: list[Finding], sites: Sequence[Site], places: Sequence[set[tuple[str, Place]]]
+) -> list[Finding]:
+    """A fix changes a file for all configurations that read it, so it has to be right in each of them: where one of
+    them does not have the finding, it goes."""
+    if len(sites) < 2 or not any(finding.fix for finding in findings):
+        return findings
+    reading = [{source.name for source in site.files} for site in sites]
+
+    def right(finding: Finding) -> bool:
+        edited = {edit.source.name for edit in finding.fix.edits} if finding.fix else set()
+        return all(
+            edited.isdisjoint(names) or (finding.rule, finding.place) in found
+            for names, found in zip(reading, places, strict=True)
+        )
+
+    return [finding if right(finding) else finding._replace(fix=None) for finding in findings]
 
 
 def _with_ways(findings: Sequence[Finding], judged: Iterable[tuple[Finding, Site]]) -> list[Finding]:

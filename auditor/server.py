@@ -196,6 +196,12 @@ class Site(Protocol):
         user file, may stand where it is included."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether all of the configuration has been read as it is: no part alone that others include, nothing that was
+        not found, no template. Only then nothing unseen can give a line an effect."""
+        ...
+
     def routes(self) -> Sequence[Route]:
         """Witnesses for every handler that a request can reach."""
         ...

@@ -116,6 +116,10 @@ class ToySite:
         return []
 
     @property
+    def complete(self) -> bool:
+        return True
+
+    @property
     def position(self) -> tuple[str, Place | None]:
         """Inner where the configuration says so: `inner` at the left margin."""
         return ("edge", None) if self.inner is None else ("inner", self.inner)

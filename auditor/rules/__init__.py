@@ -124,6 +124,12 @@ def summary(name: str) -> str:
     return documentation(name).partition("\n")[0]
 
 
+def fix_of(name: str) -> str:
+    """Whether the rule's findings may have a fix: "safe", "unsafe" or ""."""
+    kind: str = getattr(load(name), "FIX", "")
+    return kind
+
+
 def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens: bool = True) -> Iterator[Finding]:
     """What the rules find in that configuration, `kind` filled in. `screens=False` asks every rule of every route, for
     the test that screens change nothing."""

@@ -63,6 +63,7 @@ from collections.abc import Iterator, Sequence
 from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, by_block, serves, with_header
+from auditor.rules.repairs import UNSAFE, beside, fix, written
 from auditor.server import Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -70,6 +71,7 @@ from auditor.trace import FORWARDED, Exchange, Outcome, Shadowed
 
 NAME = "dropped-inherited-headers"
 SEVERITY = WARNING
+FIX = UNSAFE
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _ADDRESS = frozenset(
@@ -236,6 +238,7 @@ def _finding(route: Route, request: Request, place: Place, lost: list[tuple[str,
         help="Repeat beside it what shall count here:\n" + "\n".join(at.text for at in chosen),
         server=route.server,
         pattern=route.pattern,
+        fix=fix(False, beside(place, *(written(at) for at in dict.fromkeys(line.line for _, _, line in lost)))),
     )
 
 

@@ -62,6 +62,7 @@ from auditor.rules.common import (
     traced,
     with_header,
 )
+from auditor.rules.repairs import UNSAFE, fix, without
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -70,6 +71,7 @@ from auditor.values import client_header
 
 NAME = "stripped-authorization"
 SEVERITY = ERROR
+FIX = UNSAFE
 _COOKIE = client_header("Cookie").lower()
 
 # Object stores refuse a request whose Authorization is not their own signature.
@@ -150,6 +152,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             help=_help(line, asks),
             server=route.server,
             pattern=route.pattern,
+            fix=fix(False, without(line)) if plain else None,
         )
 
 

@@ -154,23 +154,26 @@ _FAMILIES = {
 
 def make_suspects(site: NginxSite) -> Iterator[Suspect]:
     """Lines that name a request header or a gate and look as if they did nothing."""
-    seen: set[Place] = set()
+    found: dict[Place, Suspect] = {}
     for line, level, why in _suspects(site):
-        if line.place not in seen:
-            seen.add(line.place)
-            server = _server_of(level)
-            alike = likeness(level, server) if server is not None else None
-            exchanges = tuple(_exchanges(level, line.name))
-            if not exchanges and any(inner.name in PASSES for child in level.block for inner in child.walk()):
-                why = f"each block below that sends requests on has {line.name} lines of its own, which displace it"
-            yield Suspect(
-                line.place,
-                line.name,
-                line.args[0],
-                why,
-                exchanges=exchanges,
-                likeness=None if alike is None else (alike, line.name, *line.args),
-            )
+        exchanges = tuple(_exchanges(level, line.name))
+        known = found.get(line.place)
+        if known is not None:  # a snippet that is read in several places: the line counts in each
+            found[line.place] = known._replace(exchanges=(*known.exchanges, *exchanges), likeness=None)
+            continue
+        server = _server_of(level)
+        alike = likeness(level, server) if server is not None else None
+        if not exchanges and any(inner.name in PASSES for child in level.block for inner in child.walk()):
+            why = f"each block below that sends requests on has {line.name} lines of its own, which displace it"
+        found[line.place] = Suspect(
+            line.place,
+            line.name,
+            line.args[0],
+            why,
+            exchanges=exchanges,
+            likeness=None if alike is None else (alike, line.name, *line.args),
+        )
+    yield from found.values()
 
 
 def _exchanges(level: Level, name: str) -> Iterator[Place]:

@@ -91,6 +91,11 @@ class NginxSite:
     def partial(self) -> bool:
         return self._tree.partial
 
+    @property
+    def complete(self) -> bool:
+        unseen = any(note.kind in ("unread", "template") for note in self._tree.notes)
+        return self._tree.context == "main" and not self._tree.errors and not unseen
+
     # --- the predictor
 
     def trace(self, request: Request, world: World | None = None) -> Outcomes:
@@ -249,6 +254,7 @@ def _outcome(run: Run, action: str) -> Outcome:
         tuple(shared.hidden),
         tuple(shared.replaced),
         shared.file,
+        tuple(shared.withheld),
     )
 
 
@@ -306,6 +312,7 @@ def _in_context(tree: Tree, context: str) -> Tree:
     """A part of a configuration gets the blocks around it that it is meant for."""
     if context in ("main", ""):
         return tree
+    tree.context = context
     source = tree.files[0]
     tree.partial = context != "http"
     body = tree.directives

@@ -81,10 +81,21 @@ class Tree:
     left out, `errors` of what nginx would refuse or what could not be read; `whole` is False where the main file itself
     holds some of them, `partial` True where the server block around it is not known. `conf_dir` is the main file's
     folder on the deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf
-    prefix).
+    prefix). `context` is the block that the text is meant for: "main", or another one for a part of a configuration.
     """
 
-    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes", "partial", "whole")
+    __slots__ = (
+        "comments",
+        "conf_dir",
+        "context",
+        "directives",
+        "errors",
+        "files",
+        "includes",
+        "notes",
+        "partial",
+        "whole",
+    )
 
     def __init__(self, conf_dir: str) -> None:
         self.whole = True
@@ -96,6 +107,7 @@ class Tree:
         self.notes: list[Note] = []
         self.errors: list[InputError] = []
         self.conf_dir = conf_dir
+        self.context = "main"
 
     def walk(self) -> Iterator[Directive]:
         """All directives, in the order of the text."""
