@@ -122,7 +122,12 @@ def judge(
         if ways:
             for finding in found[before:]:
                 judged.append((finding, site))
-    merged = _with_severities(_with_fixes(merge(found), sites, places), chosen)
+    merged = merge(found)
+    if any(finding.fix for finding in merged):
+        from auditor.fixable import with_fixes
+
+        merged = with_fixes(merged, sites, places)
+    merged = _with_severities(merged, chosen)
     if ways:
         merged = _with_ways(merged, judged)
     suppressed: list[Suppressed] = []
@@ -154,25 +159,6 @@ _INNER = (
     "taken to stand behind another proxy, because of this line: what that one should have checked is no error here "
     "(--position edge if there is none)"
 )
-
-
-def _with_fixes(
-    findings: list[Finding], sites: Sequence[Site], places: Sequence[set[tuple[str, Place]]]
-) -> list[Finding]:
-    """A fix changes a file for all configurations that read it, so it has to be right in each of them: where one of
-    them does not have the finding, it goes."""
-    if len(sites) < 2 or not any(finding.fix for finding in findings):
-        return findings
-    reading = [{source.name for source in site.files} for site in sites]
-
-    def right(finding: Finding) -> bool:
-        edited = {edit.source.name for edit in finding.fix.edits} if finding.fix else set()
-        return all(
-            edited.isdisjoint(names) or (finding.rule, finding.place) in found
-            for names, found in zip(reading, places, strict=True)
-        )
-
-    return [finding if right(finding) else finding._replace(fix=None) for finding in findings]
 
 
 def _with_ways(findings: Sequence[Finding], judged: Iterable[tuple[Finding, Site]]) -> list[Finding]:

@@ -24,7 +24,6 @@ from auditor.globs import below
 from auditor.secrets import mask
 from auditor.settings import Settings
 from auditor.source import MAX_BYTES, InputError, SourceFile, source_of, stand_ins
-from auditor.templates import has_template_name
 
 ROUNDS = 30  # a fix can make the next one possible; two or three are what there is
 STDIN = "-"
@@ -101,23 +100,24 @@ def _is_worse(before: Report, after: Report, batch: Sequence[Finding]) -> bool:
     """Whether there is an error, or a finding worth more than an info, that was not there; or a fix did not help."""
     if len(after.errors) > len(before.errors):
         return True
-    had, has = (Counter(_key(each) for each in report.findings if each.severity != INFO) for report in (before, after))
+    had, has = (Counter(_kind(each) for each in report.findings if each.severity != INFO) for report in (before, after))
     if has - had:
         return True
-    wanted = Counter(_key(each) for each in before.findings)
-    wanted.subtract(Counter(_key(each) for each in batch))
-    left = Counter(_key(each) for each in after.findings)
-    return any(left[key] > wanted[key] for key in {_key(each) for each in batch})
+    # By number: what a line says, by which a finding could be known again, may be what the fix has changed.
+    left = Counter(_kind(each) for each in after.findings)
+    left.update(_kind(each) for each in batch)
+    number = Counter(_kind(each) for each in before.findings)
+    return any(left[kind] > number[kind] for kind in {_kind(each) for each in batch})
 
 
-def _key(finding: Finding) -> Key:
-    """What stays the same while lines move."""
-    return finding.rule, finding.place.file, finding.place.text, finding.server, finding.pattern
+def _kind(finding: Finding) -> Key:
+    return finding.rule, finding.place.file
 
 
 def _attempt(finding: Finding) -> Key:
-    """What was tried: the same finding may have another fix after other ones."""
-    return *_key(finding), *(edit.text for edit in (finding.fix.edits if finding.fix else ()))
+    """What was tried, by what stays the same while lines move; the same finding may have another fix later."""
+    named = finding.rule, finding.place.file, finding.place.text, finding.server, finding.pattern
+    return *named, *(edit.text for edit in (finding.fix.edits if finding.fix else ()))
 
 
 class _Drafts:
@@ -151,8 +151,6 @@ class _Drafts:
         for finding in report.new:
             fix = finding.fix
             if fix is None or not (fix.safe or self._unsafe) or _attempt(finding) in self.barred:
-                continue
-            if any(_in_template(edit) or _deletes_what_is_wrong(edit, finding, report) for edit in fix.edits):
                 continue
             edits = [(self._path_of(edit.source), edit) for edit in fix.edits]
             wanted = [(path, edit) for path, edit in edits if path is not None]
@@ -195,27 +193,6 @@ class _Drafts:
             return real
         self.outside[source.name] = None
         return None
-
-
-def _in_template(edit: Edit) -> bool:
-    """Whether a piece of a template language stands on the lines that the edit changes."""
-    text = edit.source.text
-    begin, end = text.rfind("\n", 0, edit.start) + 1, text.find("\n", edit.end)
-    lines = text[begin : len(text) if end == -1 else end]
-    filled_in = has_template_name(edit.source.name) and "${" in lines  # envsubst
-    return filled_in or re.search(r"\{\{|\{%|\{#|<%", lines) is not None
-
-
-def _deletes_what_is_wrong(edit: Edit, finding: Finding, report: Report) -> bool:
-    """Whether the edit deletes a line that something worse than an info is said about: that would be gone with it, and
-    what is wrong would not."""
-    return edit.text == "" and any(
-        other.rule != finding.rule
-        and other.severity != INFO
-        and other.place.source is edit.source
-        and edit.start <= other.place.span[0] < edit.end
-        for other in report.findings
-    )
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
