@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
 from auditor.findings import INFO, Edit, Finding
 from auditor.server import Site
-from auditor.source import Place
+from auditor.source import Place, SourceFile
 from auditor.templates import has_template_name
 
 
@@ -15,7 +16,7 @@ def with_fixes(
     findings: Sequence[Finding], sites: Sequence[Site], places: Sequence[set[tuple[str, Place]]]
 ) -> list[Finding]:
     """The findings, without the fixes that cannot be made. `places` are what was found in each site, and where."""
-    reading = [{source.name for source in site.files} for site in sites]
+    reading = [{_file(source) for source in site.files} for site in sites] if len(sites) > 1 else []
     blamed: dict[str, list[tuple[int, str]]] = {}
     for finding in findings:
         if finding.severity != INFO:
@@ -32,13 +33,18 @@ def with_fixes(
             wrong = blamed.get(edit.source.name, ()) if edit.text == "" else ()
             if any(rule != finding.rule and edit.start <= at < edit.end for at, rule in wrong):
                 return False
-        changed = {edit.source.name for edit in edits}
+        changed = {_file(edit.source) for edit in edits}
         return all(
-            changed.isdisjoint(names) or (finding.rule, finding.place) in found
-            for names, found in zip(reading, places, strict=True)
+            changed.isdisjoint(files) or (finding.rule, finding.place) in found
+            for files, found in zip(reading, places, strict=False)
         )
 
     return [each if each.fix is None or possible(each) else each._replace(fix=None) for each in findings]
+
+
+def _file(source: SourceFile) -> str:
+    """The file itself, by whichever link it was read."""
+    return os.path.realpath(source.path) if source.path is not None else source.name
 
 
 def _in_template(edit: Edit) -> bool:

@@ -126,7 +126,6 @@ class _Drafts:
     def __init__(self, paths: Sequence[str], options: Options, unsafe: bool) -> None:
         self.barred: set[Key] = set()  # fixes that were taken back
         self.outside: dict[str, None] = {}
-        self._paths = paths
         self._options = options
         self._unsafe = unsafe
         self._old: dict[str, bytes] = {}
@@ -196,9 +195,7 @@ class _Drafts:
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
-    """Whether they change the same text; an insertion has all to itself, the places before and behind it, too."""
-    if one.source.name != other.source.name:
-        return False
+    """Whether two edits of a file change the same text; an insertion has all to itself, the places before and behind it, too."""
     if one.start == one.end or other.start == other.end:
         return one.start <= other.end and other.start <= one.end
     return one.start < other.end and other.start < one.end
