@@ -195,7 +195,7 @@ class _Drafts:
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
-    """Whether two edits of a file change the same text; an insertion has all to itself, the places before and behind it, too."""
+    """Whether two edits of a file change the same text; an insertion has the places before and behind it to itself."""
     if one.start == one.end or other.start == other.end:
         return one.start <= other.end and other.start <= one.end
     return one.start < other.end and other.start < one.end

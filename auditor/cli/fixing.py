@@ -79,6 +79,7 @@ def _tally(findings: Sequence[Finding]) -> str:
 def _tell_rest(found: Fixed) -> None:
     """What is left undone, and why."""
     if found.taken_back:
-        print(f"audit: {found.taken_back} not made: another warning would take the place", file=sys.stderr)
+        fixes = "1 fix is" if found.taken_back == 1 else f"{found.taken_back} fixes are"
+        print(f"audit: {fixes} not made: another warning would take the finding's place", file=sys.stderr)
     for name in found.outside:
         print(f"audit: {name} has something to fix, too, but was not named", file=sys.stderr)

@@ -60,7 +60,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
+from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Fix, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, by_block, serves, with_header
 from auditor.rules.repairs import UNSAFE, beside, fix, written
@@ -148,7 +148,7 @@ def _judge_outcome(route: Route, request: Request, outcome: Outcome, settings: S
         if verdict is not None:
             groups.setdefault(_seen_from(line, outcome, main), []).append((*verdict, line))
     for place, lost in groups.items():
-        yield _finding(route, request, place, lost)
+        yield _finding(route, request, place, lost)._replace(fix=_fix(outcome, place, lost))
 
 
 def _request_side(exchange: Exchange, line: Shadowed, settings: Settings) -> tuple[str, str] | None:
@@ -238,8 +238,16 @@ def _finding(route: Route, request: Request, place: Place, lost: list[tuple[str,
         help="Repeat beside it what shall count here:\n" + "\n".join(at.text for at in chosen),
         server=route.server,
         pattern=route.pattern,
-        fix=fix(False, beside(place, *(written(at) for at in dict.fromkeys(line.line for _, _, line in lost)))),
     )
+
+
+def _fix(outcome: Outcome, place: Place, lost: list[tuple[str, str, Shadowed]]) -> Fix | None:
+    """Repeats all that is lost, where the displacing line stands in the file of the block that answers: a snippet is
+    for other blocks, too."""
+    if outcome.handler is None or outcome.handler.source is not place.source:
+        return None
+    lines = dict.fromkeys(line.line for _, _, line in lost)
+    return fix(False, beside(place, *(written(line) for line in lines)))
 
 
 def request_name(name: str) -> str:

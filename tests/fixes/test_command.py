@@ -315,7 +315,7 @@ def test_a_fix_that_brings_another_warning_is_taken_back(capsys: Captured) -> No
     path = write("a.conf", text)
     assert main(["a.conf", "--fix", "--unsafe-fixes"]) == 1
     out, err = capsys.readouterr()
-    assert err == "audit: fixed nothing\naudit: 1 not made: another warning would take the place\n"
+    assert err == "audit: fixed nothing\naudit: 1 fix is not made: another warning would take the finding's place\n"
     assert "= fix:" not in out
     assert path.read_text() == text
 
