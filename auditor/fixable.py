@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from auditor.findings import INFO, Edit, Finding
 from auditor.server import Site
-from auditor.source import Place, SourceFile
+from auditor.source import Place
 from auditor.templates import has_template_name
 
 
@@ -16,7 +17,10 @@ def with_fixes(
     findings: Sequence[Finding], sites: Sequence[Site], places: Sequence[set[tuple[str, Place]]]
 ) -> list[Finding]:
     """The findings, without the fixes that cannot be made. `places` are what was found in each site, and where."""
-    reading = [{_file(source) for source in site.files} for site in sites] if len(sites) > 1 else []
+    readers: dict[str, list[int]] = {}
+    for number, site in enumerate(sites) if len(sites) > 1 else ():
+        for source in site.files:
+            readers.setdefault(_file(source.path, source.name), []).append(number)
     blamed: dict[str, list[tuple[int, str]]] = {}
     for finding in findings:
         if finding.severity != INFO:
@@ -33,18 +37,18 @@ def with_fixes(
             wrong = blamed.get(edit.source.name, ()) if edit.text == "" else ()
             if any(rule != finding.rule and edit.start <= at < edit.end for at, rule in wrong):
                 return False
-        changed = {_file(edit.source) for edit in edits}
+        changed = {_file(edit.source.path, edit.source.name) for edit in edits}
         return all(
-            changed.isdisjoint(files) or (finding.rule, finding.place) in found
-            for files, found in zip(reading, places, strict=False)
+            (finding.rule, finding.place) in places[number] for file in changed for number in readers.get(file, ())
         )
 
     return [each if each.fix is None or possible(each) else each._replace(fix=None) for each in findings]
 
 
-def _file(source: SourceFile) -> str:
+@lru_cache(maxsize=4096)
+def _file(path: str | None, name: str) -> str:
     """The file itself, by whichever link it was read."""
-    return os.path.realpath(source.path) if source.path is not None else source.name
+    return os.path.realpath(path) if path is not None else name
 
 
 def _in_template(edit: Edit) -> bool:

@@ -188,6 +188,8 @@ class _Drafts:
         if self._options.exclude and below(self._options.base, self._options.exclude, source.path):
             return None
         real = os.path.realpath(source.path)
+        if not os.path.isfile(real):  # a pipe of the shell's
+            return None
         if any(real == named or real.startswith(named.rstrip("/") + "/") for named in self._named):
             return real
         self.outside[source.name] = None

@@ -51,7 +51,7 @@ from collections.abc import Iterator, Sequence
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, traced
-from auditor.rules.repairs import SAFE, always, fix
+from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -141,5 +141,5 @@ def _finding(
         help=help,
         server=route.server,
         pattern=route.pattern,
-        fix=fix(True, always(withheld, "www-authenticate")),
+        fix=fix(is_own(withheld, "www-authenticate"), always(withheld, "www-authenticate")),
     )

@@ -102,6 +102,11 @@ def always(withheld: Iterable[LostHeader], prefix: str) -> Edits:
     return tuple(edit for each in edits for edit in each) if all(edits) else ()
 
 
+def is_own(withheld: Iterable[LostHeader], prefix: str) -> bool:
+    """Whether those lines stand in the very block that answers: no other block has them."""
+    return all(len(header.because) == 1 for header in withheld if header.name.lower().startswith(prefix))
+
+
 def cleared(exchange: Exchange, names: Iterable[str]) -> Edits:
     """Clears those headers or parameters of requests to this upstream, beside the lines that count there now. A line at
     a level that has none would keep the upstream from getting what it inherits; where no line counts, it stands beside

@@ -356,3 +356,22 @@ def test_json_and_sarif_show_the_edits(capsys: Captured) -> None:
         "deletedRegion": {"startLine": 7, "startColumn": column, "endLine": 7, "endColumn": column},
         "insertedContent": {"text": " always"},
     }
+
+
+def test_a_line_that_displaces_others_has_an_effect(capsys: Captured) -> None:
+    """Lists of hidden headers are inherited by levels that have none."""
+    outer = "    proxy_hide_header X-Powered-By;\n"
+    hidden = PASSED.replace("pass_header", "hide_header")
+    main([str(write("a.conf", MAIN % (outer + hidden))), "--diff"])
+    assert capsys.readouterr().out == ""
+    main([str(write("b.conf", MAIN % (outer + hidden.replace("      proxy_p", outer + "      proxy_p")))), "--diff"])
+    assert "-      proxy_hide_header Authorization;\n" in capsys.readouterr().out
+
+
+def test_a_challenge_that_other_blocks_get_too() -> None:
+    outer, inner = LATE.split("\n")[1] + "\n", LATE.replace(LATE.split("\n")[1] + "\n", "")
+    path = write("a.conf", MAIN % (outer + inner + CLEARED))
+    assert main(["a.conf", "--fix"]) == 1
+    assert "always" not in path.read_text()
+    main(["a.conf", "--fix", "--unsafe-fixes"])
+    assert "always" in path.read_text()

@@ -204,7 +204,7 @@ def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
     for family in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
         for verb in ("pass", "hide"):
             for line, level in _each(site, f"{family}_{verb}_header"):
-                if line.args and line.args[0].lower() in _REQUEST_HEADERS:
+                if line.args and line.args[0].lower() in _REQUEST_HEADERS and not _displaces(line, level):
                     yield (
                         line,
                         level,
@@ -218,6 +218,19 @@ def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
             handler = _pass_of(level)
             if line.args and handler is not None and handler != f"{family}_pass":
                 yield line, level, f"{directive} is for {family}_pass, and this location has {handler}"
+
+
+def _displaces(line: Directive, level: Level) -> bool:
+    """Whether it keeps lines of its name further out from counting here, because it stands here without another one
+    that would do so, too."""
+    if any(each.args and each.args[0].lower() not in _REQUEST_HEADERS for each in level.own.get(line.name, ())):
+        return False
+    above = level.outer
+    while above is not None:
+        if above.own.get(line.name):
+            return True
+        above = above.outer
+    return False
 
 
 def _copies(name: str, value: str) -> bool:
