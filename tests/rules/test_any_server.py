@@ -268,3 +268,16 @@ def test_rules_import_no_server_kind() -> None:
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_fixes() -> None:
+    """Lines are deleted and words replaced wherever they stand; what only nginx writes is not written elsewhere."""
+    text = "route /in\n  limit 401\n  set Authorization -\nroute /\n  set Authorization -\n  to app\n"
+    fixes = {f.rule: f.fix for f in judge([ToySite(text)], DEFAULT).findings}
+    edits = {rule: [text[: e.start] + e.text + text[e.end :] for e in fix.edits] for rule, fix in fixes.items() if fix}
+    assert edits == {
+        "throttled-as-unauthorized": [text.replace("401", "429")],
+        "ineffective-directive": [text.replace("  set Authorization -\n", "", 1)],
+    }
+    (found,) = judge([ToySite("route /\n  gate door\n  to app\n")], DEFAULT).findings
+    assert (found.rule, found.fix) == ("leaked-credentials", None)
