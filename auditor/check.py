@@ -108,18 +108,26 @@ def judge(
     found: list[Finding] = []
     judged: list[tuple[Finding, Site]] = []
     comments: list[Comment] = []
+    places: list[set[tuple[str, Place]]] = []  # for each site: what was found there
     for site in sites:
         files.update((source.name, None) for source in site.files)
-        seen.update(dict.fromkeys(site.notes))
         inner = site.position[1] if chosen.position == settings.AUTO else None
         if inner is not None:
             seen[Note("assumed", _INNER, inner)] = None
         comments.extend(site.comments())
+        before = len(found)
         found.extend(rules.judge(site, chosen))
+        seen.update(dict.fromkeys(site.notes))  # judging makes some of them
+        places.append({(finding.rule, finding.place) for finding in found[before:]})
         if ways:
-            for finding in found[len(judged) :]:
+            for finding in found[before:]:
                 judged.append((finding, site))
-    merged = _with_severities(merge(found), chosen)
+    merged = merge(found)
+    if any(finding.fix for finding in merged):
+        from auditor.fixable import with_fixes
+
+        merged = with_fixes(merged, sites, places)
+    merged = _with_severities(merged, chosen)
     if ways:
         merged = _with_ways(merged, judged)
     suppressed: list[Suppressed] = []
@@ -129,7 +137,8 @@ def judge(
         def is_off(rule: str, file: str) -> bool:
             return chosen.severity(rule, file) == "off"
 
-        kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off)
+        parts = {source.name for site in sites if not site.complete for source in site.files}
+        kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off, parts)
         merged = in_order([*kept, *_with_severities(merge(about_comments), chosen)])
     if chosen.baseline:
         from auditor import baseline

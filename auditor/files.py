@@ -85,6 +85,8 @@ class Files:
         self._roots = sorted(pairs, key=lambda pair: -len(pair[0]))
         self._mounts: list[tuple[str, str]] = []  # of a service or image that the entry belongs to
         self._others: list[tuple[str, str]] = []  # of the others near it, which come after its own folder
+        self._templates: set[str] = set()  # the files here that an image fills in with variables of its environment,
+        self._environment: dict[str, str] = {}  # and those that are known
         self._bases: list[str] = []
         self._whole: list[str] = []  # folders of pages here that hold all that the deployed machine has
         self._tree: str | None = None
@@ -128,14 +130,15 @@ class Files:
             return to_config(path)
         groups = find_mounts(os.path.dirname(path), self._tree or "/")
         for group in groups:
-            for there, here in group:
+            for there, here in group.pairs:
                 if _below(path, here) or path == here:
-                    self._mounts = sorted(group, key=lambda pair: -len(pair[0]))
+                    self._mounts = sorted(group.pairs, key=lambda pair: -len(pair[0]))
+                    self._templates, self._environment = group.templates, group.environment
                     return there + to_config(path[len(here) :])
         # No line names the entry: what all the others say without contradiction may still help.
         targets: dict[str, set[str]] = {}
         for group in groups:
-            for there, here in group:
+            for there, here in group.pairs:
                 targets.setdefault(there, set()).add(here)
         pairs = [(there, heres.pop()) for there, heres in targets.items() if len(heres) == 1]
         self._others = sorted(pairs, key=lambda pair: -len(pair[0]))
@@ -202,6 +205,12 @@ class Files:
             return None
         return "\xef\xbb\xbf" + source.text if source.bom else source.text
 
+    def fills(self, source: SourceFile) -> dict[str, str] | None:
+        """The variables that an image fills in when it makes a configuration of this template, as far as they are known
+        here; None for what is no such template."""
+        path = os.path.abspath(source.path) if source.path is not None else None
+        return self._environment if path in self._templates else None
+
     def _name(self, local: str) -> str:
         return os.path.relpath(local) if self._relative_names else local
 
@@ -223,6 +232,11 @@ class Files:
                 self._say(f"{there} is taken to be {self._name(here_or_none)}, which ends alike")
                 return here_or_none
         return None
+
+    def leads_away(self, path: str) -> bool:
+        """Whether a link lies there that names an absolute path of the deployed machine."""
+        links = (here for here, _, _ in self._candidates(_clean(self.absolute(path))) if os.path.islink(here))
+        return any(os.readlink(link).startswith("/") for link in links)
 
     def _follow(self, local: str) -> str | None:
         """`local` where something is there. A link to an absolute path that is not here is looked for like it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from auditor.http import Request
-from auditor.source import Place
+from auditor.source import Place, SourceFile
 
 ERROR = "error"
 WARNING = "warning"
@@ -26,9 +26,12 @@ class Related(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """A change of the text: the place's line and column range is replaced by `text` ("" deletes it)."""
+    """A change of a file's text: what stands from offset `start` up to `end` (the same for an insertion) is replaced by
+    `text`. All three are about SourceFile.text; whoever writes keeps byte order mark and line ends."""
 
-    place: Place
+    source: SourceFile
+    start: int
+    end: int
     text: str
 
 
@@ -103,7 +106,15 @@ def _one(group: Sequence[Finding]) -> Finding:
     for finding in (worst, *group):
         if finding.severity == worst.severity:
             related.update(dict.fromkeys(finding.related))
-    return worst._replace(routes=tuple(routes), related=tuple(related), where=tuple(where))
+    # A fix has to be right for all of them that are as bad.
+    fixes = {_changes(finding.fix) for finding in group if finding.severity == worst.severity}
+    fix = worst.fix if len(fixes) == 1 else None
+    return worst._replace(routes=tuple(routes), related=tuple(related), where=tuple(where), fix=fix)
+
+
+def _changes(fix: Fix | None) -> object:
+    """What it does, whichever reading of the file it is about."""
+    return fix and (fix.safe, *((edit.source.name, edit.start, edit.end, edit.text) for edit in fix.edits))
 
 
 def _with_fingerprints(findings: list[Finding]) -> list[Finding]:
@@ -132,6 +143,14 @@ def _with_fingerprints(findings: list[Finding]) -> list[Finding]:
         digest = sha256("\0".join((*parts, str(counters[parts]))).encode("utf-8", "surrogateescape")).hexdigest()
         result.append(finding._replace(fingerprint=digest[:32]))
     return result
+
+
+def option_for(finding: Finding) -> str:
+    """The options that make its fix; "" where it has none, or stands in no file of this machine (standard input, a part
+    of a dump)."""
+    if finding.fix is None or any(edit.source.path is None for edit in finding.fix.edits):
+        return ""
+    return "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
 
 
 def lower(severity: str, steps: int = 1) -> str:
@@ -171,11 +190,12 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def _edit_json(edit: Edit) -> dict[str, Any]:
-    end_line, end_column = edit.place.end
+    line, column = edit.source.position(edit.start)
+    end_line, end_column = edit.source.position(edit.end)
     return {
-        "file": edit.place.file,
-        "line": edit.place.line,
-        "column": edit.place.column,
+        "file": edit.source.name,
+        "line": line,
+        "column": column,
         "end_line": end_line,
         "end_column": end_column,
         "text": edit.text,

@@ -9,10 +9,23 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
+from auditor.globs import to_config, walk_tree
 from auditor.source import InputError, read_source
 
 Pairs = list[tuple[str, str]]  # a path on the deployed machine, and the file or folder here
+
+
+class Group(NamedTuple):
+    """What one service or build stage says: where files lie, and which variables its environment holds, where their
+    values stand there. `templates` are the files here that the image fills in with these when it starts."""
+
+    pairs: Pairs
+    environment: dict[str, str]
+    templates: set[str]
+
 
 _COMPOSE = r"(docker-)?compose[\w.-]*\.ya?ml$"
 _DOCKER = r"(Dockerfile|Containerfile)([.-][\w.-]+)?$|[\w.-]+\.(Dockerfile|dockerfile)$"
@@ -21,29 +34,12 @@ _SHORT = r"""\s*-\s*["']?([^"'\s:#][^"':]*?|\$\{PWD\}[^"':]*?):(/[^"':]*?)(:[\w,
 _LONG = r"""\s*(?:-\s*)?(source|src|target|destination|dst):\s*["']?([^"'#]+?)["']?\s*(#.*)?$"""
 
 
-def find_mounts(folder: str, top: str) -> list[Pairs]:
+def find_mounts(folder: str, top: str) -> list[Group]:
     """The mappings of each service and of each build stage that the folders from `folder` up to `top` describe."""
-    groups: list[Pairs] = []
-    while True:
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            names = []
-        for name in names:
-            if "ompose" not in name and "ocker" not in name and "ontainer" not in name:  # the patterns cost time
-                continue
-            reader = _of_compose if re.match(_COMPOSE, name) else _of_dockerfile if re.match(_DOCKER, name) else None
-            if reader is None:
-                continue
-            try:
-                text = read_source(posixpath.join(folder, name)).text
-            except InputError:
-                continue
-            groups.extend(group for group in reader(text, folder) if group)
-        parent = posixpath.dirname(folder)
-        if folder == top or parent == folder:
-            return groups
-        folder = parent
+    groups: list[Group] = []
+    for text, at, reader in _described(folder, top):
+        groups.extend(_with_templates(group) for group in reader(text, at) if group.pairs)
+    return groups
 
 
 _IMAGE = (
@@ -54,42 +50,121 @@ _IMAGE = (
 
 def find_image_versions(folder: str, top: str) -> list[str]:
     """The versions that the tags of nginx images name in the Dockerfiles and Compose files of the folders from `folder`
-    up to `top`, each once, the nearest first."""
+    up to `top`, each once, the nearest first. Variables count with their defaults (ARG, `${NAME:-default}`) and with
+    what the file .env beside a Compose file says."""
     found: dict[str, None] = {}
+    for text, _, _ in _described(folder, top):
+        found.update(dict.fromkeys(re.findall(_IMAGE, text)))
+    return list(found)
+
+
+Reader = Callable[[str, str], list[Group]]
+
+
+def _described(folder: str, top: str) -> Iterator[tuple[str, str, Reader]]:
+    """The texts of these files, variables with a default filled in, with their folder and what reads them."""
     while True:
         try:
             names = sorted(os.listdir(folder))
         except OSError:
             names = []
         for name in names:
-            if re.match(_COMPOSE, name) or re.match(_DOCKER, name):
-                try:
-                    text = read_source(posixpath.join(folder, name)).text
-                except InputError:
-                    continue
-                found.update(dict.fromkeys(re.findall(_IMAGE, text)))
+            if "ompose" not in name and "ocker" not in name and "ontainer" not in name:  # the patterns cost time
+                continue
+            compose = re.match(_COMPOSE, name)
+            if not compose and not re.match(_DOCKER, name):
+                continue
+            try:
+                text = read_source(posixpath.join(folder, name)).text
+                if "$" in text:
+                    text = _filled(text, _dot_env(folder) if compose else dict(re.findall(_ARG, text)))
+            except InputError:
+                continue
+            yield text, folder, _of_compose if compose else _of_dockerfile
         parent = posixpath.dirname(folder)
         if folder == top or parent == folder:
-            return list(found)
+            return
         folder = parent
 
 
-def _of_compose(text: str, folder: str) -> list[Pairs]:
-    """One group for each service: bind mounts in the short and the long form (Compose specification, volumes)."""
-    groups: list[Pairs] = [[]]
+_ARG = r"""(?mi)^[ \t]*ARG[ \t]+(\w+)=["']?([^\s"'$]+)"""
+_SET = r"""(?m)^[ \t]*(?:export[ \t]+)?(\w+)=["']?([^\s"'$#]+)"""
+_USE = r"""(?<!\$)\$(?:\{(\w+)(?::?-([^{}$]*))?\}|(\w+))"""
+
+
+def _dot_env(folder: str) -> dict[str, str]:
+    path = posixpath.join(folder, ".env")
+    return dict(re.findall(_SET, read_source(path).text)) if os.path.isfile(path) else {}
+
+
+def _filled(text: str, known: Mapping[str, str]) -> str:
+    """The text with variables replaced whose value or default is known (Compose specification, interpolation)."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1] or match[3], match[2]
+        return known.get(name, match[0] if default is None else default)
+
+    return re.sub(_USE, value, text)
+
+
+TEMPLATES = "NGINX_ENVSUBST_TEMPLATE_DIR"  # and below, as the image's 20-envsubst-on-templates.sh has them
+SUFFIX = "NGINX_ENVSUBST_TEMPLATE_SUFFIX"
+OUTPUT = "NGINX_ENVSUBST_OUTPUT_DIR"
+
+
+def _with_templates(group: Group) -> Group:
+    """The group with what nginx's own image makes of templates when it starts: /etc/nginx/templates/a.conf.template
+    becomes /etc/nginx/conf.d/a.conf."""
+    folder = group.environment.get(TEMPLATES, "/etc/nginx/templates")
+    suffix = group.environment.get(SUFFIX, ".template")
+    output = group.environment.get(OUTPUT, "/etc/nginx/conf.d")
+    made: Pairs = []
+    for there, here in group.pairs:
+        if there != folder and not there.startswith(folder + "/"):
+            continue
+        for local in walk_tree(here) if os.path.isdir(here) else [here]:
+            path = there + to_config(local[len(here) :])
+            if path.endswith(suffix):
+                made.append((output + path[len(folder) :].removesuffix(suffix), local))
+    if not made:
+        return group
+    return group._replace(pairs=[*group.pairs, *made], templates={local for _, local in made})
+
+
+def _group() -> Group:
+    return Group([], {}, set())
+
+
+_VARIABLE = r"""\s*(?:-\s*)?["']?([A-Za-z_]\w*)["']?(?:=|:\s)\s*["']?([^"'#$]*?)["']?\s*(?:\s#.*)?$"""
+
+
+def _of_compose(text: str, folder: str) -> list[Group]:
+    """One group for each service: bind mounts in the short and the long form (Compose specification, volumes), and the
+    variables under `environment`."""
+    groups: list[Group] = [_group()]
+    environment: int | None = None  # the indentation of the key "environment", while its lines last
     services: int | None = None  # the indentation of the key "services" and, below it, of the services' names
     names: int | None = None
     source: str | None = None
     target: str | None = None
     for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if environment is not None and line.strip():
+            if indent > environment or (indent == environment and line.lstrip().startswith("- ")):
+                variable = re.match(_VARIABLE, line)
+                if variable and variable[2]:
+                    groups[-1].environment[variable[1]] = variable[2]
+                continue
+            environment = None
         key = re.match(_KEY, line)
         if key:
-            indent = len(key[1])
             if key[2] == "services" and services is None:
                 services = indent
             elif services is not None and indent > services and (names is None or indent == names):
                 names = indent
-                groups.append([])
+                groups.append(_group())
+            elif key[2] == "environment" and names is not None:
+                environment = indent
         short = re.match(_SHORT, line)
         if short:
             _add(groups[-1], short[2], short[1], folder)
@@ -108,9 +183,9 @@ def _of_compose(text: str, folder: str) -> list[Pairs]:
     return groups
 
 
-def _of_dockerfile(text: str, folder: str) -> list[Pairs]:
-    """One group for each stage: COPY and ADD from the build context, taken to be the Dockerfile's folder."""
-    groups: list[Pairs] = [[]]
+def _of_dockerfile(text: str, folder: str) -> list[Group]:
+    """One group for each stage: COPY and ADD from the build context, taken to be the Dockerfile's folder, and ENV."""
+    groups: list[Group] = [_group()]
     workdir = "/"
     for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines():
         words = line.split()
@@ -118,8 +193,11 @@ def _of_dockerfile(text: str, folder: str) -> list[Pairs]:
             continue
         verb = words[0].upper()
         if verb == "FROM":
-            groups.append([])
+            groups.append(_group())
             workdir = "/"
+        elif verb == "ENV" and len(words) > 1:
+            pairs = [word.partition("=") for word in words[1:]] if "=" in words[1] else [(words[1], "=", words[-1])]
+            groups[-1].environment.update((name, value.strip("\"'")) for name, _, value in pairs if "$" not in value)
         elif verb == "WORKDIR" and len(words) == 2:
             workdir = posixpath.join(workdir, words[1])
         elif verb in ("COPY", "ADD") and not any(word.startswith("--from=") for word in words):
@@ -144,7 +222,7 @@ def _of_dockerfile(text: str, folder: str) -> list[Pairs]:
     return groups
 
 
-def _add(group: Pairs, deployed: str, local: str, folder: str) -> None:
+def _add(group: Group, deployed: str, local: str, folder: str) -> None:
     local = re.sub(r"^\$(PWD|\{PWD\})(?=/|$)", ".", local)
     # A named volume has no slash and does not begin with a dot; the value of any other variable is not known here.
     if "$" in local or "*" in local or "$" in deployed or not deployed.startswith("/"):
@@ -154,4 +232,4 @@ def _add(group: Pairs, deployed: str, local: str, folder: str) -> None:
     if not local.isascii():  # the text is a latin-1 reading
         local = os.fsdecode(local.encode("latin-1"))
     local = posixpath.normpath(posixpath.join(folder, local))
-    group.append((posixpath.normpath(deployed), local))
+    group.pairs.append((posixpath.normpath(deployed), local))

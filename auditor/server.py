@@ -16,7 +16,7 @@ GATE = "gate"  # something asks for credentials, an address or a token, here or 
 CLIENT_ADDRESS = "client-address"  # a line sets a header with the client's address, or says who is believed about it
 CORS = "cors"  # Access-Control-* is set, or OPTIONS is handled
 REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear request headers or CGI parameters
-AUTHORIZATION = "authorization"  # a line names Authorization, or drops all client headers
+AUTHORIZATION = "authorization"  # a line names or reads Authorization, or drops all client headers
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
 CGI = "cgi"  # requests become variables of a program: FastCGI, SCGI, CGI
@@ -157,8 +157,8 @@ class Unfilled(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Something that could not be read, was assumed, or was not covered. `kind` is unread, unanalysed, assumed,
-    unreached, template, or stale (of a baseline)."""
+    """Something that could not be read, was assumed, or was not covered. `kind` is unread (a part of a configuration),
+    unchecked (another file that it names), unanalysed, assumed, unreached, template, or stale (of a baseline)."""
 
     kind: str
     text: str
@@ -190,6 +190,18 @@ class Site(Protocol):
     @property
     def errors(self) -> Sequence[InputError]:
         """What could not be read or parsed, and is left out."""
+        ...
+
+    @property
+    def partial(self) -> bool:
+        """Whether this is a part of a configuration, of which no virtual host is known: what is not here, a gate or its
+        user file, may stand where it is included."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the configuration has been read as it is: no part alone that others include, nothing that was
+        not found, no template. Only then nothing unseen can give a line an effect."""
         ...
 
     def routes(self) -> Sequence[Route]:
@@ -229,6 +241,7 @@ class Site(Protocol):
 
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
+
     def limits(self) -> Sequence[Limit]:
         """The limits that have a status of their own."""
         ...

@@ -19,6 +19,10 @@ _BOM = b"\xef\xbb\xbf"
 _DUMP_HEADER = r"(?m)^# configuration file (\S[^\n]*):$"
 
 
+# What is read in place of files, by their real paths ("-" for standard input): fixes that are not written yet.
+stand_ins: dict[str, bytes] = {}
+
+
 class InputError(Exception):
     """Something that could not be read or parsed: the run ends with exit status 3.
 
@@ -109,8 +113,10 @@ def read_source(path: str, name: str | None = None) -> SourceFile:
         # A named pipe would wait for a writer for ever; one that the shell opened for us (`<(nginx -T)`) has one.
         if not stat.S_ISREG(mode) and not path.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
             raise InputError(name, 0, "is not a regular file")
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = stand_ins.get(os.path.realpath(path)) if stand_ins else None
+        if data is None:
+            with open(path, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(name, 0, getattr(error, "strerror", None) or str(error)) from None
     return source_of(data, name, path)
@@ -118,7 +124,8 @@ def read_source(path: str, name: str | None = None) -> SourceFile:
 
 def standard_input(name: str) -> SourceFile:
     """What standard input holds. Raises InputError as source_of does."""
-    return source_of(sys.stdin.buffer.read(MAX_BYTES + 1), name)
+    data = stand_ins.get("-")
+    return source_of(sys.stdin.buffer.read(MAX_BYTES + 1) if data is None else data, name)
 
 
 def source_of(data: bytes, name: str, path: str | None = None) -> SourceFile:
@@ -205,6 +212,11 @@ class Place:
     def end(self) -> tuple[int, int]:
         """Line and column just behind the directive (its `;`, or the `{` of a block)."""
         return self.source.position(_span(self)[1])
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Offsets in the source's text of the first character and of the one behind the last (see `end`)."""
+        return _span(self)
 
     @property
     def shown(self) -> tuple[int, int, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from auditor import rules
-from auditor.findings import WARNING, Finding, Suppressed
+from auditor.findings import WARNING, Finding, Fix, Suppressed
+from auditor.rules.repairs import without_comment
 from auditor.server import Comment
 from auditor.source import Place
 
@@ -14,12 +15,16 @@ _COMMENT = r"(?s)audit:\s*(ignore|ignore-file)\s*\[([^\]]*)\]\s*(.*)"
 
 
 def apply(
-    findings: Sequence[Finding], comments: Iterable[Comment], is_off: Callable[[str, str], bool] = lambda *_: False
+    findings: Sequence[Finding],
+    comments: Iterable[Comment],
+    is_off: Callable[[str, str], bool] = lambda *_: False,
+    parts: Container[str] = (),
 ) -> tuple[list[Finding], list[Finding], list[Suppressed]]:
     """The findings that stay, findings about the comments themselves, and the findings silenced.
 
     A comment without a reason silences nothing: the reason is what the next reader needs. One for a rule that is off in
-    that file may be needed again and is no finding.
+    that file may be needed again and is no finding. `parts` are files of configurations of which not everything was
+    read: there a comment may be needed for what was not seen, and removing it is no safe fix.
     """
     kept = list(findings)
     silenced: list[Suppressed] = []
@@ -46,7 +51,10 @@ def apply(
                 else:
                     rest.append(finding)
             if len(rest) == len(kept) and not is_off(name, comment.source.name):
-                about.append(_unused(comment, *_why_unused(name)))
+                fix = None
+                if wanted == [name] and name in rules.NAMES:
+                    fix = Fix(comment.source.name not in parts, without_comment(comment))
+                about.append(_unused(comment, *_why_unused(name))._replace(fix=fix))
             kept = rest
         if not wanted:
             about.append(_unused(comment, "This comment names no rule, so it silences nothing.", _FORM))

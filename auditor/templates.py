@@ -1,4 +1,4 @@
-"""Templates of configurations (Jinja, ERB, Go): text that becomes a configuration when it is filled in.
+"""Templates of configurations (Jinja, ERB, Go, envsubst): text that becomes a configuration when it is filled in.
 
 Each piece of the template language gives way to something of the same length, so that lines and columns stay: what
 inserts a value becomes a variable of nginx whose value is not known, everything else becomes blanks.
@@ -7,6 +7,7 @@ inserts a value becomes a variable of nginx whose value is not known, everything
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _ENDINGS = (".j2", ".jinja", ".jinja2", ".erb", ".tmpl", ".tpl", ".template", ".ctmpl", ".gotmpl", ".mustache")
 # Pieces are short; without the limit a text full of opening braces would take quadratic time.
@@ -43,6 +44,21 @@ def placeholders(text: str) -> str:
             out.append(re.sub(r"[^\n]", " ", piece))
     out.append(text[at:])
     return "".join(out)
+
+
+def fill_in(word: str, values: Mapping[str, str]) -> str:
+    """The word of a configuration with what envsubst makes of `$NAME` and `${NAME}` in it.
+
+    Names whose value is not known, or is more than one word, stay: as variables of nginx that nobody knows.
+    """
+    if "$" not in word or not values:
+        return word
+
+    def value(match: re.Match[str]) -> str:
+        known = values.get(match[1] or match[2], "")
+        return known if re.fullmatch(r"[\w.:/@%+*,~-]+", known) else match.group()
+
+    return re.sub(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", value, word)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -40,7 +40,7 @@ class SentHeader(NamedTuple):
 
 
 class LostHeader(NamedTuple):
-    """A header that the client sent and that the upstream does not get."""
+    """A header line that does not get there: the client's to the upstream, or one of an answer to the client."""
 
     name: str
     because: tuple[Because, ...]
@@ -172,7 +172,7 @@ class Outcome(NamedTuple):
     origin knows. `handler` is the block that answered; `server` the name of the virtual host. `fault` says in a word
     why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
     lines of the upstream's answer that the client does not get. `file` is the path on the deployed machine of the file
-    that is sent.
+    that is sent. `withheld` are header lines of the configuration that answers of this status do not get.
     """
 
     when: tuple[Asked, ...]
@@ -189,6 +189,7 @@ class Outcome(NamedTuple):
     hidden: tuple[LostHeader, ...] = ()
     replaced: tuple[Replaced, ...] = ()
     file: str | None = None
+    withheld: tuple[LostHeader, ...] = ()
 
     @property
     def main(self) -> Exchange | None:

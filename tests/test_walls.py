@@ -13,7 +13,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # From the top down: a module may import what stands further down, or in its own layer.
 LAYERS = (
     ("auditor.cli", "auditor.__main__"),
-    ("auditor.check", "auditor.reports", "auditor.discover", "auditor.ways", "auditor.settings_file"),
+    (
+        "auditor.check",
+        "auditor.fixable",
+        "auditor.fixes",
+        "auditor.reports",
+        "auditor.discover",
+        "auditor.ways",
+        "auditor.settings_file",
+    ),
     ("auditor.rules", "auditor.suppressions", "auditor.baseline"),
     ("auditor.servers",),
     (

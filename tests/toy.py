@@ -70,6 +70,7 @@ class ToySite:
     """Fulfils auditor.server.Site."""
 
     kind = "toy"
+    partial = False
 
     def __init__(
         self, text: str, name: str = "toy.conf", leave_out: Collection[int] = (), version: Version = (2,)
@@ -113,6 +114,10 @@ class ToySite:
     @property
     def errors(self) -> Sequence[InputError]:
         return []
+
+    @property
+    def complete(self) -> bool:
+        return True
 
     @property
     def position(self) -> tuple[str, Place | None]:

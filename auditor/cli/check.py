@@ -55,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="SARIF without what comments silence and the baseline holds, which GitHub would list as open",
     )
+    group = parser.add_argument_group("fixes")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--fix", action="store_true", help="write the safe fixes into the files that are named, and report what is left"
+    )
+    either.add_argument("--diff", action="store_true", help="print what --fix would change; 1 if there is something")
+    group.add_argument(
+        "--unsafe-fixes", action="store_true", help="with either: also those that change what an application gets"
+    )
     group = parser.add_argument_group("exit status")
     group.add_argument("--fail-on", choices=SEVERITIES, help="the least severity that gives 1 (warning)")
     group.add_argument("--exit-zero", action="store_true", help="0 even with findings; unreadable input still gives 3")
@@ -69,11 +78,26 @@ def run(args: argparse.Namespace) -> int:
     outputs = outputs + ["-"] * (len(formats) - len(outputs))
     if outputs.count("-") > 1:
         raise UsageError("several formats cannot all go to standard output: give --output FILE for the others")
+    fixes = args.fix or args.diff
+    if args.unsafe_fixes and not fixes:
+        raise UsageError("--unsafe-fixes goes with --fix or --diff")
+    if fixes and args.write_baseline:
+        raise UsageError("--write-baseline goes with neither --fix nor --diff")
+    if args.diff and (args.formats or args.outputs):
+        raise UsageError("--diff prints no report, so it goes with neither --format nor --output")
     paths = args.paths or ["."]
     settings = settings_of(args, paths)
     if args.write_baseline or args.baseline is not None:
         settings = settings._replace(baseline=None if args.write_baseline else args.baseline)
-    report = check(paths, options(args, settings), settings, ways="sarif" in formats)
+    unwritten = False
+    if fixes:
+        from auditor.cli.fixing import fix, show_diff
+
+        if args.diff:
+            return show_diff(args, paths, settings)
+        report, unwritten = fix(args, paths, settings, "sarif" in formats)
+    else:
+        report = check(paths, options(args, settings), settings, ways="sarif" in formats)
     if report.findings or report.suppressed or report.notes or report.errors:
         from auditor.reports.masked import masked
 
@@ -81,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     for error in report.errors:
         print(f"audit: {error}", file=sys.stderr)
     failed = report.fails(settings.fail_on) and not args.exit_zero and not args.write_baseline
-    status = UNREADABLE if report.errors else int(failed)
+    status = UNREADABLE if report.errors or unwritten else int(failed)
     for name, output in zip(formats, outputs, strict=True):
         _write(_renderer(name, status, settings, args.omit_hidden), report, args, output)
     if args.write_baseline:

@@ -1,7 +1,7 @@
 """The command `audit`: picks the subcommand, and turns what goes wrong into exit statuses.
 
-0 nothing at or above the threshold, 1 findings, 2 usage or bad settings, 3 an input could not be read or parsed,
-4 internal failure, 130 interrupted.
+0 nothing at or above the threshold, 1 findings, 2 usage or bad settings, 3 an input could not be read or parsed, or
+a fix not written, 4 internal failure, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from auditor import rules
 from auditor.check import Report
-from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Suppressed, in_order
+from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Fix, Suppressed, in_order
 from auditor.globs import name_in_repository
 from auditor.reports.terminal import curl, printable
-from auditor.source import Place
+from auditor.source import Place, readable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 # GitHub takes no log with more results, and shows the 5,000 worst ones.
@@ -48,6 +48,7 @@ _NOTES = {
     "stale": "The baseline holds something that is not found any more.",
     "template": "A template was read with its variables unknown.",
     "unanalysed": "Something was not understood, so nothing is said about it.",
+    "unchecked": "A file of the deployed machine was not found here.",
     "unreached": "A handler that no request of the audit reaches.",
     "unread": "Something that is named was not read.",
 }
@@ -190,12 +191,39 @@ def _result(finding: Finding, silenced: Suppressed | None, baseline: bool, place
     if finding.way:
         steps = [{"location": places.location(step.place, step.message)} for step in finding.way]
         result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
+    if finding.fix is not None and finding.fix.edits:
+        result["fixes"] = [_fix(finding.fix, places)]
     if baseline:
         result["baselineState"] = "unchanged" if finding.known else "new"
     properties: dict[str, Any] = {"confidence": finding.confidence, "routes": list(map(_plain, finding.routes))}
     if finding.witness is not None:
         properties["try"] = _plain(curl(finding.witness))
     return {**result, "properties": properties}
+
+
+def _fix(fix: Fix, places: _Places) -> dict[str, Any]:
+    """What readers may offer as a quick fix; the description says what the person who takes it should know."""
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for edit in fix.edits:
+        (line, column), (end_line, end_column) = edit.source.position(edit.start), edit.source.position(edit.end)
+        region = {
+            "startLine": line,
+            "startColumn": edit.source.character(line, column),
+            "endLine": end_line,
+            "endColumn": edit.source.character(end_line, end_column),
+        }
+        replacement: dict[str, Any] = {"deletedRegion": region}
+        if edit.text:
+            replacement["insertedContent"] = {"text": readable(edit.text)}
+        changes.setdefault(edit.source.name, []).append(replacement)
+    safe = "Safe: no request that works is treated differently."
+    return {
+        "description": {"text": safe if fix.safe else "Unsafe: check that this is what is meant."},
+        "artifactChanges": [
+            {"artifactLocation": places.artifact(name), "replacements": replacements}
+            for name, replacements in changes.items()
+        ],
+    }
 
 
 class _Places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.check import Report
-from auditor.findings import INFO, Finding
+from auditor.findings import INFO, Finding, option_for
 from auditor.reports.terminal import Terminal, curl, margin_of, printable
 from auditor.server import Note
 
@@ -44,6 +44,9 @@ def _finding(finding: Finding, terminal: Terminal) -> str:
         lines.append(_entry("route", _routes(finding.routes), margin, terminal))
     if finding.help:
         lines.append(_entry("help", printable_lines(finding.help), margin, terminal))
+    option = option_for(finding)
+    if option:
+        lines.append(_entry("fix", f"available with {option}", margin, terminal))
     if finding.witness is not None:
         lines.append(_entry("try", curl(finding.witness), margin, terminal))
     return "\n".join(lines) + "\n"
@@ -101,10 +104,14 @@ def tally(report: Report, show: str) -> str:
     known = len(report.findings) - len(report.new)
     if known:
         tail.append(f"{known} known from the baseline")
-    if not tail:
-        return head
-    hint = "" if show == INFO or not (infos or report.notes) else "; --show info shows them"
-    return f"{head} ({', '.join(tail)}{hint})"
+    parts = [", ".join(tail)] if tail else []
+    if show != INFO and (infos or report.notes):
+        parts.append("--show info shows them")
+    for option in ("--fix", "--fix --unsafe-fixes"):
+        fixable = sum(option_for(finding) == option for finding in report.new)
+        if fixable:
+            parts.append(f"{fixable} fixable with {option}")
+    return f"{head} ({'; '.join(parts)})" if parts else head
 
 
 def _number(number: int, word: str) -> str:

@@ -46,9 +46,11 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "bypassed-gate": frozenset({GATE}),
     "cached-unauthorized": frozenset({CACHE, UPSTREAM}),
     "cleartext-credentials": frozenset({GATE}),
+    "competing-credentials": frozenset({AUTHORIZATION, GATE, UPSTREAM}),
     "cors-authorization-not-allowed": frozenset({CORS}),
     "cors-credentials-wildcard": frozenset({CORS}),
     "cors-missing-on-401": frozenset({CORS}),
+    "credential-dropping-redirect": frozenset(),
     "dropped-inherited-headers": frozenset({SHADOWED}),
     "duplicated-challenge": frozenset({REFUSAL}),
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
@@ -120,6 +122,12 @@ def documentation(name: str) -> str:
 def summary(name: str) -> str:
     """The first line of the documentation."""
     return documentation(name).partition("\n")[0]
+
+
+def fix_of(name: str) -> str:
+    """Whether the rule's findings may have a fix: "safe", "unsafe" or ""."""
+    kind: str = getattr(load(name), "FIX", "")
+    return kind
 
 
 def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens: bool = True) -> Iterator[Finding]:

@@ -69,6 +69,7 @@ from auditor.rules.caches import (
     through_caches,
 )
 from auditor.rules.common import ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, with_header
+from auditor.rules.repairs import SAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -77,6 +78,7 @@ from auditor.world import World
 
 NAME = "cached-unauthorized"
 SEVERITY = ERROR
+FIX = SAFE
 
 _WELCOME = Supposed("accepted", Response(200), Response(200))
 
@@ -127,4 +129,6 @@ def _finding(
         help="Keep only what is the same for all: proxy_cache_valid 200 301 302 5m;",
         server=route.server,
         pattern=route.pattern,
+        # Only one of several statuses: without its last line a level would take over those of the level further out.
+        fix=fix(True, with_part(line, r"\s401(?=\s+\d{3}\s)|(?<=\s\d{3})\s+401(?=\s)", "")),
     )

@@ -57,6 +57,7 @@ from auditor.findings import HIGH, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import BASIC, BEARER, ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, with_header
 from auditor.rules.cors import allows_credentials, origin_of
+from auditor.rules.repairs import SAFE, always, fix
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -64,6 +65,7 @@ from auditor.trace import Outcome, ResponseHeader
 
 NAME = "cors-missing-on-401"
 SEVERITY = WARNING
+FIX = SAFE
 
 _ALLOWED = "Access-Control-Allow-Origin"
 _ADMITTED = Supposed(credentials="accepted")
@@ -125,4 +127,5 @@ def _finding(route: Route, request: Request, line: Place, outcome: Outcome) -> F
         help=f"{line.text.rstrip('; ')} always;",
         server=route.server,
         pattern=route.pattern,
+        fix=fix(True, always(outcome.withheld, "access-control-")),
     )

@@ -60,9 +60,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Related
+from auditor.findings import ERROR, INFO, SEVERITIES, WARNING, Finding, Fix, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, by_block, serves, with_header
+from auditor.rules.repairs import UNSAFE, beside, fix, written
 from auditor.server import Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -70,6 +71,7 @@ from auditor.trace import FORWARDED, Exchange, Outcome, Shadowed
 
 NAME = "dropped-inherited-headers"
 SEVERITY = WARNING
+FIX = UNSAFE
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _ADDRESS = frozenset(
@@ -146,7 +148,7 @@ def _judge_outcome(route: Route, request: Request, outcome: Outcome, settings: S
         if verdict is not None:
             groups.setdefault(_seen_from(line, outcome, main), []).append((*verdict, line))
     for place, lost in groups.items():
-        yield _finding(route, request, place, lost)
+        yield _finding(route, request, place, lost)._replace(fix=_fix(outcome, place, lost))
 
 
 def _request_side(exchange: Exchange, line: Shadowed, settings: Settings) -> tuple[str, str] | None:
@@ -237,6 +239,15 @@ def _finding(route: Route, request: Request, place: Place, lost: list[tuple[str,
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _fix(outcome: Outcome, place: Place, lost: list[tuple[str, str, Shadowed]]) -> Fix | None:
+    """Repeats all that is lost, where the displacing line stands in the file of the block that answers: a snippet is
+    for other blocks, too."""
+    if outcome.handler is None or outcome.handler.source is not place.source:
+        return None
+    lines = dict.fromkeys(line.line for _, _, line in lost)
+    return fix(False, beside(place, *(written(line) for line in lines)))
 
 
 def request_name(name: str) -> str:

@@ -48,13 +48,16 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, traced
+from auditor.rules.repairs import SAFE, Edits, fix, without, written
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange
+from auditor.values import Value
 
 NAME = "duplicated-request-header"
 SEVERITY = WARNING
+FIX = SAFE
 
 # Of these several lines are one list (RFC 9110, 5.3), or are read as one.
 _LISTS = frozenset(
@@ -75,7 +78,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         for exchange in outcome.exchanges:
             if not exchange.protocol.startswith("HTTP"):
                 continue
-            for name, first, second in _twice(exchange):
+            for name, first, second, same in _twice(exchange):
                 yield Finding(
                     NAME,
                     WARNING,
@@ -88,17 +91,34 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                     help=f"Keep one of the two {name} lines.",
                     server=route.server,
                     pattern=route.pattern,
+                    fix=fix(True, _without_one(first, second)) if same else None,
                 )
 
 
-def _twice(exchange: Exchange) -> Iterator[tuple[str, Place, Place]]:
-    """The headers that two lines set, with these lines."""
+def _without_one(first: Place, second: Place) -> Edits:
+    """Of two lines that say the same, the one goes that has the other beside it wherever it counts: the later one of
+    the same file, or the one of the file that includes the other's."""
+    said = [written(line).split() for line in (first, second)]
+    if [words[:1] + words[2:] for words in said[:1]] != [words[:1] + words[2:] for words in said[1:]]:
+        return ()
+    if first.source is second.source:
+        return without(second) if first.via == second.via else ()
+    for line, other in ((second, first), (first, second)):
+        if other.via is not None and other.via.source is line.source and other.via.via == line.via:
+            return without(line)
+    return ()
+
+
+def _twice(exchange: Exchange) -> Iterator[tuple[str, Place, Place, bool]]:
+    """The headers that two lines set, with these lines, and whether both send the same value."""
     lines: dict[str, Place] = {}
+    values: dict[str, Value] = {}
     for sent in exchange.headers:
         line = deciding(sent.because)
         name = sent.name.lower()
         if line is None or sent.present != "yes" or name in _LISTS:
             continue
         if name in lines and lines[name] != line:
-            yield sent.name, lines[name], line
+            yield sent.name, lines[name], line, values[name] == sent.value
         lines.setdefault(name, line)
+        values.setdefault(name, sent.value)

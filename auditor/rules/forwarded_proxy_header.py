@@ -46,12 +46,14 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding
 from auditor.rules.common import ADMITTED, BASIC, by_block, with_header
+from auditor.rules.repairs import SAFE, cleared, fix
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import FORWARDED
 
 NAME = "forwarded-proxy-header"
 SEVERITY = INFO
+FIX = SAFE
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -78,4 +80,5 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 help='fastcgi_param HTTP_PROXY "";  (with scgi_pass: scgi_param)',
                 server=route.server,
                 pattern=route.pattern,
+                fix=fix(True, cleared(exchange, ("HTTP_PROXY",))),
             )

@@ -51,13 +51,15 @@ from collections.abc import Iterator, Sequence
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, traced
+from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import CHANGED, FORWARDED, Exchange, Outcome
+from auditor.trace import CHANGED, FORWARDED, Exchange, LostHeader, Outcome
 
 NAME = "hidden-challenge"
 SEVERITY = ERROR
+FIX = SAFE
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -84,6 +86,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 # What a gate has let in may be known to the origin by something else than Authorization.
                 severity=WARNING if gated else ERROR,
                 upstream=exchange.place,
+                withheld=outcome.withheld,
             )
     for route, request, outcome in traced(site, routes, None, STRANGER):
         asked = next((each for each in outcome.exchanges if each.role == "auth" and each.status == 401), None)
@@ -117,7 +120,14 @@ def _line(outcome: Outcome) -> Place | None:
 
 
 def _finding(
-    route: Route, request: Request, line: Place, message: str, help: str, severity: str, upstream: Place | None
+    route: Route,
+    request: Request,
+    line: Place,
+    message: str,
+    help: str,
+    severity: str,
+    upstream: Place | None,
+    withheld: Sequence[LostHeader] = (),
 ) -> Finding:
     return Finding(
         NAME,
@@ -131,4 +141,5 @@ def _finding(
         help=help,
         server=route.server,
         pattern=route.pattern,
+        fix=fix(is_own(withheld, "www-authenticate"), always(withheld, "www-authenticate")),
     )

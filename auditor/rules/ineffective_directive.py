@@ -42,9 +42,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from auditor.findings import INFO, Edit, Finding, Fix
+from auditor.findings import INFO, Finding
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, Supposed, with_header
+from auditor.rules.repairs import SAFE, fix, without
 from auditor.server import Route, Site, Suspect
 from auditor.settings import Settings
 from auditor.source import Place
@@ -52,6 +53,7 @@ from auditor.trace import Exchange, Outcome
 
 NAME = "ineffective-directive"
 SEVERITY = INFO
+FIX = SAFE
 
 Asked = tuple[Request, Supposed]
 
@@ -60,7 +62,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     suspects = list(site.suspects())
     for suspect in suspects:
         if suspect.anywhere and _changes_nothing(site, suspect.line):
-            yield _finding(suspect)
+            yield _finding(suspect, site.complete and not suspect.instead)
     suspects = [suspect for suspect in suspects if not suspect.anywhere]
     if not suspects:
         return
@@ -74,17 +76,17 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     for suspect in suspects:
         example = examples.get(_likeness(suspect))
         if example is not None and example.line in found:
-            yield _finding(suspect)
+            yield _finding(suspect, site.complete and _also_twice(site, example, asked))
 
 
-def _finding(suspect: Suspect) -> Finding:
+def _finding(suspect: Suspect, safe: bool) -> Finding:
     return Finding(
         NAME,
         INFO,
         f"This line changes nothing: {suspect.why}.",
         suspect.line,
         help=suspect.instead or "Remove the line: no request is treated differently without it.",
-        fix=Fix(True, (Edit(suspect.line, ""),)),
+        fix=fix(safe, without(suspect.line)),
     )
 
 
@@ -157,6 +159,19 @@ def _without_effect(site: Site, suspects: list[Suspect], asked: dict[Place, list
         removed += [suspect.line for suspect in together if differ.isdisjoint(suspect.exchanges)]
         left = later
     return set(removed)
+
+
+def _also_twice(site: Site, suspect: Suspect, asked: dict[Place, list[Asked]]) -> bool:
+    """Whether the line has no effect on clients either that send its header in two lines, which a copy may join."""
+    other = site.without(suspect.line)
+    for place in suspect.exchanges:
+        for request, world in asked.get(place, ()):
+            twice = request._replace(headers=(*request.headers, (suspect.header, "one"), (suspect.header, "two")))
+            if [_bare(each) for each in site.trace(twice, world)] != [
+                _bare(each) for each in other.trace(twice, world)
+            ]:
+                return False
+    return True
 
 
 def _places(site: Site, request: Request, world: Supposed) -> dict[Place, None]:

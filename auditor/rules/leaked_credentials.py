@@ -48,6 +48,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, host_of, traced
+from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import FORWARDED, Exchange
@@ -55,6 +56,7 @@ from auditor.values import client_header
 
 NAME = "leaked-credentials"
 SEVERITY = INFO
+FIX = UNSAFE
 
 # Names that only resolve inside somebody's own network (RFC 6761, RFC 6762, RFC 9476, and what orchestrators use).
 _PRIVATE = (
@@ -100,6 +102,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             else "Clear HTTP_AUTHORIZATION on the way to the application.",
             server=route.server,
             pattern=route.pattern,
+            fix=fix(False, cleared(exchange, ("Authorization",))) if exchange.protocol.startswith("HTTP") else None,
         )
 
 

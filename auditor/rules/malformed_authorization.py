@@ -51,13 +51,16 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, WARNING, Finding
 from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, traced
+from auditor.rules.repairs import UNSAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, SentHeader
+from auditor.values import CONFIG, client_header
 
 NAME = "malformed-authorization"
 SEVERITY = ERROR
+FIX = UNSAFE
 
 _SCHEME = r"(basic|bearer|digest|token|negotiate|apikey)"
 _SWITCHES = frozenset({"off", "on", "none", "null", "no", "false"})
@@ -90,7 +93,20 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                     help=help,
                     server=route.server,
                     pattern=route.pattern,
+                    # A client that sends its token without a scheme was understood.
+                    fix=fix(False, with_part(line, _PREFIX, "")) if _is_whole_header(sent) else None,
                 )
+
+
+# A scheme at the beginning of a value in quotes, in front of one variable.
+_PREFIX = r"(?i)(?<=[\"'])(basic|bearer|token)\s+(?=[^\s\"']+[\"']\s*;)"
+
+
+def _is_whole_header(sent: SentHeader) -> bool:
+    """Whether what follows the scheme is the client's whole header."""
+    return [segment.source for segment in sent.value.segments if segment.source != CONFIG] == [
+        client_header("Authorization")
+    ]
 
 
 def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:

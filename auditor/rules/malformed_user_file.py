@@ -56,13 +56,16 @@ from auditor.settings import Settings
 NAME = "malformed-user-file"
 SEVERITY = WARNING
 
-_PLACEHOLDERS = ("{{", "${", "<%")  # a template, which something fills on the way to the server
+# A template, which something fills on the way to the server, or a file that something decrypts there.
+_PLACEHOLDERS = ("{{", "${", "<%", "$ANSIBLE_VAULT;", "ENC[AES256_", "-----BEGIN AGE", "-----BEGIN PGP")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for file in site.user_files():
-        text = site.text_of(file.resolved) if file.state == "file" and file.resolved is not None else None
-        if text is None or any(mark in text for mark in _PLACEHOLDERS):
+        # Where nothing says what lies there, a file of this tree that ends alike is looked at, but an empty one, which
+        # may wait for its secrets, says nothing.
+        text = site.text_of(file.resolved) if file.state in ("file", None) and file.resolved is not None else None
+        if text is None or any(mark in text for mark in _PLACEHOLDERS) or (file.state is None and not text.strip()):
             continue
         severity, faults = _faults(text, site.kind)
         if faults:

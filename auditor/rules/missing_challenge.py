@@ -44,6 +44,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
 from auditor.rules.common import STRANGER, by_block, deciding, traced
+from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -51,10 +52,11 @@ from auditor.trace import Outcome
 
 NAME = "missing-challenge"
 SEVERITY = WARNING
+FIX = SAFE
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    return iter(()) if site.partial else by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
@@ -76,6 +78,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             help="add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
             server=route.server,
             pattern=route.pattern,
+            fix=fix(is_own(outcome.withheld, "www-authenticate"), always(outcome.withheld, "www-authenticate")),
         )
 
 

@@ -82,6 +82,8 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Findi
         if line is None or gate.needs != "credentials":
             continue
         if gate.reason == "no-user-file":
+            if site.partial:
+                continue
             yield _finding(
                 route,
                 line,

@@ -49,14 +49,16 @@ from collections.abc import Iterator, Sequence
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, is_stock, same_upstream, with_header
+from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, SentHeader
-from auditor.values import CLIENT, USER
+from auditor.values import CLIENT, USER, client_header
 
 NAME = "spoofable-identity-header"
 SEVERITY = ERROR
+FIX = UNSAFE
 
 Checked = dict[tuple[tuple[str, ...], str], Place]
 
@@ -106,6 +108,8 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                     continue
                 if not settings.names_identity(sent.name) or not _is_unchecked(sent):
                     continue
+                if site.partial and client_header("Authorization") in sent.value.sources:
+                    continue  # the gate that checks the name may stand where this part is included
                 assert outcome.main is not None
                 if is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
                     continue
@@ -173,7 +177,10 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
                 if through:
                     spelled = [_title(name).replace("-", separator) for name in through]
                     lines = dict.fromkeys(checked[upstream, name] for name in through)
-                    yield _other_route(route, exchange.place, request, settings, spelled, list(lines))
+                    finding = _other_route(route, exchange.place, request, settings, spelled, list(lines))
+                    if separator == "-" and exchange.protocol.startswith("HTTP"):
+                        finding = finding._replace(fix=fix(False, cleared(exchange, spelled)))
+                    yield finding
 
 
 def _lets_through(site: Site, request: Request, names: list[str]) -> bool:

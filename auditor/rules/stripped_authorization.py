@@ -62,6 +62,7 @@ from auditor.rules.common import (
     traced,
     with_header,
 )
+from auditor.rules.repairs import UNSAFE, fix, without
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -70,6 +71,7 @@ from auditor.values import client_header
 
 NAME = "stripped-authorization"
 SEVERITY = ERROR
+FIX = UNSAFE
 _COOKIE = client_header("Cookie").lower()
 
 # Object stores refuse a request whose Authorization is not their own signature.
@@ -135,8 +137,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             continue
         plain = _is_plain_clear(line)
         asks = plain or outcome.handler in supplied
-        if plain and _loses_cookies(site, request):
-            continue  # whoever clears both knows what the other side must not have
+        # The gate may stand where a part is included; and whoever clears both knows what the other side must not have.
+        if plain and (site.partial or _loses_cookies(site, request)):
+            continue
         yield Finding(
             NAME,
             WARNING if asks else ERROR,
@@ -149,6 +152,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             help=_help(line, asks),
             server=route.server,
             pattern=route.pattern,
+            fix=fix(False, without(line)) if plain else None,
         )
 
 

@@ -52,11 +52,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
+from auditor.rules.repairs import SAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
 
 NAME = "throttled-as-unauthorized"
 SEVERITY = WARNING
+FIX = SAFE
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -70,4 +72,5 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 limit.line,
                 related=(Related(limit.limit, "the limit"),),
                 help=f"{limit.line.text.replace('401', '429')}",
+                fix=fix(True, with_part(limit.line, r"\b401\b", "429")),
             )

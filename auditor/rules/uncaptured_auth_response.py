@@ -81,7 +81,7 @@ _HELP = {
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    for capture in site.captures():
+    for capture in () if site.partial else site.captures():
         yield _finding(capture)
 
 

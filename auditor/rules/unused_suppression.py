@@ -36,11 +36,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
+from auditor.rules.repairs import SAFE
 from auditor.server import Route, Site
 from auditor.settings import Settings
 
 NAME = "unused-suppression"
 SEVERITY = WARNING
+FIX = SAFE
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:

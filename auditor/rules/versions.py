@@ -45,7 +45,9 @@ def _key(finding: Finding) -> Key:
 
 
 def _weaker(finding: Finding, when: str) -> Finding:
-    return finding._replace(severity=lower(finding.severity), message=f"{finding.message} This is so only {when}.")
+    fix = finding.fix and finding.fix._replace(safe=False)
+    message = f"{finding.message} This is so only {when}."
+    return finding._replace(severity=lower(finding.severity), message=message, fix=fix)
 
 
 def _written(version: Version) -> str:

@@ -16,21 +16,24 @@ HEAD = """\
 
 What each rule reports, why, and on which servers and versions that was measured. `audit explain RULE` prints the same;
 severities can be set in [audit.toml](../README.md#settings), and a comment
-`# audit: ignore[RULE] the reason` silences one line or block.
+`# audit: ignore[RULE] the reason` silences one line or block. What a *safe* fix and
+an *unsafe* one are stands in the README, [Fixes](../README.md#fixes); not every finding of such a rule can be fixed.
 
 """
 
 
 def page() -> str:
     """The page's text."""
-    rows = ["| rule | severity | what it is | measured on |", "|---|---|---|---|"]
+    rows = ["| rule | severity | fix | what it is | measured on |", "|---|---|---|---|---|"]
     parts = []
     for name in rules.NAMES:
         text = rules.documentation(name)
         severity = rules.load(name).SEVERITY
         measured = " ".join(text.split("## Measured on", 1)[1].split("\n## ", 1)[0].split())
-        rows.append(f"| [{name}](#{name}) | {severity} | {rules.summary(name)} | {measured} |")
-        parts.append(f"## {name}\n\n*{severity}*. " + re.sub(r"(?m)^## ", "### ", text))
+        fix = rules.fix_of(name)
+        rows.append(f"| [{name}](#{name}) | {severity} | {fix} | {rules.summary(name)} | {measured} |")
+        said = f"*{severity}*, with a {fix} fix. " if fix else f"*{severity}*. "
+        parts.append(f"## {name}\n\n{said}" + re.sub(r"(?m)^## ", "### ", text))
     return HEAD + "\n".join(rows) + "\n\n" + "\n\n".join(parts) + "\n"
 
 

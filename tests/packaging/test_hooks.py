@@ -115,3 +115,15 @@ def test_the_configuration_of_another_program_blocks_no_commit(text: str, tmp_pa
 def test_a_broken_configuration_of_nginx_blocks_it(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text(MAIN[:-2])
     assert run("audit", tmp_path, "nginx.conf").returncode == 3
+
+
+def test_the_hook_of_changed_files_can_fix_them(tmp_path: Path) -> None:
+    """`args: [--fix]`; pre-commit itself stops the commit, because a file has changed."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "snippets").mkdir()
+    (tmp_path / "nginx.conf").write_text(MAIN)
+    snippet = tmp_path / "snippets" / "app.conf"
+    snippet.write_text("proxy_pass http://127.0.0.1:9000;\nproxy_pass_header Authorization;\n")
+    done = run("audit", tmp_path, "--fix", "snippets/app.conf")
+    assert done.returncode == 0, done.stderr
+    assert snippet.read_text() == "proxy_pass http://127.0.0.1:9000;\n"

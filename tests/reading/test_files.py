@@ -153,7 +153,7 @@ ADD users \\
 def test_dockerfile(write: Write) -> None:
     folder = write({"Dockerfile": DOCKERFILE, "conf/nginx.conf": MAIN, "sites/a": "", "users": ""})
     groups = find_mounts(str(folder / "conf"), str(folder))
-    assert [(there, os.path.relpath(here)) for there, here in groups[-1]] == [
+    assert [(there, os.path.relpath(here)) for there, here in groups[-1].pairs] == [
         ("/etc/nginx/nginx.conf", "conf/nginx.conf"),
         ("/etc/nginx/mime.types", "conf/mime.types"),
         ("/etc/nginx/sites", "sites"),
@@ -248,6 +248,18 @@ def test_standard_input_has_no_place() -> None:
     files = Files(SourceFile("-", MAIN))
     assert files.open("nginx.conf") is None
     assert files.glob("*.conf") is None
+
+
+def test_a_link_to_what_only_the_deployed_machine_has_is_no_error(write: Write) -> None:
+    folder = write({"nginx.conf": "events {}\nhttp { include sites-enabled/*; }"})
+    (folder / "sites-enabled").mkdir()
+    (folder / "sites-enabled/default").symlink_to("/etc/nginx/sites-available/default-of-no-repository")
+    tree = read_path("nginx.conf")
+    assert tree.errors == []
+    assert [note.kind for note in tree.notes] == ["unread"]
+    (folder / "sites-enabled/default").unlink()
+    (folder / "sites-enabled/default").symlink_to("../sites-available/gone")
+    assert len(read_path("nginx.conf").errors) == 1
 
 
 NAMES = ["a.conf", "b.conf", "ab", "B", "_x", "[x]", ".h", "a-b", "x!", "sub/a.conf", "sub/.h", "t/a.conf", "é", "a]b"]

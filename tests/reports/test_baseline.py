@@ -146,7 +146,7 @@ def test_reports_say_what_is_known(capsys: Captured) -> None:
     Path("a.conf").write_text(BAD)
     assert main(["a.conf", "--write-baseline", "base.json"]) == 0
     out, err = capsys.readouterr()
-    assert out.endswith("1 warning in 1 file\n")
+    assert out.endswith("1 warning in 1 file (1 fixable with --fix --unsafe-fixes)\n")
     assert err == "audit: base.json holds what is found here today: 1\n"
     assert main(["a.conf", "--baseline", "base.json"]) == 0
     assert capsys.readouterr().out == "no new findings in 1 file (1 known from the baseline)\n"

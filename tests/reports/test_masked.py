@@ -122,7 +122,7 @@ def test_an_edit_that_would_write_a_credential_is_left_out() -> None:
     place = Place(SourceFile("a", "x;\n"), 1)
 
     def report(text: str) -> Report:
-        return Report((Finding("open-gate", ERROR, "x", place, fix=Fix(True, (Edit(place, text),))),))
+        return Report((Finding("open-gate", ERROR, "x", place, fix=Fix(True, (Edit(place.source, 0, 2, text),))),))
 
     assert masked(report("proxy_set_header X-Api-Key k3y;")).findings[0].fix is None
     assert masked(report("add_header A b always;")) == report("add_header A b always;")

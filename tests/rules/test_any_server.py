@@ -49,6 +49,22 @@ def test_broken_upgrade() -> None:
     assert found("route /\n  set Connection upgrade\n  set Upgrade websocket\n  to app\n") == []
 
 
+def test_credential_dropping_redirect() -> None:
+    moved = "route /api/x\n  answer 308\n  add Location {}/api/x\n  add Access-Control-Allow-Headers {}\n"
+    line = [("info", "credential-dropping-redirect", 3)]
+    assert found(moved.format("https://other.example", "Authorization")) == line
+    assert found(moved.format("https://toy.example", "Authorization")) == []
+    assert found(moved.format("https://other.example", "Content-Type")) == []
+
+
+def test_competing_credentials() -> None:
+    text = "route /\n  gate door\n  set Authorization {}\n  to app.internal\n"
+    line = ("info", "competing-credentials", 2)
+    assert line in found(text.format("pass"))
+    assert line not in found(text.format("-"))
+    assert line not in found(text.format("other"))
+
+
 def test_ungated_service_credential() -> None:
     attached = "  set Authorization Basic c2VydmljZTpzZWNyZXQ=\n  to app\n"
     assert ("warning", "ungated-service-credential", 3) in found("public\nroute /\n" + attached)
@@ -252,3 +268,16 @@ def test_rules_import_no_server_kind() -> None:
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_fixes() -> None:
+    """Lines are deleted and words replaced wherever they stand; what only nginx writes is not written elsewhere."""
+    text = "route /in\n  limit 401\n  set Authorization -\nroute /\n  set Authorization -\n  to app\n"
+    fixes = {f.rule: f.fix for f in judge([ToySite(text)], DEFAULT).findings}
+    edits = {rule: [text[: e.start] + e.text + text[e.end :] for e in fix.edits] for rule, fix in fixes.items() if fix}
+    assert edits == {
+        "throttled-as-unauthorized": [text.replace("401", "429")],
+        "ineffective-directive": [text.replace("  set Authorization -\n", "", 1)],
+    }
+    (found,) = judge([ToySite("route /\n  gate door\n  to app\n")], DEFAULT).findings
+    assert (found.rule, found.fix) == ("leaked-credentials", None)

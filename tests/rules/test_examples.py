@@ -9,6 +9,7 @@ import pytest
 
 from auditor import rules
 from auditor.check import Options, check
+from auditor.discover import context_of
 from auditor.findings import INFO, Finding
 from tests.rules.harness import FILES
 
@@ -29,7 +30,9 @@ def findings(text: str, folder: Path, with_files: bool, text_of_users: str = "")
         if not (deployed / path).exists():
             (deployed / path).write_text(text_of_users or (FILES / "users").read_text())
     config = folder / "site.conf"
-    config.write_text(text)
+    # Examples show the locations only: a part of a configuration would be judged for what it says itself.
+    in_server = context_of(text) in ("server", "location")
+    config.write_text(f"server {{\n{text}}}\n" if in_server else text)
     report = check([str(config)], Options(kind="nginx", roots=(("/etc/nginx", str(deployed)),)))
     assert not report.errors, report.errors
     return list(report.findings)

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request, is_watched
-from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
+from auditor.server import (
+    Area,
+    Capture,
+    Comment,
+    Limit,
+    Logged,
+    Note,
+    Route,
+    Site,
+    Suspect,
+    Unfilled,
+    UserFile,
+    Version,
+)
 from auditor.servers.apache.build import build
 from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
@@ -90,6 +103,15 @@ class ApacheSite:
     @property
     def errors(self) -> Sequence[InputError]:
         return self._loader.errors
+
+    @property
+    def partial(self) -> bool:
+        return self.context != "main" and not self.config.hosts
+
+    @property
+    def complete(self) -> bool:
+        unseen = any(note.kind in ("unread", "template", "unanalysed") for note in self._loader.notes)
+        return self.context == "main" and not self._loader.errors and not unseen
 
     # --- the predictor
 
@@ -254,7 +276,7 @@ def _outcome(shared: Shared, run: Run | None, action: str) -> Outcome:
     )
 
 
-def load(entry: Entry, options: Any) -> ApacheSite:
+def load(entry: Entry, options: Any) -> Site:
     """The site of an entry that auditor.discover found; what is wrong with its files stands in `errors`."""
     return make_site(entry.source, entry.files, entry.context)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.server import Area, Limit, Suspect, UserFile
+from auditor.server import Area, Limit, Note, Suspect, UserFile
 from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
@@ -78,6 +78,14 @@ def make_user_files(site: NginxSite) -> list[UserFile]:
         gates = tuple(gate.place for gate in level.lines("auth_basic"))
         chosen = path is None and re.search(_CHOSEN, written) is not None
         found[line.place] = UserFile(path, resolved, line.place, gates, site.state(resolved), chosen)
+    absent: dict[str, Place] = {}
+    for one in found.values():
+        if one.resolved is not None and one.state is None and site.text_of(one.resolved) is None:
+            absent.setdefault(one.resolved, one.line)
+    if absent:
+        site.note(
+            Note("unchecked", f"not found here, so not checked: {', '.join(absent)}", next(iter(absent.values())))
+        )
     return list(found.values())
 
 
@@ -146,23 +154,26 @@ _FAMILIES = {
 
 def make_suspects(site: NginxSite) -> Iterator[Suspect]:
     """Lines that name a request header or a gate and look as if they did nothing."""
-    seen: set[Place] = set()
+    found: dict[Place, Suspect] = {}
     for line, level, why in _suspects(site):
-        if line.place not in seen:
-            seen.add(line.place)
-            server = _server_of(level)
-            alike = likeness(level, server) if server is not None else None
-            exchanges = tuple(_exchanges(level, line.name))
-            if not exchanges and any(inner.name in PASSES for child in level.block for inner in child.walk()):
-                why = f"each block below that sends requests on has {line.name} lines of its own, which displace it"
-            yield Suspect(
-                line.place,
-                line.name,
-                line.args[0],
-                why,
-                exchanges=exchanges,
-                likeness=None if alike is None else (alike, line.name, *line.args),
-            )
+        exchanges = tuple(_exchanges(level, line.name))
+        known = found.get(line.place)
+        if known is not None:  # a snippet that is read in several places: the line counts in each
+            found[line.place] = known._replace(exchanges=(*known.exchanges, *exchanges), likeness=None)
+            continue
+        server = _server_of(level)
+        alike = likeness(level, server) if server is not None else None
+        if not exchanges and any(inner.name in PASSES for child in level.block for inner in child.walk()):
+            why = f"each block below that sends requests on has {line.name} lines of its own, which displace it"
+        found[line.place] = Suspect(
+            line.place,
+            line.name,
+            line.args[0],
+            why,
+            exchanges=exchanges,
+            likeness=None if alike is None else (alike, line.name, *line.args),
+        )
+    yield from found.values()
 
 
 def _exchanges(level: Level, name: str) -> Iterator[Place]:
@@ -193,7 +204,7 @@ def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
     for family in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
         for verb in ("pass", "hide"):
             for line, level in _each(site, f"{family}_{verb}_header"):
-                if line.args and line.args[0].lower() in _REQUEST_HEADERS:
+                if line.args and line.args[0].lower() in _REQUEST_HEADERS and not _displaces(line, level):
                     yield (
                         line,
                         level,
@@ -207,6 +218,19 @@ def _suspects(site: NginxSite) -> Iterator[tuple[Directive, Level, str]]:
             handler = _pass_of(level)
             if line.args and handler is not None and handler != f"{family}_pass":
                 yield line, level, f"{directive} is for {family}_pass, and this location has {handler}"
+
+
+def _displaces(line: Directive, level: Level) -> bool:
+    """Whether it keeps lines of its name further out from counting here, because it stands here without another one
+    that would do so, too."""
+    if any(each.args and each.args[0].lower() not in _REQUEST_HEADERS for each in level.own.get(line.name, ())):
+        return False
+    above = level.outer
+    while above is not None:
+        if above.own.get(line.name):
+            return True
+        above = above.outer
+    return False
 
 
 def _copies(name: str, value: str) -> bool:

@@ -12,7 +12,7 @@ from auditor.servers.nginx.script import REDIRECTS
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import split_args
 from auditor.servers.nginx.variables import evaluate, server_address, text_of
-from auditor.trace import DECIDES, INHERITED, Because, Replaced, Shadowed
+from auditor.trace import DECIDES, INHERITED, Because, LostHeader, Replaced, Shadowed
 from auditor.values import EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 OK = 0
@@ -218,7 +218,10 @@ def _add_headers(run: Run, status: int | None) -> None:
     lines, _ = add_header_lines(run, run.level)
     safe = status is None or status in SAFE
     for line in lines:
-        if len(line.args) < 2 or not (safe or "always" in line.args[2:]):
+        if len(line.args) < 2:
+            continue
+        if not safe and "always" not in line.args[2:]:
+            run.shared.withheld.append(LostHeader(line.args[0], placed(run, line)))
             continue
         value = evaluate(run, line.args[1])
         if value.present == "no":

@@ -96,6 +96,7 @@ class Shared:
         "replaced",
         "request",
         "steps",
+        "withheld",
     )
 
     def __init__(self, http: Http, options: Options, path: Path, request: Request, listener: Port) -> None:
@@ -109,6 +110,7 @@ class Shared:
         self.gates: list[Gate] = []
         self.lost: list[LostHeader] = []  # header lines that nginx dropped while reading the request
         self.hidden: list[LostHeader] = []  # lines of the upstream's answer that the client does not get
+        self.withheld: list[LostHeader] = []  # lines of the configuration that answers of this status do not get
         self.replaced: list[Replaced] = []
         self.cache: Cache | None = None
         self.kept: dict[tuple[str, str], Response] = {}  # what this request has left in caches: by zone and key

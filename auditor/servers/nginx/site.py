@@ -83,7 +83,18 @@ class NginxSite:
 
     @property
     def notes(self) -> Sequence[Note]:
-        return self._notes
+        """Those of the reading, and what has been assumed or left out since then."""
+        later = self._files.notes if self._files is not None else []
+        return [*self._notes, *(note for note in later if note not in self._notes)]
+
+    @property
+    def partial(self) -> bool:
+        return self._tree.partial
+
+    @property
+    def complete(self) -> bool:
+        unseen = any(note.kind in ("unread", "template") for note in self._tree.notes)
+        return self._tree.context == "main" and not self._tree.errors and not unseen
 
     # --- the predictor
 
@@ -237,11 +248,13 @@ def _outcome(run: Run, action: str) -> Outcome:
         headers if action != "closed" else (),
         tuple(shared.steps),
         handler.place if handler is not None else None,
-        run.server.names[0],
+        # As routes have it; a part of a configuration has no server block, and nothing is said of the one around it.
+        run.server.names[0] or ("_" if "listen" in run.server.own else ""),
         shadowed,
         tuple(shared.hidden),
         tuple(shared.replaced),
         shared.file,
+        tuple(shared.withheld),
     )
 
 
@@ -299,7 +312,9 @@ def _in_context(tree: Tree, context: str) -> Tree:
     """A part of a configuration gets the blocks around it that it is meant for."""
     if context in ("main", ""):
         return tree
+    tree.context = context
     source = tree.files[0]
+    tree.partial = context != "http"
     body = tree.directives
     for name, args in (("location", ["/"]), ("server", []), ("http", [])):
         if context == "http" and name != "http":

@@ -12,7 +12,7 @@ from auditor.servers.nginx import stock
 from auditor.servers.nginx.arguments import ARGUMENTS, BLOCKS, TABLES, check_form
 from auditor.servers.nginx.tokens import CLOSE, COMMENT, END, LUA, OPEN, WORD, Token, tokens
 from auditor.source import InputError, InputErrors, Place, SourceFile
-from auditor.templates import has_template_name, looks_like_template, placeholders
+from auditor.templates import fill_in, has_template_name, looks_like_template, placeholders
 
 MAX_DEPTH = 100  # of blocks in blocks, and of files in files; nginx has no limit but its stack and its open files
 MAX_KEPT = 64 * 1024  # characters of an included file whose tokens are kept
@@ -79,14 +79,27 @@ class Tree:
     `directives` is the top level, include lines replaced by what they include. `includes`, `files` (each once, the main
     file first) and `comments` (those that begin with `# audit:`) tell of the reading, `notes` of what was assumed or
     left out, `errors` of what nginx would refuse or what could not be read; `whole` is False where the main file itself
-    holds some of them. `conf_dir` is the main file's folder on the
-    deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf prefix).
+    holds some of them, `partial` True where the server block around it is not known. `conf_dir` is the main file's
+    folder on the deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf
+    prefix). `context` is the block that the text is meant for: "main", or another one for a part of a configuration.
     """
 
-    __slots__ = ("comments", "conf_dir", "directives", "errors", "files", "includes", "notes", "whole")
+    __slots__ = (
+        "comments",
+        "conf_dir",
+        "context",
+        "directives",
+        "errors",
+        "files",
+        "includes",
+        "notes",
+        "partial",
+        "whole",
+    )
 
     def __init__(self, conf_dir: str) -> None:
         self.whole = True
+        self.partial = False
         self.directives: list[Directive] = []
         self.includes: list[Include] = []
         self.files: list[SourceFile] = []
@@ -94,6 +107,7 @@ class Tree:
         self.notes: list[Note] = []
         self.errors: list[InputError] = []
         self.conf_dir = conf_dir
+        self.context = "main"
 
     def walk(self) -> Iterator[Directive]:
         """All directives, in the order of the text."""
@@ -160,11 +174,20 @@ class _Reader:
         self, source: SourceFile, via: Directive | None, into: list[Directive], comments: list[Comment]
     ) -> None:
         text = source.text
+        start = len(into)
+        values = self._files.fills(source)
+        if values is not None:
+            self._parse(source, text, via, into, comments, False)
+            for line in (line for top in into[start:] for line in top.walk() if line.source is source):
+                line.args = [fill_in(word, values) for word in line.args]
+            said = f"{source.name} is a template that the image fills in: "
+            said += "what its environment does not say here is unknown"
+            self.note(Note("template", said, Place(source, 1)))
+            return
         if not looks_like_template(text):
             self._parse(source, text, via, into, comments, not has_template_name(source.name))
             return
         named = has_template_name(source.name)
-        start = len(into)
         if not named:
             # A table of Lua may look like a template: only what is no configuration as it stands is taken for one.
             try:
@@ -359,7 +382,8 @@ class _Reader:
     def _missing(self, path: str, directive: Directive) -> None:
         text = f"include {path}: not found"
         files = self._files
-        if files.state(path) == "missing" or (not path.startswith("/") and files.certain and not files.own):
+        relative = not path.startswith("/") and files.certain and not files.own
+        if files.state(path) == "missing" or (relative and not files.leads_away(path)):
             self.tree.errors.append(InputError(directive.source.name, directive.line, text))
         else:
             self.note(Note("unread", f"{text} here, so it was not read", directive.place))

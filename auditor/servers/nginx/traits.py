@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor import server as words
 from auditor.servers.nginx.config import PASSES, Http, Level, Server
+from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import opaque_variables
 
 _GATES = (
@@ -195,6 +196,8 @@ def _own_traits(level: Level) -> frozenset[str]:
             lines_in = [inner for child in line.block or () for inner in child.walk()]
             for inner in lines_in:
                 _add(found, inner.name, inner.args)
+                if _reads_authorization(inner):
+                    found.add(words.AUTHORIZATION)
             if line.name == "if":
                 if "OPTIONS" in " ".join(line.args).upper():
                     found.add(words.CORS)
@@ -203,6 +206,8 @@ def _own_traits(level: Level) -> frozenset[str]:
             elif any(inner.name in _HEADER_LINES for inner in lines_in):
                 found.add(words.SHADOWED)
         _add(found, line.name, line.args)
+        if _reads_authorization(line):
+            found.add(words.AUTHORIZATION)
     for name in ("proxy_set_header", "grpc_set_header"):
         names = [line.args[0].lower() for line in level.own.get(name, ()) if line.args]
         if len(names) != len(set(names)):
@@ -224,6 +229,13 @@ def _forbids(name: str, args: list[str]) -> bool:
     if name == "try_files":
         return args[-1:] in (["=403"], ["=407"])
     return name == "return" and bool({"403", "407"} & set(args))
+
+
+def _reads_authorization(line: Directive) -> bool:
+    """Whether a condition, a map, a value or a gate for tokens looks at the client's Authorization."""
+    if line.name == "auth_jwt" or any("http_authorization" in arg for arg in line.args):
+        return True
+    return line.name == "map" and any("http_authorization" in arg for entry in line.block or () for arg in entry.args)
 
 
 def _add(found: set[str], name: str, args: list[str]) -> None:
