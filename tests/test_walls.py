@@ -35,6 +35,7 @@ LAYERS = (
         "auditor.world",
         "auditor.templates",
         "auditor.passwords",
+        "auditor.samples",
         "auditor.user_file",
         "auditor.globs",
     ),

@@ -42,7 +42,8 @@ TEXTS = {
         None,
     ),
     "macro": (
-        "<Macro host $name $dir>\n<Directory $dir>\nAllowOverride None\n</Directory>\n</Macro>\nUse host a.example /tmp\n",
+        "<Macro host $name $dir>\n<Directory $dir>\nAllowOverride None\n</Directory>\n</Macro>\n"
+        "Use host a.example /tmp\n",
         None,
     ),
     "macro undefined": ("ServerName a.example\nUse nothing a\n", 2),
