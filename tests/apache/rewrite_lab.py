@@ -80,7 +80,8 @@ class Lab:
 
     def ask(self, case: Case, ask: Ask) -> Result:
         """Status, Location, Vary, Set-Cookie, and what answered: a file, a script's environment, a request line."""
-        head = f"{ask.method} {ask.target} HTTP/1.1\r\nHost: {case.name}.example:{self.port}\r\nConnection: close\r\n"
+        target = self.fill(ask.target, case.name)
+        head = f"{ask.method} {target} HTTP/1.1\r\nHost: {case.name}.example:{self.port}\r\nConnection: close\r\n"
         head += "".join(f"{name}: {self.fill(value, case.name)}\r\n" for name, value in ask.headers)
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
             client.sendall((head + "\r\n").encode("latin-1"))

@@ -87,8 +87,10 @@ def make_section(kind: str, argument: str, nodes: tuple[Node, ...], regex: bool 
 def make_config(case: Case) -> Config:
     main = Server(make_section("server", "", parse(source(case.main, "main"))), None, [], None)
     doc = f"{ROOT}/{case.name}"
-    text = f"ServerName {case.name}.example\nDocumentRoot {doc}\n<Directory {doc}>\nOptions +ExecCGI +FollowSymLinks\n"
-    text += case.directory + "\n</Directory>\n" + case.server
+    text = f"ServerName {case.name}.example\nDocumentRoot {doc}\n<Directory {doc}>\n"
+    text += (
+        f"Options +ExecCGI +FollowSymLinks\nAddHandler cgi-script .cgi\n{case.directory}\n</Directory>\n{case.server}"
+    )
     host = Server(make_section("server", "", parse(source(text, case.name))), None, [Address("*", 8080)], main)
     config = Config(
         main, [host], [], Modules(["rewrite", "alias", "proxy", "headers", "setenvif", "mime", "env"], True), ROOT
@@ -139,12 +141,13 @@ def walked(case: Case, ask: Ask) -> list[tuple[int, tuple[Asked, ...]]]:
 def make_run(case: Case, ask: Ask, version: tuple[int, ...], path: Path) -> Run:
     config = make_config(case)
     headers = (("Host", f"{case.name}.example:8080"), ("Connection", "close"), *ask.headers)
-    request = Request(ask.method, False, "127.0.0.1", 8080, ask.target, "1.1", headers)
+    target = ask.target.replace("{backend}", "9090")
+    request = Request(ask.method, False, "127.0.0.1", 8080, target, "1.1", headers)
     shared = Shared(config, _Htaccess(case), Options(version), path, request)  # type: ignore[arg-type]
     run = Run(shared, config.hosts[0])
     run.host = f"{case.name}.example"
     run.headers_in = Table([Entry(name, literal(value, client_header(name))) for name, value in headers])
-    _target(run, ask.target)
+    _target(run, target)
     return run
 
 
@@ -199,7 +202,7 @@ def _map(run: Run) -> str:
     run.layers = run.server.base
     state = "proxied"
     if not run.is_proxy:
-        state = _find(run)
+        state = run.found = _find(run)
         assert run.filename is not None
         walk.directory(run, walk.folders_of(run.filename, state == "directory"))
         if state == "file":
@@ -214,12 +217,14 @@ def _serve(run: Run) -> dict[str, Any]:
     if run.filename is not None and run.filename.endswith(".cgi"):
         run.handler = run.handler or "cgi-script"
     _fixups(run)
-    if run.is_proxy:
+    if run.is_proxy or (run.handler or "").startswith("proxy:"):
         assert run.filename is not None
         return {"status": 200, "origin": run.filename.removeprefix("proxy:")}
     if state != "file":
         return {"status": 404}
     if run.handler == "cgi-script":
+        if not (run.filename or "").endswith(".cgi"):
+            return {"status": 500}  # no program
         script = {entry.name: entry.value.text for entry in run.env}
         script |= {"SCRIPT_FILENAME": run.filename, "QUERY_STRING": run.args or ""}
         if run.path_info:

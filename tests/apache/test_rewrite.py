@@ -67,7 +67,7 @@ def test_a_variable_keeps_the_header_that_it_is_made_of() -> None:
         ("client:X-B", "two"),
         ("client:X-A", "one"),
     ]
-    assert [why.place.line for why in entry.because if why.place is not None] == [9]
+    assert [why.place.line for why in entry.because if why.place is not None] == [10]
 
 
 def test_a_location_keeps_what_the_client_has_in_it() -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.rewrite_apply import SAFER, Result, apply_list, send_away
-from auditor.servers.apache.rewrite_effects import apply_forced
+from auditor.servers.apache.rewrite_effects import apply_forced, forced_handler
 from auditor.servers.apache.rewrite_expand import Context
 from auditor.servers.apache.rewrite_rules import Rule, Rules, directory_rules, is_on, server_rules
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, decides
@@ -97,8 +97,28 @@ def fixup(run: Run) -> None:
     path: the fixups of other modules still run before it is followed."""
     merged = directory_rules(run.layers)
     if is_on(merged) and merged.folder is not None and not run.first.notes.get("end"):
-        _directory_rules(run, merged, merged.folder)
+        try:
+            _directory_rules(run, merged, merged.folder)
+        except InternalRedirect as redirect:
+            forced = forced_handler(run)
+            if forced is None:
+                raise
+            _handle_redirect(run, redirect.uri, *forced)
     apply_forced(run)
+
+
+def _handle_redirect(run: Run, uri: str, handler: str, line: Directive) -> None:
+    """H takes the internal redirect's place as the handler, and that one gets `redirect:URI` for a file name."""
+    run.step(line, f"the handler {handler} gets redirect:{uri} for a file, which there is not")
+    if handler.startswith("proxy:"):
+        return
+    if run.found == "missing":
+        raise Respond(404, line)
+    if handler == "cgi-script":
+        raise Respond(500, line)
+    if handler in ("none", "default-handler"):
+        raise Respond(403, line)
+    raise Unpredictable(f"the handler {handler} gets a file name that is none", line.place)
 
 
 def _directory_rules(run: Run, merged: Rules, folder: str) -> None:
@@ -121,8 +141,7 @@ def _directory_rules(run: Run, merged: Rules, folder: str) -> None:
         return
     _refuse_blanks(context, rule, result)
     if rule.has("P") and not result.passes:
-        target = join((context.path, literal("?"), context.query)) if context.query is not None else context.path
-        _proxy(context, rule, target, True)
+        _proxy(context, rule, context.path, result.unescaped)
         return
     text = context.path.text or ""
     if scheme_of(text)[0] and not result.passes:
@@ -173,6 +192,7 @@ def _refuse_blanks(context: Context, rule: Rule, result: Result) -> None:
 
 
 def _proxy(context: Context, rule: Rule, target: Value, as_it_stands: bool) -> None:
+    """The request goes to an upstream. mod_proxy encodes the path, but for NE, where the URL is sent as it stands."""
     run, text = context.run, target.text
     if not run.config.modules.has("proxy"):
         raise Respond(403, rule.line)
@@ -182,7 +202,7 @@ def _proxy(context: Context, rule: Rule, target: Value, as_it_stands: bool) -> N
         if has_controls(text):
             raise Respond(403, rule.line)
         run.notes["proxy-nocanon"] = True
-        if context.folder is None and context.query is not None:
+        if run.args is not None:
             text += f"?{run.args}"
     run.filename = f"proxy:{text}"
     run.is_proxy, run.proxy_line = True, rule.line

@@ -13,7 +13,7 @@ from auditor.servers.apache.rewrite_effects import force, set_cookies, set_varia
 from auditor.servers.apache.rewrite_expand import Context, expand
 from auditor.servers.apache.rewrite_rules import MAX_ROUNDS, Rule
 from auditor.servers.apache.run import Respond, Run, Unpredictable
-from auditor.servers.apache.urls import authority, escape, part, scheme_of
+from auditor.servers.apache.urls import authority, part, scheme_of
 from auditor.values import CLIENT, EMPTY, Value, join, literal
 
 SAFER = (2, 4, 60)  # since then substitutions are distrusted where a client may have made them
@@ -114,12 +114,7 @@ def _apply(context: Context, rule: Rule, result: Result) -> bool:
         context.put(join((literal(context.folder), context.path)), context.query)
     elif context.folder is None and not text.startswith("/") and not scheme_of(text)[0]:
         context.put(join((literal("/"), context.path)), context.query)
-    if rule.has("P"):
-        if context.folder is not None and not rule.has("NE"):
-            context.put(escape(context.path), context.query)
-        _qualify(context)
-        return True
-    if rule.has("R"):
+    if rule.has("P", "R"):
         _qualify(context)
         return True
     _reduce(context, result)

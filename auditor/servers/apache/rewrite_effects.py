@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from auditor.servers.apache.config import Directive
 from auditor.servers.apache.rewrite_expand import Context, value_of
 from auditor.servers.apache.rewrite_rules import Rule
 from auditor.servers.apache.run import Run, Unpredictable, decides
@@ -100,10 +101,16 @@ def force(context: Context, rule: Rule) -> None:
                 context.run.notes[note] = low if flag == "T" else (low, rule.line)
 
 
+def forced_handler(run: Run) -> tuple[str, Directive] | None:
+    """The handler that H has named, and its line."""
+    found = run.notes.get("rewrite handler")
+    return found if isinstance(found, tuple) else None
+
+
 def apply_forced(run: Run) -> None:
     """What T and H have said (hook_mimetype)."""
-    handler, kind = run.notes.get("rewrite handler"), run.notes.get("rewrite type")
-    if isinstance(handler, tuple):
-        run.handler, run.handler_line = handler
+    forced, kind = forced_handler(run), run.notes.get("rewrite type")
+    if forced is not None:
+        run.handler, run.handler_line = forced
     if isinstance(kind, str):
         run.content_type = kind
