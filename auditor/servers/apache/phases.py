@@ -111,8 +111,12 @@ def _translate(run: Run) -> None:
 
 def _fixups(run: Run) -> None:
     modules = run.config.modules
+    redirect: InternalRedirect | None = None
     if modules.has("rewrite"):
-        rewrite.fixup(run)
+        try:
+            rewrite.fixup(run)
+        except InternalRedirect as found:
+            redirect = found  # followed by the handler: the other modules still have their say
     if modules.has("env"):
         env.fixup(run)
     if modules.has("alias"):
@@ -122,7 +126,9 @@ def _fixups(run: Run) -> None:
     if modules.has("headers"):
         headers.fixup(run)
     if modules.has("dir"):
-        storage.fixup(run)
+        storage.fixup(run, redirect is not None)
+    if redirect is not None:
+        raise redirect
 
 
 def _handler_place(layers: Layers) -> Place | None:
@@ -150,8 +156,8 @@ def lookup(run: Run, uri: str) -> Run:
         prepare(sub)
     except Respond as end:
         sub.status = end.status
-    except InternalRedirect:
-        pass
+    except InternalRedirect as redirect:
+        sub.notes["redirect"] = redirect  # for who takes the subrequest in the request's place
     return sub
 
 

@@ -15,7 +15,7 @@ from auditor.values import ADDRESS, CLIENT, SERVER, Segment, Value, client_heade
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
-_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>[^?]*)(?P<query>\?.*)?", re.IGNORECASE)
 
 
 class Url(NamedTuple):
@@ -354,6 +354,8 @@ def request_target(run: Run, target: Target) -> str:
     path = target.url.path or "/"
     line = run.proxy_line
     words = [word.lower() for word in line.args] if line is not None else []
+    if run.notes.get("proxy-nocanon"):  # a RewriteRule with NE: as it stands, its query included
+        return path + target.url.query
     if "nocanon" in words:
         return path + (f"?{run.args}" if run.args is not None else "")
     query = target.url.query or (f"?{run.args}" if run.args is not None else "")

@@ -48,7 +48,7 @@ def produce(run: Run) -> Run:
     if handler in _OWN_PAGES:
         run.step(run.handler_line, "answered by the server itself")
         return finish(run, 200, "answered")
-    if handler in (None, "default-handler", "httpd/unix-directory"):
+    if handler in (None, "none", "default-handler", "httpd/unix-directory"):
         return _static(run)
     assert handler is not None
     return _program(run, handler)
@@ -65,7 +65,8 @@ def _static(run: Run) -> Run:
         if "indexes" in options_of(run.layers) and run.config.modules.has("autoindex"):
             run.step(run.layers.last("options"), "the folder is listed")
             return finish(run, 200, "static")
-        raise Respond(403, run.layers.last("options"))
+        # The refusal is mod_autoindex's; to the server itself a folder is nothing that it could send.
+        raise Respond(403 if run.config.modules.has("autoindex") else 404, run.layers.last("options"))
     if method not in ("GET", "HEAD", "POST"):
         return _unusual(run)
     if run.found == MISSING:
@@ -208,6 +209,20 @@ def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False)
     return _http(run, target, line, handler)
 
 
+def _file_as_found(run: Run) -> str:
+    """The path of the file, which an upstream that SetHandler or H names is asked for (mod_proxy.c: proxy_handler):
+    where a folder on the way is missing, it ends there."""
+    path = run.filename or run.uri
+    if run.found == MISSING:
+        at = path.find("/", 1)
+        while at != -1:
+            known = run.shared.path.known(Question("file", path[:at]))
+            if known is not None and known.name == MISSING:
+                return path[:at]
+            at = path.find("/", at + 1)
+    return path
+
+
 def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool) -> Run:
     sent, lost, version = proxy.outgoing(run, target)
     role = _role(run)
@@ -217,7 +232,7 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     response = answer.value if isinstance(answer.value, Response) else None
     uri = proxy.request_target(run, target)
     if handler:
-        uri = proxy.canonical(run.uri) + (f"?{run.args}" if run.args is not None else "")
+        uri = proxy.canonical(_file_as_found(run)) + (f"?{run.args}" if run.args is not None else "")
     run.shared.exchanges.append(
         Exchange(
             role,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import Directive, Layers
-from auditor.servers.apache.run import Respond, Run, by_default
+from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
 from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
 
@@ -221,14 +221,20 @@ def _by_extension(run: Run, extensions: Sequence[str]) -> None:
 # --- mod_dir
 
 
-def fixup(run: Run) -> None:
-    """DirectorySlash, DirectoryIndex and FallbackResource (mod_dir.c: dir_fixups)."""
-    if run.is_proxy or run.filename is None or run.notes.get("trace"):
+def fixup(run: Run, redirected: bool = False) -> None:
+    """DirectorySlash, DirectoryIndex and FallbackResource (mod_dir.c: dir_fixups). Where a rule has found another path
+    (`redirected`), only the slash that a directory lacks goes before it; an upstream that a rule has found for a
+    directory gives way to its index, too."""
+    if run.filename is None or run.notes.get("trace"):
+        return
+    if redirected and (run.found != DIRECTORY or run.uri.endswith("/")):
         return
     if run.found == DIRECTORY:
         _directory(run)
         if run.found != DIRECTORY:
             return
+    if redirected or run.is_proxy:
+        return
     if run.found == MISSING or (run.found == DIRECTORY and not run.notes.get("index")):
         _fallback(run)
 
@@ -298,6 +304,9 @@ def adopt(run: Run, sub: Run) -> None:
         run.headers_out.set(entry.name, entry.value, entry.because)
     for entry in sub.errors_out:
         run.errors_out.set(entry.name, entry.value, entry.because)
+    redirect = sub.notes.get("redirect")
+    if isinstance(redirect, InternalRedirect):
+        raise redirect
 
 
 def _fallback(run: Run) -> None:
