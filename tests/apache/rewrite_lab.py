@@ -26,7 +26,7 @@ MEASURED = Path(__file__).with_name("rewrite_measured.json")
 MODULES = Path("/usr/lib/apache2/modules")
 LOADED = (
     *("mpm_event", "authz_core", "alias", "rewrite", "cgid", "mime", "proxy", "proxy_http", "setenvif"),
-    *("headers", "env"),
+    *("headers", "env", "dir"),
 )
 # What a CGI gets that does not depend on the rewriting.
 _USUAL = frozenset(

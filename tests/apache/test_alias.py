@@ -40,6 +40,18 @@ def test_a_redirect_to_an_own_path_has_the_name_that_the_client_used() -> None:
     assert "client:Host" in end.value.location.sources
 
 
+def test_what_is_not_known_stays_in_a_redirect() -> None:
+    rules = "<Location /r>\nRedirect 302 https://x.example/a b/%{REMOTE_ADDR}?c d\n</Location>"
+    with pytest.raises(Respond) as end:
+        answer(Case("s-own", (), rules.replace("https", '"https').replace("c d", 'c d"'), "", {}, ""), Ask("/r"))
+    assert end.value.location is not None
+    assert [tuple(segment) for segment in end.value.location.segments] == [
+        ("config", "https://x.example/a%20b/"),
+        ("address", None),
+        ("config", "?c d"),
+    ]
+
+
 def test_a_script_alias_names_its_handler_and_line() -> None:
     run = prepared(Case("s-own", (), "ScriptAlias /cgi {doc}", "", {}, ""), Ask("/cgi/e.cgi"))
     assert run.handler == "cgi-script" and run.handler_line is not None and run.handler_line.name == "ScriptAlias"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import pytest
 
 from auditor.servers.apache import rewrite
@@ -14,17 +11,12 @@ from auditor.values import USER, literal
 from auditor.world import Question
 from tests.apache import rewrite_lab
 from tests.apache.rewrite_cases import CASES, Ask, Case
-from tests.apache.rewrite_way import answer, compared, go, lookup, prepared, send, walked
+from tests.apache.rewrite_way import answer, compared, go, prepared, send, walked
 from tests.live import unavailable
 
 MEASURED = rewrite_lab.stored()
 PAIRS = [(case, ask) for case in CASES for ask in case.requests]
 OURS = [(case, ask) for case, ask in PAIRS if not case.name.startswith("a-")]
-
-
-@pytest.fixture(autouse=True)
-def _lookups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "auditor.servers.apache.phases", SimpleNamespace(lookup=lookup))
 
 
 @pytest.mark.parametrize(("case", "ask"), OURS, ids=lambda one: one.name if isinstance(one, Case) else one.label)

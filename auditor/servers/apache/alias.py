@@ -12,8 +12,8 @@ from auditor.servers.apache import expr
 from auditor.servers.apache.config import Directive, Section
 from auditor.servers.apache.pattern import compile_pattern, groups_of, substituted
 from auditor.servers.apache.run import Respond, Run, Unpredictable
-from auditor.servers.apache.urls import authority, escape, escape_text, part
-from auditor.values import CLIENT, EMPTY, Value, join, literal
+from auditor.servers.apache.urls import authority, escape_text
+from auditor.values import CLIENT, EMPTY, Segment, Value, join, literal
 
 _ALIASES = ("alias", "scriptalias", "aliasmatch", "scriptaliasmatch")
 _REDIRECTS = ("redirect", "redirectmatch", "redirecttemp", "redirectpermanent")
@@ -121,15 +121,18 @@ def _respond(run: Run, line: Directive, status: int, target: Value) -> None:
 
 
 def _escaped(target: Value) -> Value:
-    """Escaped, but for what follows the first `?` or `#`. What is not known in it is taken to need none."""
-    at = 0
+    """Escaped, but for what follows the first `?` or `#`."""
+    out: list[Segment] = []
+    path = True
     for segment in target.segments:
-        mark = re.search("[?#]", segment.text or "")
-        if mark is not None:
-            at += mark.start()
-            return join((escape(part(target, 0, at)), part(target, at)))
-        at += len(segment.text or "")
-    return escape(target)
+        if segment.text is None or not path:
+            out.append(segment)
+            continue
+        mark = re.search("[?#]", segment.text)
+        end = len(segment.text) if mark is None else mark.start()
+        path = mark is None
+        out.append(Segment(segment.source, escape_text(segment.text[:end]) + segment.text[end:]))
+    return Value(tuple(out))
 
 
 def _substituted(run: Run, line: Directive, pattern: str, target: str) -> Value | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import Run
 from auditor.values import EMPTY, Segment, Value, join, literal
 
@@ -43,16 +44,7 @@ def escape(value: Value) -> Value:
 
 def part(value: Value, start: int, stop: int | None = None) -> Value:
     """A slice of a value whose text is known."""
-    out: list[Segment] = []
-    at = 0
-    for segment in value.segments:
-        text = segment.text or ""
-        low = max(start - at, 0)
-        high = len(text) if stop is None else min(stop - at, len(text))
-        if low < high:
-            out.append(Segment(segment.source, text[low:high]))
-        at += len(text)
-    return Value(tuple(out))
+    return cut(value, start, len(value.text or "") if stop is None else stop)
 
 
 def escape_absolute(url: Value) -> Value:
