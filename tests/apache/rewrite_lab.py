@@ -32,7 +32,7 @@ LOADED = (
 _USUAL = frozenset(
     (
         *("PATH", "PWD", "SHLVL", "_", "OLDPWD", "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "REQUEST_SCHEME", "SCRIPT_NAME"),
-        *("REQUEST_METHOD", "UNIQUE_ID"),
+        *("REQUEST_METHOD", "UNIQUE_ID", "LD_LIBRARY_PATH"),
     )
 )
 
