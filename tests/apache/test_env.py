@@ -9,6 +9,8 @@ from auditor.servers.apache import env
 from auditor.servers.apache.config import Server
 from auditor.servers.apache.run import Run, Unpredictable
 from auditor.values import ADDRESS, Segment, Value, client_header, literal
+from tests import live
+from tests.apache import real
 from tests.apache.make import make_run, sections_of
 
 
@@ -28,38 +30,61 @@ def in_host(main: str, host: str) -> Run:
     return run
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("SetEnv V main\n<Location />\nUnsetEnv V\n</Location>", {}),
-        # An UnsetEnv wins over a SetEnv in a later section of the same walk ...
-        ("<Location />\nUnsetEnv V\n</Location>\n<Location /file>\nSetEnv V in\n</Location>", {}),
-        # ... but not in one of a later walk.
-        ("<Location />\nUnsetEnv V\n</Location>\n<If true>\nSetEnv V in\n</If>", {"V": "in"}),
-        ("<Location />\nUnsetEnv V\nSetEnv V in\n</Location>\nSetEnv V out", {"V": "in"}),
-        # The server's SetEnvIf runs first, wherever it stands.
-        (
-            "SetEnvIf X-A ^ V=main\n<Location />\nSetEnvIf V main W=loc\nSetEnvIf X-A ^ V=loc\n</Location>\n"
-            "SetEnvIf V loc W=srv",
-            {"V": "loc", "W": "loc"},
-        ),
-        ("SetEnvIf X-A ^ V=if\nSetEnv V set", {"V": "if"}),
-    ],
-)
+_BOTH = {"V": "out", "W": "1"}
+SECTIONS: list[tuple[str, dict[str, str]]] = [
+    ("SetEnv V main\n<Location />\nUnsetEnv V\n</Location>", {}),
+    ("<Location />\nUnsetEnv V\n</Location>\n<Location /file.txt>\nSetEnv V in\n</Location>", {"V": "in"}),
+    ("<Location />\nSetEnv V a\n</Location>\n<Location /file.txt>\nUnsetEnv V\nSetEnv W b\n</Location>", {"W": "b"}),
+    ("SetEnv V out\n<Location />\nUnsetEnv V\nSetEnv V in\n</Location>", {"V": "in"}),
+    ("SetEnv V out\n<Location />\nSetEnv V in\nUnsetEnv V\n</Location>", {}),
+    # Two sections of one walk with such lines: an UnsetEnv among them does not reach what stands outside ...
+    ("SetEnv V out\n<Location />\nUnsetEnv V\n</Location>\n<Location /file.txt>\nSetEnv W 1\n</Location>", _BOTH),
+    ("SetEnv V out\n<Location />\nSetEnv W 1\n</Location>\n<Location /file.txt>\nUnsetEnv V\n</Location>", _BOTH),
+    ('SetEnv V out\n<If "true">\nUnsetEnv V\n</If>\n<If "true">\nSetEnv W 1\n</If>', _BOTH),
+    ("SetEnv V out\n<Files file.txt>\nUnsetEnv V\n</Files>\n<FilesMatch txt>\nSetEnv W 1\n</FilesMatch>", _BOTH),
+    # ... but it does beside a section of another walk, or one without such lines.
+    ('SetEnv V out\n<Location />\nUnsetEnv V\n</Location>\n<If "true">\nSetEnv W 1\n</If>', {"W": "1"}),
+    ("SetEnv V out\n<Location />\nUnsetEnv V\n</Location>\n<Location /file.txt>\nHeader set X 1\n</Location>", {}),
+    # The server's SetEnvIf runs first, wherever it stands.
+    (
+        "SetEnvIf X-A ^ V=main\n<Location />\nSetEnvIf V main W=loc\nSetEnvIf X-A ^ V=loc\n</Location>\n"
+        "SetEnvIf V loc W=srv",
+        {"V": "loc", "W": "loc"},
+    ),
+    ("SetEnvIf X-A ^ V=if\nSetEnv V set", {"V": "if"}),
+]
+HOSTS: list[tuple[str, str, dict[str, str]]] = [
+    ("SetEnv V main", "UnsetEnv V", {}),
+    ("SetEnv V main", "SetEnv V host", {"V": "host"}),
+    ("SetEnvIf X-A ^ V=main", "SetEnvIf V main W=host", {"V": "main", "W": "host"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SECTIONS)
 def test_sections(text: str, expected: dict[str, str]) -> None:
     assert variables(make_run(text)) == expected
 
 
-@pytest.mark.parametrize(
-    ("main", "host", "expected"),
-    [
-        ("SetEnv V main", "UnsetEnv V", {}),
-        ("SetEnv V main", "SetEnv V host", {"V": "host"}),
-        ("SetEnvIf X-A ^ V=main", "SetEnvIf V main W=host", {"V": "main", "W": "host"}),
-    ],
-)
+@pytest.mark.parametrize(("main", "host", "expected"), HOSTS)
 def test_virtual_hosts(main: str, host: str, expected: dict[str, str]) -> None:
     assert variables(in_host(main, host)) == expected
+
+
+@pytest.mark.live
+def test_the_real_server_says_the_same() -> None:
+    if not real.installed():
+        live.unavailable("no Apache httpd with its modules is installed")
+    texts = [(text, expected) for text, expected in SECTIONS]
+    texts += [
+        (f"{main}\n<VirtualHost *:@PORT@>\nServerName a.example\n{host}\n</VirtualHost>", expected)
+        for main, host, expected in HOSTS
+    ]
+    for text, expected in texts:
+        show = '\nHeader always set V "%{V}e"\nHeader always set W "%{W}e"\n'
+        with real.served(text + show, {"www/file.txt": "x"}, ("headers", "setenvif", "env")) as (port, _):
+            status, pairs = real.ask(port, "/file.txt", ["Host: a.example", "X-A: Alpha beta"])
+        assert status == 200
+        assert {name: value for name, value in pairs if name in "VW" and value != "(null)"} == expected, text
 
 
 def test_both_values_of_a_name_stay_in_the_environment() -> None:

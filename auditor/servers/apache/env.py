@@ -238,27 +238,40 @@ class _Assigned:
         self.gone.pop(name.lower(), None)
 
     def merge(self, inner: _Assigned) -> None:
-        """What an inner part says counts (merge_env_dir_configs); what it takes away goes last of all."""
-        for entry in inner.table:
-            self.table.set(*entry)
+        """What an inner part says counts (merge_env_dir_configs). What is to be taken away further out is forgotten."""
         for name, line in inner.gone.items():
             self.table.unset(name, decides(line))
-        self.gone.update(inner.gone)
+        for entry in inner.table:
+            self.table.set(*entry)
+        self.gone = {}
 
 
 def _assigned(layers: Layers) -> Table:
     """The variables that the sections set. Those of one walk (folders, files, locations, conditions) are merged with
-    each other first, so that an UnsetEnv wins over a SetEnv in a later section of the same walk."""
-    whole = _Assigned()
-    walk, part = "", _Assigned()
+    each other first: where two of them have lines of this module, an UnsetEnv does not reach outside of the walk."""
+    parts: list[_Assigned] = []
+    walk = ""
     for section in layers.sections:
+        if not any(line.key in ("setenv", "passenv", "unsetenv") for line in section.directives):
+            continue
+        own = _Assigned().read(section)
         now = _WALKS.get(section.kind, section.kind)
-        if now != walk or now == "server":
-            whole.merge(part)
-            walk, part = now, _Assigned()
-        part.merge(_Assigned().read(section))
-    whole.merge(part)
+        if parts and now == walk:
+            parts[-1].merge(own)
+        else:
+            parts.append(own)
+        walk = now
+    whole = _Assigned()
+    for part in parts:
+        whole.merge(part)
     return whole.table
 
 
-_WALKS = {"htaccess": "directory", "elseif": "if", "else": "if"}
+_WALKS = {
+    "directorymatch": "directory",
+    "htaccess": "directory",
+    "filesmatch": "files",
+    "locationmatch": "location",
+    "elseif": "if",
+    "else": "if",
+}

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from auditor.regex import RegexError
 from auditor.servers.apache import expr_functions, variables
-from auditor.servers.apache.expr_syntax import (
+from auditor.servers.apache.expr_syntax import ExprError, parse_condition, parse_string
+from auditor.servers.apache.expr_tree import (
     Binary,
     Both,
     Call,
@@ -19,7 +20,6 @@ from auditor.servers.apache.expr_syntax import (
     Condition,
     Constant,
     Either,
-    ExprError,
     Matches,
     Not,
     Text,
@@ -27,8 +27,6 @@ from auditor.servers.apache.expr_syntax import (
     Variable,
     Within,
     Word,
-    parse_condition,
-    parse_string,
 )
 from auditor.servers.apache.pattern import groups_of, sources_of
 from auditor.servers.apache.run import Run
@@ -120,8 +118,13 @@ class _Evaluation:
             return self.run.ask(question, [Answer("no", no), Answer("yes", yes)], self.place).name == "yes"
         return self.run.truth("variable", source, self.place, f"{source} holds", f"{source} does not hold")
 
+    def pair(self, node: Compare | Binary) -> tuple[Value, Value]:
+        """Both words; the right one is looked at first, which the order of names in Vary shows."""
+        right = self.word(node.right)
+        return self.word(node.left), right
+
     def compare(self, node: Compare) -> bool:
-        left, right = self.word(node.left), self.word(node.right)
+        left, right = self.pair(node)
         if left.text is not None and right.text is not None:
             return expr_functions.compare(node.operator, left.text, right.text)
         if node.operator in ("==", "!=") and {left.present, right.present} == {"yes", "no"}:
@@ -149,7 +152,7 @@ class _Evaluation:
         if node.words is None:
             return self.undecided(node.source, needle)
         values = []
-        for word in node.words:
+        for word in reversed(node.words):  # the last one first
             value = self.word(word)
             if needle.text is not None and needle.text == value.text:
                 return True
@@ -181,7 +184,7 @@ class _Evaluation:
         return self.file(operator, text, node.source)
 
     def binary(self, node: Binary) -> bool:
-        left, right = self.word(node.left), self.word(node.right)
+        left, right = self.pair(node)
         if left.text is None or right.text is None:
             return self.undecided(node.source, left, right)
         if node.operator == "ipmatch":
@@ -231,8 +234,19 @@ class _Evaluation:
         if isinstance(node, Capture):
             return self.groups[node.number] if node.number < len(self.groups) else EMPTY
         if isinstance(node, Concat):
-            return join(self.word(part) for part in node.parts)
+            return self.concat(node)
         return self.call(node)
+
+    def concat(self, node: Concat) -> Value:
+        """Pieces nested to the left are looked at from the last to the first (ap_expr_eval_word)."""
+        if not isinstance(node.left, Concat):
+            return join((self.word(node.left), self.word(node.right)))
+        found = []
+        left: Word = node
+        while isinstance(left, Concat):
+            found.append(self.word(left.right))
+            left = left.left
+        return join((self.word(left), *reversed(found)))
 
     def looks_at(self, header: str | None) -> None:
         if header is not None and header.lower() != "host":

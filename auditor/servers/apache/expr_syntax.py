@@ -5,122 +5,36 @@ util_expr_parse.y of 2.4). What is refused here keeps httpd from starting, or an
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, NoReturn
+from functools import reduce
+from typing import NoReturn
 
 from auditor.regex import Regex, RegexError
 from auditor.servers.apache import variables
 from auditor.servers.apache.expr_functions import PURE, network_of
+from auditor.servers.apache.expr_tree import (
+    Binary,
+    Both,
+    Call,
+    Capture,
+    Compare,
+    Concat,
+    Condition,
+    Constant,
+    Either,
+    Matches,
+    Not,
+    Text,
+    Unary,
+    Variable,
+    Within,
+    Word,
+)
 from auditor.servers.apache.pattern import compile_pattern
 
 
 class ExprError(ValueError):
     """httpd does not take the expression."""
 
-
-class Text(NamedTuple):
-    """A literal."""
-
-    text: str
-
-
-class Variable(NamedTuple):
-    """%{NAME}; `name` in upper case."""
-
-    name: str
-
-
-class Call(NamedTuple):
-    """%{name:argument} or name(argument); `name` in lower case."""
-
-    name: str
-    argument: Word
-
-
-class Capture(NamedTuple):
-    """$0 to $9."""
-
-    number: int
-
-
-class Concat(NamedTuple):
-    """Words one after another."""
-
-    parts: tuple[Word, ...]
-
-
-Word = Text | Variable | Call | Capture | Concat
-
-
-class Constant(NamedTuple):
-    """true or false."""
-
-    value: bool
-
-
-class Not(NamedTuple):
-    """Negation."""
-
-    inner: Condition
-
-
-class Both(NamedTuple):
-    """`and`: the second is looked at only where the first holds."""
-
-    left: Condition
-    right: Condition
-
-
-class Either(NamedTuple):
-    """`or`: the second is looked at only where the first does not hold."""
-
-    left: Condition
-    right: Condition
-
-
-class Compare(NamedTuple):
-    """Two words compared: as texts (== != < <= > >=) or as integers (eq ne lt le gt ge)."""
-
-    operator: str
-    left: Word
-    right: Word
-    source: str
-
-
-class Matches(NamedTuple):
-    """=~ and !~."""
-
-    word: Word
-    regex: Regex
-    negative: bool
-    source: str
-
-
-class Within(NamedTuple):
-    """-in: `words` is None for a list that a function makes."""
-
-    word: Word
-    words: tuple[Word, ...] | None
-    source: str
-
-
-class Unary(NamedTuple):
-    """-n, -z, -f and their like; the word of -R is a network."""
-
-    operator: str
-    word: Word
-    source: str
-
-
-class Binary(NamedTuple):
-    """-ipmatch (the second word is a network), -strmatch, -strcmatch, -fnmatch."""
-
-    operator: str
-    left: Word
-    right: Word
-    source: str
-
-
-Condition = Constant | Not | Both | Either | Compare | Matches | Within | Unary | Binary
 
 _LOOKING = ("osenv", "env", "resp", "req", "http", "note", "reqenv", "req_novary", "ssl", "file", "filesize")
 _RESTRICTED = ("file", "filesize")
@@ -314,10 +228,8 @@ class _Parser:
     # --- words
 
     def word(self) -> Word:
-        parts = [self.part()]
-        while self.take("."):
-            parts.append(self.part())
-        return parts[0] if len(parts) == 1 else Concat(tuple(parts))
+        left = self.part()
+        return Concat(left, self.word()) if self.take(".") else left
 
     def part(self) -> Word:
         self.blank()
@@ -378,9 +290,7 @@ class _Parser:
             self.fail("unterminated string")
         if literal:
             parts.append(Text("".join(literal)))
-        if not parts:
-            return Text("")
-        return parts[0] if len(parts) == 1 else Concat(tuple(parts))
+        return reduce(Concat, parts) if parts else Text("")
 
     def escape(self) -> str:
         match = _ESCAPE.match(self.text, self.at)
