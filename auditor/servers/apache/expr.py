@@ -238,15 +238,19 @@ class _Evaluation:
         return self.call(node)
 
     def concat(self, node: Concat) -> Value:
-        """Pieces nested to the left are looked at from the last to the first (ap_expr_eval_word)."""
-        if not isinstance(node.left, Concat):
-            return join((self.word(node.left), self.word(node.right)))
+        """Both words. Pieces nested to the left are looked at from the last to the first, others as they stand
+        (ap_expr_eval_word)."""
         found = []
-        left: Word = node
-        while isinstance(left, Concat):
-            found.append(self.word(left.right))
-            left = left.left
-        return join((self.word(left), *reversed(found)))
+        rest: Word = node
+        if isinstance(node.left, Concat):
+            while isinstance(rest, Concat):
+                found.append(self.word(rest.right))
+                rest = rest.left
+            return join((self.word(rest), *reversed(found)))
+        while isinstance(rest, Concat):
+            found.append(self.word(rest.left))
+            rest = rest.right
+        return join((*found, self.word(rest)))
 
     def looks_at(self, header: str | None) -> None:
         if header is not None and header.lower() != "host":
