@@ -14,7 +14,7 @@ from auditor.servers.apache.run import Run
 from auditor.values import ADDRESS, USER, client_header, literal
 from auditor.world import Answer, Known, Question
 from tests import live
-from tests.apache import expressions, real
+from tests.apache import expressions, random_expressions, real
 from tests.apache.make import make_run
 
 TABLE = expressions.rows()
@@ -62,6 +62,18 @@ def test_the_table_is_what_the_real_server_says() -> None:
     if not real.installed():
         live.unavailable("no Apache httpd with its modules is installed")
     assert expressions.measure(TABLE) == TABLE
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_expressions(seed: int) -> None:
+    if not real.installed():
+        live.unavailable("no Apache httpd with its modules is installed")
+    measured = expressions.measure(random_expressions.table(seed, 300))
+    found = [predicted(number, row[0], row[1]) for number, row in enumerate(measured)]
+    for row in measured:
+        row[2] = row[2].strip() if isinstance(row[2], str) else row[2]
+    assert [pair for pair in zip(found, measured, strict=True) if pair[0] != pair[1]] == []
 
 
 def test_a_value_remembers_the_header_that_it_is_made_of() -> None:
