@@ -121,3 +121,10 @@ def test_a_group_that_nothing_has_matched_is_not_predicted() -> None:
     # Measured: the same line gives an empty value, or 500, from one start of httpd to the next.
     with pytest.raises(Unpredictable, match="no group has matched"):
         variables(make_run('SetEnvIfExpr "%{HTTP:X-A} =~ /b/" V=[$1]'))
+
+
+def test_a_kept_value_that_an_expression_has_overwritten_is_not_predicted() -> None:
+    # Measured: V is not set for X-N: 10, as it is without the line between.
+    text = 'SetEnvIf X-N . A\nSetEnvIfExpr "%{HTTP:X-A} =~ /(b)/" B\nSetEnvIf X-N "[0-9]" V'
+    with pytest.raises(Unpredictable, match="has left its own text"):
+        variables(make_run(text))

@@ -35,7 +35,7 @@ def comparable(pairs: list[Any]) -> list[Any]:
     """The header lines as a client reads them. Vary is written without blanks by httpd (fix_vary), and where it stands
     among the others is of no account."""
     found = [[name, (value or "").strip()] for name, value in pairs if name != "Vary"]
-    vary = [part.strip() for name, value in pairs if name == "Vary" for part in (value or "").split(",")]
+    vary = [part for name, value in pairs if name == "Vary" for part in (value or "").replace(",", " ").split()]
     return [*found, list(dict.fromkeys(vary))]
 
 

@@ -57,14 +57,19 @@ def match_headers(run: Run, server: bool) -> None:
         start = len(run.server.base.sections)
         groups = run.layers.memo("setenvif sections", lambda layers: _rules(layers.sections[start:]))
     for rules in groups:
-        last, value = "", EMPTY
+        last, value, overwritten = "", EMPTY, False
         for rule in rules:
             if not rule.name:
                 _by_expression(run, rule)
+                overwritten = overwritten or ("~" in rule.pattern and "(" in rule.pattern)
                 continue
             # A value is kept for the lines that follow with the same name, even if a variable of that name is new.
             if rule.name.lower() != last:
-                last, value = rule.name.lower(), _looked_at(run, rule)
+                last, value, overwritten = rule.name.lower(), _looked_at(run, rule), False
+            elif overwritten:
+                raise Unpredictable(
+                    f"an expression before this line has left its own text for {rule.name}", rule.line.place
+                )
             _by_value(run, rule, value)
 
 
