@@ -93,7 +93,7 @@ def _authorize(run: Run) -> None:
         _refuse_all(run, verdict)
     node = verdict.line(authz.DENIED, authz.NO_USER)
     line = node.line if node is not None and node.line is not None else gate_line(run)
-    status = 403 if rules.forbids else 401
+    status = 403 if rules.forbids and verdict.result != authz.NO_USER else 401
     run.step(line, f"the user is not the one who is asked for: {status}")
     if status == 401:
         authn.challenge(run)

@@ -94,7 +94,7 @@ def _container(
     if not children:
         return None
     limits = tuple(limit for child in children for limit in child.limits)
-    return Node(op, negate, line, children=tuple(children), limits=limits if line is None else (*limits, line.limit))
+    return Node(op, negate, line, children=tuple(children), limits=limits)
 
 
 def _require(line: Directive, aliases: Mapping[str, Directive]) -> Node:
