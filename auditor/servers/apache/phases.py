@@ -143,7 +143,7 @@ def lookup(run: Run, uri: str) -> Run:
     path, mark, query = uri.partition("?")
     sub = Run(run.shared, run.server)
     sub.main = run
-    sub.method = run.method
+    sub.method = "GET"
     sub.host = run.host
     sub.protocol = run.protocol
     sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path

@@ -244,16 +244,17 @@ def _directory(run: Run) -> None:
         line = run.layers.last("directoryslash")
         if line is not None and line.args and line.args[0].lower() == "off":
             return
-        if run.method in ("GET", "HEAD", "POST"):
-            from auditor.servers.apache.response import self_url
+        if run.method not in ("GET", "HEAD") and run.env.get("redirect-carefully") is not None:
+            return
+        from auditor.servers.apache.response import self_url
 
-            query = f"?{run.args}" if run.args is not None else ""
-            url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
-            run.step(line, "a directory without its slash: redirected")
-            raise Respond(301, line, url)
-        return
+        query = f"?{run.args}" if run.args is not None else ""
+        url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+        run.step(line, "a directory without its slash: redirected")
+        raise Respond(301, line, url)
     names = index_names(run)
-    for name, line in names:
+    failed: int | None = None
+    for at, (name, line) in enumerate(names):
         from auditor.servers.apache.phases import lookup
 
         target = name if name.startswith("/") else run.uri + name
@@ -263,8 +264,14 @@ def _directory(run: Run) -> None:
             adopt(run, sub)
             run.notes["index"] = True
             return
-        if sub.status in (301, 302, 303, 307, 308, 401, 403, 500) and sub.found != MISSING:
+        if sub.status in (301, 302, 303, 307, 308) or (sub.status in (401, 406) and at + 1 == len(names)):
+            run.headers_out.entries += sub.headers_out.entries
+            run.errors_out.entries += sub.errors_out.entries
             raise Respond(sub.status)
+        if sub.status not in (200, 404):
+            failed = sub.status
+    if failed is not None:
+        raise Respond(failed)
 
 
 def index_names(run: Run) -> list[tuple[str, Directive | None]]:

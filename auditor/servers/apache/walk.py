@@ -150,7 +150,9 @@ def directory(run: Run, folders: Iterable[str]) -> None:
                 run.layers = layers
                 run.step(own.fault, "refused: httpd answers every request to this folder with 500")
                 raise Respond(500, own.fault)
-    matched = [section for section in regexes if _regex(run, section, last if last == "/" else last + "/")]
+    # Patterns are compared with the whole path, the file's name included (r->filename).
+    path = run.filename or last
+    matched = [section for section in regexes if _regex(run, section, path)]
     run.layers = layers.with_sections(matched)
 
 
