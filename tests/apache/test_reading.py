@@ -19,6 +19,7 @@ MODULES = Path("/usr/lib/apache2/modules")
 # text, and the line at which httpd refuses it (None: it starts). Each is given to the real server, too.
 TEXTS = {
     "continued": ("ServerName a.example\nServerAdmin \\\n  me@a.example\n", None),
+    "two backslashes": ("ServerAdmin a\\\\\nNoSuchDirective\nServerAdmin x\n", None),
     "comment continued": ("# a comment \\\nNoSuchDirective\nServerName a.example\n", None),
     "indented": ("   \t ServerName a.example  \n", None),
     "crlf": ("ServerName a.example\r\n<Directory />\r\n  AllowOverride None\r\n</Directory>\r\n", None),

@@ -53,7 +53,9 @@ def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> Se
 def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     """ap_add_common_vars: the request's environment, and on top of it its header lines as HTTP_ variables."""
     lost: list[LostHeader] = []
-    table = run.env.copy()
+    table = Table()
+    for entry in run.env:  # of several lines of one name the last counts here, the first elsewhere (measured)
+        table.set(entry.name, entry.value, entry.because)
     passes = by_default("header lines become HTTP_ variables", CORE)
     auth = _passes_authorization(run, kind)
     for entry in run.headers_in:

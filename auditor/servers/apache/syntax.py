@@ -12,7 +12,7 @@ from typing import NamedTuple
 from auditor.source import InputError, Place, SourceFile
 
 # One logical line: physical lines that end in a backslash go on in the next one, comments too.
-_LINE = re.compile(r"[ \t\v\f\r]*((?:[^\n\\]|\\\n|\\[^\n]|\\\Z)*)(?:\n|\Z)")
+_LINE = re.compile(r"[ \t\v\f\r]*((?:[^\n\\]|\\\n|\\(?!\n))*)(?:\n|\Z)")
 _WORD = re.compile(r"\S+")
 MAX_DEPTH = 100
 
