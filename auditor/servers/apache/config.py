@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from auditor.server import Note
 from auditor.servers.apache.modules import Modules
-from auditor.source import InputError, Place, SourceFile
+from auditor.source import Place, SourceFile
 
 
 class Limit(NamedTuple):
@@ -186,9 +185,8 @@ class Server:
 
 
 class Config:
-    """A whole configuration, read. `server_root` is the folder that relative paths start from; `htaccess` gives the
-    section of a folder's .htaccess under what AllowOverride lets it say, None where there is none; `assumed_root`
-    stands for the DocumentRoot of a .htaccess that is audited alone."""
+    """A whole configuration, read. `server_root` is the folder that relative paths start from; `files` are those that
+    were read; `php` says that pages of PHP are to be expected, though perhaps nothing says who runs them."""
 
     def __init__(
         self,
@@ -204,8 +202,7 @@ class Config:
         self.modules = modules
         self.server_root = server_root
         self.files: list[SourceFile] = []
-        self.notes: list[Note] = []
-        self.errors: list[InputError] = []
+        self.php = False
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""

@@ -64,6 +64,8 @@ class ApacheSite:
         self.context = context
         self.version = version
         self.config: Config = build(loader, items, removed)
+        self.config.files = loader.sources
+        self.config.php = any("php" in source.text.lower() for source in loader.sources)
         self._overrides = (
             Overrides(loader, files, _access_file_name(self.config))
             if overrides is None

@@ -286,7 +286,7 @@ def index_names(run: Run) -> list[tuple[str, Directive | None]]:
     if names:
         return names
     default: list[tuple[str, Directive | None]] = [("index.html", None)]
-    return default if run.config.modules.known else [*default, ("index.php", None)]
+    return [*default, ("index.php", None)] if run.config.php else default
 
 
 def adopt(run: Run, sub: Run) -> None:
