@@ -27,12 +27,12 @@ from auditor.trace import Gate
 def check(run: Run) -> None:
     """Let the request on, with its user, or raise Respond (401, 403, 405, 500, or a redirect to a login page).
 
-    A request made of one with the same sections is not asked again.
+    A request made of one with the same configuration is not asked again.
     """
-    for before in (run.prev, run.main):
-        if before is not None and before.layers.sections == run.layers.sections:
-            run.user, run.auth_type = before.user, before.auth_type
-            return
+    before = run.prev or run.main
+    if before is not None and before.layers.sections == run.layers.sections and not _merged_anew(run):
+        run.user, run.auth_type = before.user, before.auth_type
+        return
     run.user = None
     run.notes.pop("supposed", None)
     any_line = access.satisfies(run)
@@ -55,6 +55,15 @@ def check(run: Run) -> None:
     if _needs_user(run):
         authn.authenticate(run)
         _authorize(run)
+
+
+def _merged_anew(run: Run) -> bool:
+    """Whether a subrequest has a per_dir_config of its own though its sections are those of the request: the walks of
+    server/request.c keep what they merged for directories only, and where the file is there (measured)."""
+    if run.prev is not None:
+        return False
+    kinds = {section.kind for section in run.layers.sections}
+    return run.found not in ("file", "directory") or not kinds <= {"server", "directory", "htaccess"}
 
 
 # --- authorization

@@ -60,9 +60,11 @@ def produce(run: Run) -> Run:
 def _static(run: Run) -> Run:
     method = run.method
     if run.found == DIRECTORY:
-        if method not in ("GET", "HEAD"):
+        if method not in ("GET", "HEAD", "POST"):
             return _unusual(run)
-        if "indexes" in options_of(run.layers) and run.config.modules.has("autoindex"):
+        if method == "POST" or not run.config.modules.has("autoindex"):
+            raise Respond(404)  # AH00129: Attempt to serve directory
+        if "indexes" in options_of(run.layers):
             run.step(run.layers.last("options"), "the folder is listed")
             return finish(run, 200, "static")
         # The refusal is mod_autoindex's; to the server itself a folder is nothing that it could send.

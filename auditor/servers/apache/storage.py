@@ -300,8 +300,6 @@ def adopt(run: Run, sub: Run) -> None:
     run.content_type = sub.content_type
     run.is_proxy, run.proxy_line = sub.is_proxy, sub.proxy_line
     run.layers = sub.layers
-    run.user = sub.user or run.user
-    run.auth_type = sub.auth_type or run.auth_type
     merged = sub.env.copy()
     for entry in run.env:
         if merged.entry(entry.name) is None:
