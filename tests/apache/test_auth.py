@@ -16,12 +16,14 @@ from auditor.servers.apache import auth, authn, walk
 from auditor.servers.apache.build import build
 from auditor.servers.apache.config import Config
 from auditor.servers.apache.htaccess import Overrides
+from auditor.servers.apache.layout import APACHE
 from auditor.servers.apache.load import Loader
 from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import Options, Respond, Run, Shared
+from auditor.servers.apache.site import make_site
 from auditor.source import read_source
 from auditor.values import CLIENT, CONFIG, USER, Value, client_header, literal
-from auditor.world import Answer, Path, Question, World, Worlds
+from auditor.world import Answer, Known, Path, Question, World, Worlds
 from auditor.world import walk as ways
 from tests.apache import auth_lab as lab
 from tests.reading import test_passwords
@@ -304,3 +306,66 @@ def test_user_files_measured() -> None:
 def _admits(port: int, at: int, user: str, password: str) -> bool:
     encoded = base64.b64encode(f"{user}:{password}".encode("latin-1")).decode()
     return lab.ask(port, f"n{at}", f"=Basic {encoded}").startswith("200 ")
+
+
+# What a folder's index, and an error page, do with the gates: configuration, request, what httpd 2.4.71 answered.
+WAYS = {
+    "index refused": (
+        f"DirectoryIndex f.txt\n<Files f.txt>\n{lab.BASIC}Require valid-user\n</Files>",
+        {
+            "/in/ -": '401 Basic realm="R"',
+            "/in/ alice:secret": "200",
+            "OPTIONS /in -": "301 http://index-refused.example/in/",
+        },
+    ),
+    "index looked up by GET": (
+        f"DirectoryIndex f.txt\n<Location />\n{lab.BASIC}<Limit GET>\nRequire valid-user\n</Limit>\n</Location>",
+        {"OPTIONS /in/ -": '401 Basic realm="R"'},
+    ),
+    "path of a DirectoryMatch": (
+        '<DirectoryMatch "/in/">\nRequire all denied\n</DirectoryMatch>',
+        {"/in -": "301 http://path-of-a-directorymatch.example/in/", "/in/f.txt -": "403", "/f.txt -": "200"},
+    ),
+}
+
+
+def whole_way(folder: FilePath, name: str, text: str) -> list[str]:
+    """What the predictor says of the whole way of the request."""
+    source = read_source(str(folder / "httpd.conf"))
+    site = make_site(source, Files(source, [("/", "/")], layout=APACHE), "main")
+    asked, host = lab.asked(text), lab.host_of(name)
+    headers = [("Host", host)]
+    if asked.authorization is not None:
+        headers.append(("Authorization", asked.authorization))
+    address = Known({"client-address": Answer(asked.source, "", asked.source)})
+    outcomes = site.trace(make_request(f"http://{host}{asked.path}", asked.method, headers, "1.0"), address)
+    return [
+        lab.short(one.status or 0, [(header.name, _text(header.value)) for header in one.response_headers])
+        for one in outcomes
+    ]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_whole_way(tmp_path: FilePath, name: str) -> None:
+    lab.write_files(tmp_path)
+    (tmp_path / "httpd.conf").write_text(lab.configuration(tmp_path, 80, {name: WAYS[name][0]}))
+    _agree({request: whole_way(tmp_path, name, request) for request in WAYS[name][1]}, name)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", WAYS)
+def test_whole_way_measured(name: str) -> None:
+    if lab.HTTPD is None:
+        pytest.skip("no httpd on this machine")
+    with lab.running({name: WAYS[name][0]}) as port:
+        _agree({request: [lab.ask(port, name, request)] for request in WAYS[name][1]}, name)
+
+
+def _agree(found: dict[str, list[str]], name: str) -> None:
+    assert {request: [_without_type(one) for one in answers] for request, answers in found.items()} == {
+        request: [answer] for request, answer in WAYS[name][1].items()
+    }
+
+
+def _without_type(answer: str) -> str:
+    return answer.replace(" (Basic)", "")
