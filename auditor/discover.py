@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from auditor.files import MAX_TREE, Files, is_main
+from auditor.files import MAX_TREE, Files, Walks, is_main
 from auditor.globs import below, has_magic, repository, walk_tree
 from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
@@ -65,6 +65,7 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
     errors: list[InputError] = []
     notes: list[Note] = []
     candidates: list[_Candidate] = []
+    walks = Walks()
     for path in paths:
         try:
             if path == "-":
@@ -84,12 +85,12 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 if options.known_only and not options.kind and not _is_known(source):
                     notes.append(Note("unread", f"{path} does not look like a configuration that is known here"))
                     continue
-                candidates.extend(_including(source, options) or [_Candidate(source, None)])
+                candidates.extend(_including(source, options, walks) or [_Candidate(source, None)])
         except InputError as error:
             errors.append(error)
     entries = []
-    for candidate in _without_included(candidates, options):
-        entry = _entry(candidate, options)
+    for candidate in _without_included(candidates, options, walks):
+        entry = _entry(candidate, options, walks)
         if entry is not None:
             entries.append(entry)
         else:
@@ -105,14 +106,14 @@ class _Candidate(NamedTuple):
     folder: str | None
 
 
-def _entry(candidate: _Candidate, options: Reading) -> Entry | None:
+def _entry(candidate: _Candidate, options: Reading, walks: Walks) -> Entry | None:
     source = candidate.source
     parts = split_dump(source)
     if parts:
         return Entry("nginx", parts[0], Files(parts[0], options.roots, dump=parts), "main")
     if options.kind is None and kind_of(source) == "apache":
         return None
-    files = Files(source, options.roots, _top(source, candidate.folder))
+    files = Files(source, options.roots, _top(source, candidate.folder), walks=walks)
     return Entry(options.kind or "nginx", source, files, context_of(source.text))
 
 
@@ -212,7 +213,7 @@ def _in_folder(folder: str, options: Reading) -> Iterator[_Candidate]:
             yield _Candidate(source, folder)
 
 
-def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
+def _including(source: SourceFile, options: Reading, walks: Walks) -> list[_Candidate]:
     """The main files of the repository in whose configurations this part of one stands."""
     if is_main(source.text) or source.path is None or split_dump(source):
         return []
@@ -222,13 +223,13 @@ def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
         return []
     shown = os.path.relpath(top)
     mains = [candidate for candidate in _in_folder(shown, options) if is_main(candidate.source.text)]
-    return [main for main in mains if real in included_paths(main.source, options.roots, top)]
+    return [main for main in mains if real in included_paths(main.source, options.roots, top, walks)]
 
 
 _INCLUDE = r"""(?m)(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;"""
 
 
-def _without_included(candidates: Sequence[_Candidate], options: Reading) -> list[_Candidate]:
+def _without_included(candidates: Sequence[_Candidate], options: Reading, walks: Walks) -> list[_Candidate]:
     """Each candidate once, without those that another one includes, itself or through other files."""
     if len(candidates) < 2:
         return list(candidates)
@@ -243,15 +244,15 @@ def _without_included(candidates: Sequence[_Candidate], options: Reading) -> lis
     for real, candidate in own.items():
         if not split_dump(candidate.source):
             top = _top(candidate.source, candidate.folder)
-            included |= included_paths(candidate.source, options.roots, top) - {real}
+            included |= included_paths(candidate.source, options.roots, top, walks) - {real}
     left = [candidate for real, candidate in own.items() if real not in included]
     # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
     return left or list(own.values())[:1]
 
 
-def included_paths(source: SourceFile, roots: Sequence[tuple[str, str]], top: str | None) -> set[str]:
+def included_paths(source: SourceFile, roots: Sequence[tuple[str, str]], top: str | None, walks: Walks) -> set[str]:
     """The real paths here of the files that the include lines of this text name, and of those that these include."""
-    files = Files(source, roots, top)
+    files = Files(source, roots, top, walks=walks)
     found: set[str] = set()
     todo = [source]
     while todo:

@@ -43,6 +43,26 @@ def is_main(text: str) -> bool:
     return _MAIN.search(text) is not None
 
 
+class Walks:
+    """The files below folders by their names, each folder walked once however many configurations lie in it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[dict[str, list[str]], bool]] = {}
+
+    def below(self, tree: str) -> tuple[dict[str, list[str]], bool]:
+        """By name, and whether these are all."""
+        if tree not in self._known:
+            found: dict[str, list[str]] = {}
+            whole = True
+            for count, local in enumerate(walk_tree(tree)):
+                if count >= MAX_TREE:
+                    whole = False
+                    break
+                found.setdefault(os.path.basename(local), []).append(local)
+            self._known[tree] = found, whole
+        return self._known[tree]
+
+
 class Files:
     """The files of one configuration, by their paths on the deployed machine, which are latin-1 readings of bytes.
 
@@ -59,6 +79,7 @@ class Files:
         roots: Sequence[tuple[str, str]] = (),
         tree: str | None = None,
         dump: Sequence[SourceFile] = (),
+        walks: Walks | None = None,
     ) -> None:
         self.notes: list[Note] = []
         self._states: dict[str, str | None] = {}
@@ -73,7 +94,7 @@ class Files:
         self._environment: dict[str, str] = {}  # and those that are known
         self._bases: list[str] = []
         self._tree: str | None = None
-        self._endings: dict[str, list[str]] | None = None
+        self._walks = walks or Walks()
         self.own = False
         # Whether the configuration itself names the folder in which it lies, so that this machine is the one it is for.
         self._in_place = False
@@ -231,17 +252,13 @@ class Files:
         """The one file below the tree that shares most of the path's end: its name and its folder's name at least."""
         if self._tree is None:
             return None
-        if self._endings is None:
-            self._endings = {}
-            for count, local in enumerate(walk_tree(self._tree)):
-                if count >= MAX_TREE:
-                    self._say(f"{self._tree} holds too many files to look for all of them")
-                    break
-                self._endings.setdefault(os.path.basename(local), []).append(local)
+        names, whole = self._walks.below(self._tree)
+        if not whole:
+            self._say(f"{self._tree} holds too many files to look for all of them")
         best: list[str] = []
         most = 2
         wanted = to_local(there).split("/")[::-1]
-        for local in self._endings.get(wanted[0], ()):
+        for local in names.get(wanted[0], ()):
             shared = 0
             for ours, theirs in zip(local.split("/")[::-1], wanted, strict=False):
                 if ours != theirs or not ours:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from auditor.globs import to_config, walk_tree
+from auditor.globs import to_config, to_local, walk_tree
 from auditor.source import InputError, read_source
 
 Pairs = list[tuple[str, str]]  # a path on the deployed machine, and the file or folder here
@@ -120,7 +120,11 @@ def _with_templates(group: Group) -> Group:
     output = group.environment.get(OUTPUT, "/etc/nginx/conf.d")
     made: Pairs = []
     for there, here in group.pairs:
-        if there != folder and not there.startswith(folder + "/"):
+        if folder.startswith(there.rstrip("/") + "/"):  # the folder above it
+            there, here = folder, here + to_local(folder[len(there.rstrip("/")) :])
+            if not os.path.isdir(here):
+                continue
+        elif there != folder and not there.startswith(folder + "/"):
             continue
         for local in walk_tree(here) if os.path.isdir(here) else [here]:
             path = there + to_config(local[len(here) :])

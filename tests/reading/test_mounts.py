@@ -57,6 +57,13 @@ def test_templates_become_parts(write: Write) -> None:
     assert (len(sites), errors) == (1, [])
 
 
+def test_templates_in_a_folder_that_is_mounted_as_a_whole(write: Write) -> None:
+    compose = "services:\n  web:\n    environment:\n      PORT: 82\n    volumes:\n      - ./nginx:/etc/nginx\n"
+    write({"compose.yaml": compose, "nginx/nginx.conf": MAIN, "nginx/templates/a.conf.template": SITE})
+    (line,) = (line for line in read_path("nginx/nginx.conf", tree=".").walk() if line.name == "listen")
+    assert line.args == ["82"]
+
+
 def test_a_template_alone_has_the_values(write: Write) -> None:
     write({"compose.yaml": COMPOSE, "templates/site.conf.template": SITE})
     (line,) = (line for line in read_path("templates/site.conf.template", tree=".").walk() if line.name == "listen")
