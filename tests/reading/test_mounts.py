@@ -72,14 +72,15 @@ def test_a_template_alone_has_the_values(write: Write) -> None:
 
 
 def test_values_that_are_not_said_stay_unknown(write: Write) -> None:
-    text = "set $a ${LATER}; set $b $PORTS; set $c ${TWO}; set $d $host;"
-    compose = COMPOSE.replace("API: api.internal", "TWO: two words")
+    text = "set $a ${LATER}; set $b $PORTS; set $c ${TWO}; set $d $host; set $e ${API_TOKEN};"
+    compose = COMPOSE.replace("API: api.internal", "TWO: two words\n      API_TOKEN: s3cret")
     write({"compose.yaml": compose, "nginx.conf": MAIN, "templates/a.conf.template": text})
     assert [line.args[1] for line in read_path("nginx.conf").walk() if line.name == "set"] == [
         "${LATER}",
         "$PORTS",
         "${TWO}",
         "$host",
+        "${API_TOKEN}",
     ]
 
 
