@@ -8,10 +8,10 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 
-from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local, walk_tree
-from auditor.mounts import find_mounts
+from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source
+from auditor.surroundings import Surroundings
 from auditor.world import Answer, Question
 
 # Where packages and images put a configuration: one that is read from there is the machine's own.
@@ -33,7 +33,6 @@ PART_FOLDERS = frozenset(
         *("common", "include", "includes"),
     )
 )
-MAX_TREE = 20_000  # files that are looked at for one with the same ending
 
 _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
 
@@ -43,26 +42,6 @@ def is_main(text: str) -> bool:
     return _MAIN.search(text) is not None
 
 
-class Walks:
-    """The files below folders by their names, each folder walked once however many configurations lie in it."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[dict[str, list[str]], bool]] = {}
-
-    def below(self, tree: str) -> tuple[dict[str, list[str]], bool]:
-        """By name, and whether these are all."""
-        if tree not in self._known:
-            found: dict[str, list[str]] = {}
-            whole = True
-            for count, local in enumerate(walk_tree(tree)):
-                if count >= MAX_TREE:
-                    whole = False
-                    break
-                found.setdefault(os.path.basename(local), []).append(local)
-            self._known[tree] = found, whole
-        return self._known[tree]
-
-
 class Files:
     """The files of one configuration, by their paths on the deployed machine, which are latin-1 readings of bytes.
 
@@ -70,7 +49,7 @@ class Files:
     `roots` (pairs of a path there and a folder here, longest first); the mounts and copies that Compose files and
     Dockerfiles between the main file and `tree` describe; the folder of the main file; a file below `tree` with the
     same ending. A configuration that is read from its own place (/etc/nginx) is looked for on this machine only, one
-    from a dump in the dump only.
+    from a dump in the dump only. `near` is what the configurations of one run share.
     """
 
     def __init__(
@@ -79,8 +58,9 @@ class Files:
         roots: Sequence[tuple[str, str]] = (),
         tree: str | None = None,
         dump: Sequence[SourceFile] = (),
-        walks: Walks | None = None,
+        near: Surroundings | None = None,
     ) -> None:
+        self.near = near or Surroundings()
         self.notes: list[Note] = []
         self._states: dict[str, str | None] = {}
         self._cache: dict[str, SourceFile] = {}
@@ -94,7 +74,6 @@ class Files:
         self._environment: dict[str, str] = {}  # and those that are known
         self._bases: list[str] = []
         self._tree: str | None = None
-        self._walks = walks or Walks()
         self.own = False
         # Whether the configuration itself names the folder in which it lies, so that this machine is the one it is for.
         self._in_place = False
@@ -132,7 +111,7 @@ class Files:
             return to_config(path)
         if self._in_place:
             return to_config(path)
-        groups = find_mounts(os.path.dirname(path), self._tree or "/")
+        groups = self.near.mounts(os.path.dirname(path), self._tree or "/")
         for group in groups:
             for there, here in group.pairs:
                 if _below(path, here) or path == here:
@@ -252,13 +231,13 @@ class Files:
         """The one file below the tree that shares most of the path's end: its name and its folder's name at least."""
         if self._tree is None:
             return None
-        names, whole = self._walks.below(self._tree)
+        by_name, whole = self.near.files_by_name(self._tree)
         if not whole:
             self._say(f"{self._tree} holds too many files to look for all of them")
         best: list[str] = []
         most = 2
         wanted = to_local(there).split("/")[::-1]
-        for local in names.get(wanted[0], ()):
+        for local in by_name.get(wanted[0], ()):
             shared = 0
             for ours, theirs in zip(local.split("/")[::-1], wanted, strict=False):
                 if ours != theirs or not ours:

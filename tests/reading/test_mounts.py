@@ -9,8 +9,8 @@ import pytest
 
 from auditor.check import Options, load_sites
 from auditor.files import Files
-from auditor.mounts import find_image_versions, find_mounts
 from auditor.source import read_source
+from auditor.surroundings import Surroundings
 from tests.reading.conftest import read_path
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -106,7 +106,7 @@ def test_templates_with_another_place_to_go(write: Write) -> None:
 def test_variables_of_volumes(write: Write) -> None:
     compose = "services:\n  web:\n    volumes:\n      - ${CONF:-./conf}:/etc/nginx\n      - ${DATA}/x:/srv\n"
     folder = write({"compose.yaml": compose, "conf/nginx.conf": MAIN})
-    (group,) = find_mounts(str(folder / "conf"), str(folder))
+    (group,) = Surroundings().mounts(str(folder / "conf"), str(folder))
     assert group.pairs == [("/etc/nginx", str(folder / "conf"))]
 
 
@@ -125,4 +125,4 @@ def test_variables_of_volumes(write: Write) -> None:
 )
 def test_version_in_a_variable(name: str, text: str, version: str | None, write: Write) -> None:
     folder = write({name: text, ".env": "# what differs here\nFROM_ENV=1.24\n"})
-    assert find_image_versions(str(folder), str(folder)) == ([version] if version else [])
+    assert Surroundings().image_versions(str(folder), str(folder)) == ([version] if version else [])
