@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditor import rules, settings
-from auditor.findings import SEVERITIES, Finding, Suppressed, in_order, merge
-from auditor.http import Request
+from auditor.findings import SEVERITIES, Finding, Suppressed, combine, in_order, merge
 from auditor.server import Comment, Note, Site
-from auditor.source import InputError, Place
+from auditor.source import InputError
+
+if TYPE_CHECKING:
+    from auditor.discover import Found, Named
 
 # The module of each server kind; it has load(entry, options) -> Site.
 LOADERS = {"nginx": "auditor.servers.nginx.site", "apache": "auditor.servers.apache.site"}
@@ -59,21 +62,37 @@ class Report(NamedTuple):
         return any(SEVERITIES.index(finding.severity) <= worst for finding in self.new)
 
 
+class WorkerDied(Exception):
+    """A process of our own ended before its work was done: killed, or out of memory. The message names the file."""
+
+
+class Judged(NamedTuple):
+    """What is kept of one configuration: what the rules found there, with the files read (names and paths), the
+    notes, what could not be read, the comments that speak to this product, and whether everything was read."""
+
+    findings: tuple[Finding, ...] = ()
+    files: tuple[tuple[str, str | None], ...] = ()
+    notes: tuple[Note, ...] = ()
+    errors: tuple[InputError, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    complete: bool = True
+
+
 def load_sites(paths: Sequence[str], options: Options) -> tuple[list[Site], list[InputError], list[Note]]:
     """The configurations that the paths name, what could not be read of them, and notes on what was passed over."""
-    from auditor.discover import discover
+    from auditor.discover import discover, open_entry
 
     found = discover(paths, options)
     sites: list[Site] = []
     errors: list[InputError] = list(found.errors)
-    for entry in found.entries:
+    for named in found.entries:
         try:
-            site = load_entry(entry, options)
+            site = load_entry(open_entry(named, options, found.near), options)
         except InputError as error:
             errors.append(error)
         else:
             sites.append(site)
-            errors.extend(error for error in site.errors if error not in errors)
+            errors.extend(site.errors)
     return sites, errors, list(found.notes)
 
 
@@ -84,52 +103,123 @@ def load_entry(entry: Any, options: Options) -> Site:
 
 
 def check(
-    paths: Sequence[str], options: Options, chosen: settings.Settings = settings.DEFAULT, ways: bool = False
+    paths: Sequence[str],
+    options: Options,
+    chosen: settings.Settings = settings.DEFAULT,
+    ways: bool = False,
+    jobs: int = 1,
+    texts: bool = False,
 ) -> Report:
-    """Audits files and folders. What cannot be read stands in the report's `errors`; the rest is audited."""
-    sites, errors, notes = load_sites(paths, options)
-    return judge(sites, chosen, errors, notes, ways)
+    """Audits files and folders. What cannot be read stands in the report's `errors`; the rest is audited. `ways` adds
+    to each finding the way of its witness. Many configurations are spread over `jobs` processes, and of their texts
+    only lines are kept that findings speak of, unless `texts` says that edits are to be made.
+
+    Raises SettingsError where the baseline cannot be read, WorkerDied where one of the processes ends before its work
+    does.
+    """
+    from auditor.discover import discover
+
+    found = discover(paths, options)
+    judged = [
+        Judged(notes=found.notes, errors=found.errors),
+        *_audited(found, options, chosen, ways, 1 if texts else jobs, texts),
+    ]
+    return _report(judged, chosen)
+
+
+# Characters of configuration from which on a process of its own pays: it costs about as much as to judge 2,000.
+WORTH_A_PROCESS = 5_000
+
+
+def _audited(
+    found: Found, options: Options, chosen: settings.Settings, ways: bool, jobs: int, texts: bool
+) -> Iterable[Judged]:
+    """What is found in each configuration, in their order. Each is read, judged and dropped before the next one."""
+    from auditor.discover import open_entry
+
+    entries = found.entries
+    whole = texts or len(entries) == 1
+
+    def audit(named: Named) -> Judged:
+        try:
+            site = load_entry(open_entry(named, options, found.near), options)
+        except InputError as error:
+            return Judged(errors=(error,))
+        judged = judge_site(site, chosen, ways)
+        return judged if whole else _in_excerpts(judged)
+
+    jobs = min(jobs, len(entries), sum(named.size for named in entries) // WORTH_A_PROCESS)
+    if jobs > 1:
+        from auditor.workers import spread
+
+        return spread(audit, entries, jobs)
+    return _in_turn(audit, entries)
+
+
+def _in_turn(audit: Any, entries: Sequence[Named]) -> Iterator[Judged]:
+    for named in entries:
+        yield audit(named)
+        if len(entries) > 1:
+            gc.collect(1)  # sites are circular
+
+
+def _in_excerpts(judged: Judged) -> Judged:
+    from auditor.excerpts import excerpted
+
+    findings, notes, comments = excerpted(judged.findings, judged.notes, judged.comments)
+    return judged._replace(findings=findings, notes=notes, comments=comments)
+
+
+def judge_site(site: Site, chosen: settings.Settings = settings.DEFAULT, ways: bool = False) -> Judged:
+    """Lets the rules judge a configuration that has been read."""
+    notes: dict[Note, None] = {}
+    inner = site.position[1] if chosen.position == settings.AUTO else None
+    if inner is not None:
+        notes[Note("assumed", _INNER, inner)] = None
+    findings = combine(rules.judge(site, chosen))
+    notes.update(dict.fromkeys(site.notes))  # judging makes some of them
+    if ways:
+        from auditor.ways import way_of
+
+        findings = [finding._replace(way=way_of(site, finding)) for finding in findings]
+    return Judged(
+        tuple(findings),
+        tuple((source.name, source.path) for source in site.files),
+        tuple(notes),
+        tuple(dict.fromkeys(site.errors)),
+        tuple(site.comments()),
+        site.complete,
+    )
 
 
 def judge(
-    sites: Sequence[Site],
+    sites: Iterable[Site],
     chosen: settings.Settings = settings.DEFAULT,
     errors: Sequence[InputError] = (),
     notes: Sequence[Note] = (),
     ways: bool = False,
 ) -> Report:
-    """Lets the rules judge configurations that have been read. A file that several of them include is judged in each,
-    and each finding is reported once. `ways` adds to each finding the way of its witness.
+    """Lets the rules judge configurations that have been read; `errors` and `notes` come before theirs.
 
     Raises SettingsError where the baseline cannot be read.
     """
-    files: dict[str, None] = {}
-    seen: dict[Note, None] = dict.fromkeys(notes)
-    found: list[Finding] = []
-    judged: list[tuple[Finding, Site]] = []
-    comments: list[Comment] = []
-    places: list[set[tuple[str, Place]]] = []  # for each site: what was found there
-    for site in sites:
-        files.update((source.name, None) for source in site.files)
-        inner = site.position[1] if chosen.position == settings.AUTO else None
-        if inner is not None:
-            seen[Note("assumed", _INNER, inner)] = None
-        comments.extend(site.comments())
-        before = len(found)
-        found.extend(rules.judge(site, chosen))
-        seen.update(dict.fromkeys(site.notes))  # judging makes some of them
-        places.append({(finding.rule, finding.place) for finding in found[before:]})
-        if ways:
-            for finding in found[before:]:
-                judged.append((finding, site))
-    merged = merge(found)
+    judged = [judge_site(site, chosen, ways)._replace(errors=()) for site in sites]
+    return _report([Judged(notes=tuple(notes), errors=tuple(errors)), *judged], chosen)
+
+
+def _report(judged: Sequence[Judged], chosen: settings.Settings) -> Report:
+    """A file that several configurations include is judged in each, and each finding is reported once."""
+    merged = merge(finding for one in judged for finding in one.findings)
     if any(finding.fix for finding in merged):
         from auditor.fixable import with_fixes
 
-        merged = with_fixes(merged, sites, places)
+        read = [one for one in judged if one.files]
+        places = [{(finding.rule, finding.place) for finding in one.findings} for one in read]
+        merged = with_fixes(merged, [one.files for one in read], places)
     merged = _with_severities(merged, chosen)
-    if ways:
-        merged = _with_ways(merged, judged)
+    files = dict.fromkeys(name for one in judged for name, _ in one.files)
+    notes = dict.fromkeys(note for one in judged for note in one.notes)
+    comments = [comment for one in judged for comment in one.comments]
     suppressed: list[Suppressed] = []
     if comments:
         from auditor import suppressions
@@ -137,19 +227,19 @@ def judge(
         def is_off(rule: str, file: str) -> bool:
             return chosen.severity(rule, file) == "off"
 
-        parts = {source.name for site in sites if not site.complete for source in site.files}
+        parts = {name for one in judged if not one.complete for name, _ in one.files}
         kept, about_comments, suppressed = suppressions.apply(merged, comments, is_off, parts)
         merged = in_order([*kept, *_with_severities(merge(about_comments), chosen)])
     if chosen.baseline:
         from auditor import baseline
 
         merged, stale = baseline.apply(merged, baseline.read(chosen.baseline), files, chosen.baseline)
-        seen.update(dict.fromkeys(stale))
+        notes.update(dict.fromkeys(stale))
     return Report(
         findings=tuple(merged),
         files=tuple(files),
-        notes=tuple(seen),
-        errors=tuple(errors),
+        notes=tuple(notes),
+        errors=tuple(error for one in judged for error in one.errors),
         suppressed=tuple(suppressed),
         baseline=bool(chosen.baseline),
     )
@@ -159,18 +249,6 @@ _INNER = (
     "taken to stand behind another proxy, because of this line: what that one should have checked is no error here "
     "(--position edge if there is none)"
 )
-
-
-def _with_ways(findings: Sequence[Finding], judged: Iterable[tuple[Finding, Site]]) -> list[Finding]:
-    from auditor.ways import way_of
-
-    sites: dict[tuple[str, Place, Request | None], Site] = {}
-    for finding, site in judged:
-        sites.setdefault((finding.rule, finding.place, finding.witness), site)
-    return [
-        finding._replace(way=way_of(sites[finding.rule, finding.place, finding.witness], finding))
-        for finding in findings
-    ]
 
 
 def _with_severities(findings: Sequence[Finding], chosen: settings.Settings) -> list[Finding]:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from auditor.files import MAX_TREE, Files, is_main
+from auditor.files import Files, is_main
 from auditor.globs import below, has_magic, repository, walk_tree
 from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
+from auditor.surroundings import MAX_TREE, Surroundings
 
 MAX_CANDIDATE = 4 * 1024 * 1024  # bytes; a longer file in a folder is passed over, unless it is named itself
 
@@ -34,6 +35,23 @@ class Reading(Protocol):
     def base(self) -> str: ...
 
 
+class Named(NamedTuple):
+    """A configuration that was found: all that is kept of each of thousands until its turn comes.
+
+    `name` is what reports print, `path` where its main file lies, `folder` the folder that was named, None where the
+    file itself was. `kind` is the server's, None where that is not told, `dump` says that it is an `nginx -T` dump,
+    `size` counts its characters. `source` is the main file where it cannot be read again, or is the only one.
+    """
+
+    name: str
+    path: str | None
+    folder: str | None
+    kind: str | None
+    dump: bool
+    size: int
+    source: SourceFile | None
+
+
 class Entry(NamedTuple):
     """A configuration to read.
 
@@ -48,11 +66,13 @@ class Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What discover found: entries in the order of the paths, inputs that could not be read, and notes."""
+    """What discover found: configurations in the order of the paths, inputs that could not be read, and notes. `near`
+    is what has been looked up around them."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Named, ...]
     errors: tuple[InputError, ...]
     notes: tuple[Note, ...]
+    near: Surroundings
 
 
 def discover(paths: Sequence[str], options: Reading) -> Found:
@@ -64,14 +84,15 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
     """
     errors: list[InputError] = []
     notes: list[Note] = []
-    candidates: list[_Candidate] = []
+    candidates: list[Named] = []
+    finder = _Finder(options)
     for path in paths:
         try:
             if path == "-":
                 source = standard_input(options.stdin_name)
                 if options.stdin_name != "-":  # an editor's text of that file
                     source.path = options.stdin_name
-                candidates.append(_Candidate(source, None))
+                candidates.append(_named(source, None)._replace(source=source))
             elif os.path.isdir(path):
                 inside = list(_in_folder(path, options))
                 if not inside:
@@ -84,40 +105,48 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 if options.known_only and not options.kind and not _is_known(source):
                     notes.append(Note("unread", f"{path} does not look like a configuration that is known here"))
                     continue
-                candidates.extend(_including(source, options) or [_Candidate(source, None)])
+                named = _named(source, None)
+                if len(paths) == 1 or not os.path.isfile(path):  # a pipe is read once
+                    named = named._replace(source=source)
+                candidates.extend(finder.including(source) or [named])
         except InputError as error:
             errors.append(error)
-    entries = []
-    for candidate in _without_included(candidates, options):
-        entries.append(_entry(candidate, options))
-    return Found(tuple(entries), tuple(errors), tuple(notes))
+    return Found(tuple(finder.without_included(candidates)), tuple(errors), tuple(notes), finder.near)
 
 
-class _Candidate(NamedTuple):
-    """A file that may be an entry; `folder` is the folder that was named, None where the file itself was."""
-
-    source: SourceFile
-    folder: str | None
-
-
-def _entry(candidate: _Candidate, options: Reading) -> Entry:
-    source = candidate.source
-    parts = split_dump(source)
-    if parts:
-        return Entry("nginx", parts[0], Files(parts[0], options.roots, dump=parts), "main")
-    if (options.kind or kind_of(source)) == "apache":
-        return _apache(candidate, options)
-    files = Files(source, options.roots, _top(source, candidate.folder))
+def open_entry(named: Named, options: Reading, near: Surroundings) -> Entry:
+    """Reads the main file of what discover found. Raises InputError where it cannot be read any more."""
+    source = _source_of(named)
+    if named.dump:
+        parts = split_dump(source)
+        if parts:
+            return Entry("nginx", parts[0], Files(parts[0], options.roots, dump=parts), "main")
+    if (options.kind or named.kind) == "apache":
+        return _apache(source, named.folder, options, near)
+    files = Files(source, options.roots, _top(source, named.folder), near=near)
     return Entry(options.kind or "nginx", source, files, context_of(source.text))
 
 
-def _apache(candidate: _Candidate, options: Reading) -> Entry:
+def _apache(source: SourceFile, folder: str | None, options: Reading, near: Surroundings) -> Entry:
     from auditor.servers.apache.layout import APACHE, is_main
 
-    source = candidate.source
     name = posixpath.basename(source.path or source.name)
     context = "htaccess" if name.startswith(".htaccess") else "main" if is_main(source.text) else "part"
-    return Entry("apache", source, Files(source, options.roots, _top(source, candidate.folder), layout=APACHE), context)
+    files = Files(source, options.roots, _top(source, folder), layout=APACHE, near=near)
+    return Entry("apache", source, files, context)
+
+
+def _named(source: SourceFile, folder: str | None) -> Named:
+    dump = split_dump(source) is not None
+    kind = "nginx" if dump else kind_of(source)
+    return Named(source.name, source.path, folder, kind, dump, len(source.text), None)
+
+
+def _source_of(named: Named) -> SourceFile:
+    if named.source is not None:
+        return named.source
+    assert named.path is not None
+    return read_source(named.path, named.name)
 
 
 def _top(source: SourceFile, folder: str | None) -> str | None:
@@ -194,7 +223,7 @@ def _is_excluded(path: str, options: Reading) -> bool:
     return bool(options.exclude) and below(options.base, options.exclude, path)
 
 
-def _in_folder(folder: str, options: Reading) -> Iterator[_Candidate]:
+def _in_folder(folder: str, options: Reading) -> Iterator[Named]:
     for count, path in enumerate(walk_tree(folder, lambda path: _is_excluded(path, options))):
         if count >= MAX_TREE:
             return
@@ -212,64 +241,89 @@ def _in_folder(folder: str, options: Reading) -> Iterator[_Candidate]:
             continue
         if stock_text(path) is not None:  # a package's own file; where it is included, it is read
             continue
-        if kind_of(source, named=False) is not None or split_dump(source):
-            yield _Candidate(source, folder)
+        if _is_known(source):
+            yield _named(source, folder)
 
 
-def _including(source: SourceFile, options: Reading) -> list[_Candidate]:
-    """The main files of the repository in whose configurations this part of one stands."""
-    if is_main(source.text) or source.path is None or split_dump(source):
-        return []
-    real = os.path.realpath(source.path)
-    top = repository(os.path.dirname(real))
-    if top is None:
-        return []
-    shown = os.path.relpath(top)
-    mains = [candidate for candidate in _in_folder(shown, options) if is_main(candidate.source.text)]
-    return [main for main in mains if real in included_paths(main.source, options.roots, top)]
+class _Finder:
+    """What includes what. A text is looked at once and not kept."""
+
+    def __init__(self, options: Reading) -> None:
+        self._options = options
+        self.near = Surroundings()
+        self._includes: dict[str, list[str]] = {}  # what the files here include, by their paths
+        self._mains: dict[str, dict[str, list[Named]]] = {}
+
+    def including(self, source: SourceFile) -> list[Named]:
+        """The main files of the repository in whose configurations this part of one stands."""
+        if is_main(source.text) or source.path is None or split_dump(source):
+            return []
+        real = os.path.realpath(source.path)
+        top = repository(os.path.dirname(real))
+        if top is None:
+            return []
+        if top not in self._mains:
+            found: dict[str, list[Named]] = {}
+            for named in _in_folder(os.path.relpath(top), self._options):
+                main = _source_of(named)
+                if is_main(main.text):
+                    for path in self._included(main, top):
+                        found.setdefault(path, []).append(named)
+            self._mains[top] = found
+        return self._mains[top].get(real, [])
+
+    def without_included(self, candidates: Sequence[Named]) -> list[Named]:
+        """Each candidate once, without those that another one includes, itself or through other files."""
+        if len(candidates) < 2:
+            return list(candidates)
+        included: set[str] = set()
+        own: dict[str, Named] = {}
+        for candidate in candidates:
+            real = os.path.realpath(candidate.path) if candidate.path else candidate.name
+            # The same file by two ways, as sites-enabled links to sites-available: the way that is no link stays.
+            if real not in own or os.path.islink(own[real].path or ""):
+                own[real] = candidate
+        for real, candidate in own.items():
+            if not candidate.dump:
+                try:
+                    source = _source_of(candidate)
+                except InputError:  # gone since, as its turn will tell
+                    continue
+                included |= self._included(source, _top(source, candidate.folder)) - {real}
+        left = [candidate for real, candidate in own.items() if real not in included]
+        # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
+        return left or list(own.values())[:1]
+
+    def _included(self, source: SourceFile, top: str | None) -> set[str]:
+        """The real paths here of the files that the include lines of this text name, and of those that these
+        include."""
+        found: set[str] = set()
+        todo = [_includes(source.text)]
+        if not todo[0]:
+            return found
+        files = Files(source, self._options.roots, top, near=self.near)
+        while todo:
+            for path in todo.pop():
+                for one in (files.glob(path) or []) if has_magic(path) else [path]:
+                    local = files.local(one)
+                    if local is None or os.path.realpath(local) in found:
+                        continue
+                    found.add(os.path.realpath(local))
+                    todo.append(self._includes_of(local))
+        return found
+
+    def _includes_of(self, path: str) -> list[str]:
+        if path not in self._includes:
+            try:
+                self._includes[path] = _includes(read_source(path).text)
+            except InputError:
+                self._includes[path] = []
+        return self._includes[path]
 
 
 _INCLUDE = r"""(?m)(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;"""
 
 
-def _without_included(candidates: Sequence[_Candidate], options: Reading) -> list[_Candidate]:
-    """Each candidate once, without those that another one includes, itself or through other files."""
-    if len(candidates) < 2:
-        return list(candidates)
-    included: set[str] = set()
-    own: dict[str, _Candidate] = {}
-    for candidate in candidates:
-        path = candidate.source.path
-        real = os.path.realpath(path) if path else candidate.source.name
-        # The same file by two ways, as sites-enabled links to sites-available: the way that is no link stays.
-        if real not in own or os.path.islink(own[real].source.path or ""):
-            own[real] = candidate
-    for real, candidate in own.items():
-        if not split_dump(candidate.source):
-            top = _top(candidate.source, candidate.folder)
-            included |= included_paths(candidate.source, options.roots, top) - {real}
-    left = [candidate for real, candidate in own.items() if real not in included]
-    # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
-    return left or list(own.values())[:1]
-
-
-def included_paths(source: SourceFile, roots: Sequence[tuple[str, str]], top: str | None) -> set[str]:
-    """The real paths here of the files that the include lines of this text name, and of those that these include."""
-    files = Files(source, roots, top)
-    found: set[str] = set()
-    todo = [source]
-    while todo:
-        for match in re.finditer(_INCLUDE, todo.pop().text):
-            path = match[1].strip("\"'")
-            for one in (files.glob(path) or []) if has_magic(path) else [path]:
-                local = files.local(one)
-                if local is None or os.path.realpath(local) in found:
-                    continue
-                found.add(os.path.realpath(local))
-                try:
-                    included = files.open(one)
-                except InputError:
-                    continue
-                if included is not None:
-                    todo.append(included)
-    return found
+def _includes(text: str) -> list[str]:
+    """The paths and patterns that the include lines of a text name, each once."""
+    return list(dict.fromkeys(match[1].strip("\"'") for match in re.finditer(_INCLUDE, text)))

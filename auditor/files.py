@@ -9,10 +9,10 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local, walk_tree
-from auditor.mounts import find_mounts
+from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source
+from auditor.surroundings import Surroundings
 from auditor.world import Answer, Question
 
 # Where packages and images put a configuration: one that is read from there is the machine's own.
@@ -43,9 +43,6 @@ class Layout(NamedTuple):
     assumed: str
     is_main: Callable[[str], bool]
 
-
-MAX_TREE = 20_000  # files that are looked at for one with the same ending
-
 _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
 
 
@@ -64,7 +61,7 @@ class Files:
     `roots` (pairs of a path there and a folder here, longest first); the mounts and copies that Compose files and
     Dockerfiles between the main file and `tree` describe; the folder of the main file; a file below `tree` with the
     same ending. A configuration that is read from its own place (/etc/nginx) is looked for on this machine only, one
-    from a dump in the dump only.
+    from a dump in the dump only. `near` is what the configurations of one run share.
     """
 
     def __init__(
@@ -74,8 +71,10 @@ class Files:
         tree: str | None = None,
         dump: Sequence[SourceFile] = (),
         layout: Layout = NGINX,
+        near: Surroundings | None = None,
     ) -> None:
         self._layout = layout
+        self.near = near or Surroundings()
         self.notes: list[Note] = []
         self._states: dict[str, str | None] = {}
         self._cache: dict[str, SourceFile] = {}
@@ -90,7 +89,6 @@ class Files:
         self._bases: list[str] = []
         self._whole: list[str] = []  # folders of pages here that hold all that the deployed machine has
         self._tree: str | None = None
-        self._endings: dict[str, list[str]] | None = None
         self.own = False
         # Whether the configuration itself names the folder in which it lies, so that this machine is the one it is for.
         self._in_place = False
@@ -128,7 +126,7 @@ class Files:
             return to_config(path)
         if self._in_place:
             return to_config(path)
-        groups = find_mounts(os.path.dirname(path), self._tree or "/")
+        groups = self.near.mounts(os.path.dirname(path), self._tree or "/")
         for group in groups:
             for there, here in group.pairs:
                 if _below(path, here) or path == here:
@@ -279,17 +277,13 @@ class Files:
         """The one file below the tree that shares most of the path's end: its name and its folder's name at least."""
         if self._tree is None:
             return None
-        if self._endings is None:
-            self._endings = {}
-            for count, local in enumerate(walk_tree(self._tree)):
-                if count >= MAX_TREE:
-                    self._say(f"{self._tree} holds too many files to look for all of them")
-                    break
-                self._endings.setdefault(os.path.basename(local), []).append(local)
+        by_name, whole = self.near.files_by_name(self._tree)
+        if not whole:
+            self._say(f"{self._tree} holds too many files to look for all of them")
         best: list[str] = []
         most = 2
         wanted = to_local(there).split("/")[::-1]
-        for local in self._endings.get(wanted[0], ()):
+        for local in by_name.get(wanted[0], ()):
             shared = 0
             for ours, theirs in zip(local.split("/")[::-1], wanted, strict=False):
                 if ours != theirs or not ours:

@@ -79,12 +79,18 @@ class Suppressed(NamedTuple):
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """`combine`, sorted by place, fingerprints set."""
+    return _with_fingerprints(in_order(combine(findings)))
+
+
+def combine(findings: Iterable[Finding]) -> list[Finding]:
     """One finding for each rule, place and thing said: a line of a shared snippet that does harm in forty routes is one
-    finding with forty routes. The worst severity stays, with its message. Sorted by place, fingerprints set."""
+    finding with forty routes. The worst severity stays, with its message. What was combined before, part by part, gives
+    the same."""
     groups: dict[tuple[str, Place], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.rule, finding.place), []).append(finding)
-    return _with_fingerprints(in_order(_one(group) for group in groups.values()))
+    return [_one(group) for group in groups.values()]
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
@@ -101,7 +107,9 @@ def _one(group: Sequence[Finding]) -> Finding:
     where: dict[str, None] = {}
     for finding in group:
         routes.update(dict.fromkeys(finding.routes))
-        if finding.server or finding.pattern:
+        if finding.where:
+            where.update(dict.fromkeys(finding.where))
+        elif finding.server or finding.pattern:
             where[f"{finding.server} {finding.pattern}"] = None
     for finding in (worst, *group):
         if finding.severity == worst.severity:

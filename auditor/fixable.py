@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from auditor.findings import INFO, Edit, Finding
-from auditor.server import Site
 from auditor.source import Place
 from auditor.templates import has_template_name
 
 
 def with_fixes(
-    findings: Sequence[Finding], sites: Sequence[Site], places: Sequence[set[tuple[str, Place]]]
+    findings: Sequence[Finding],
+    sites: Sequence[Iterable[tuple[str, str | None]]],
+    places: Sequence[set[tuple[str, Place]]],
 ) -> list[Finding]:
-    """The findings, without the fixes that cannot be made. `places` are what was found in each site, and where."""
+    """The findings, without the fixes that cannot be made. `sites` are the files of each configuration, names and
+    paths; `places` are what was found in each, and where."""
     readers: dict[str, list[int]] = {}
     for number, site in enumerate(sites) if len(sites) > 1 else ():
-        for source in site.files:
-            readers.setdefault(_file(source.path, source.name), []).append(number)
-    blamed: dict[str, list[tuple[int, str]]] = {}
+        for name, path in site:
+            readers.setdefault(_file(path, name), []).append(number)
+    # By line and column: of a file that several configurations read, there are several texts or excerpts.
+    blamed: dict[str, list[tuple[tuple[int, int], str]]] = {}
     for finding in findings:
         if finding.severity != INFO:
-            blamed.setdefault(finding.place.file, []).append((finding.place.span[0], finding.rule))
+            blamed.setdefault(finding.place.file, []).append(
+                (finding.place.source.position(finding.place.span[0]), finding.rule)
+            )
 
     def possible(finding: Finding) -> bool:
         """A fix changes a file for all configurations that read it, so each of them must have the finding. A line that
@@ -35,8 +40,10 @@ def with_fixes(
             return False
         for edit in edits:
             wrong = blamed.get(edit.source.name, ()) if edit.text == "" else ()
-            if any(rule != finding.rule and edit.start <= at < edit.end for at, rule in wrong):
-                return False
+            if wrong:
+                start, end = edit.source.position(edit.start), edit.source.position(edit.end)
+                if any(rule != finding.rule and start <= at < end for at, rule in wrong):
+                    return False
         changed = {_file(edit.source.path, edit.source.name) for edit in edits}
         return all(
             (finding.rule, finding.place) in places[number] for file in changed for number in readers.get(file, ())

@@ -62,10 +62,10 @@ def find_changes(
     """
     drafts = _Drafts(paths, options, unsafe)
     try:
-        report = check(paths, options, chosen, ways)
+        report = check(paths, options, chosen, ways, texts=True)
         fixed: list[Finding] = []
         for _ in range(ROUNDS):
-            step = _step(drafts, report, lambda: check(paths, options, chosen, ways))
+            step = _step(drafts, report, lambda: check(paths, options, chosen, ways, texts=True))
             if step is None:
                 break
             report, done = step

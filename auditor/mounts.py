@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from auditor.globs import to_config, walk_tree
+from auditor.globs import to_config, to_local, walk_tree
 from auditor.source import InputError, read_source
 
 Pairs = list[tuple[str, str]]  # a path on the deployed machine, and the file or folder here
@@ -34,11 +34,11 @@ _SHORT = r"""\s*-\s*["']?([^"'\s:#][^"':]*?|\$\{PWD\}[^"':]*?):(/[^"':]*?)(:[\w,
 _LONG = r"""\s*(?:-\s*)?(source|src|target|destination|dst):\s*["']?([^"'#]+?)["']?\s*(#.*)?$"""
 
 
-def find_mounts(folder: str, top: str) -> list[Group]:
-    """The mappings of each service and of each build stage that the folders from `folder` up to `top` describe."""
+def mounts_of(folder: str) -> list[Group]:
+    """The mappings of each service and of each build stage that the files of this folder describe."""
     groups: list[Group] = []
-    for text, at, reader in _described(folder, top):
-        groups.extend(_with_templates(group) for group in reader(text, at) if group.pairs)
+    for text, reader in _described(folder):
+        groups.extend(_with_templates(group) for group in reader(text, folder) if group.pairs)
     return groups
 
 
@@ -48,12 +48,12 @@ _IMAGE = (
 )
 
 
-def find_image_versions(folder: str, top: str) -> list[str]:
-    """The versions that the tags of nginx images name in the Dockerfiles and Compose files of the folders from `folder`
-    up to `top`, each once, the nearest first. Variables count with their defaults (ARG, `${NAME:-default}`) and with
-    what the file .env beside a Compose file says."""
+def image_versions_of(folder: str) -> list[str]:
+    """The versions that the tags of nginx images name in the Dockerfiles and Compose files of this folder, each once.
+    Variables count with their defaults (ARG, `${NAME:-default}`) and with what the file .env beside a Compose file
+    says."""
     found: dict[str, None] = {}
-    for text, _, _ in _described(folder, top):
+    for text, _ in _described(folder):
         found.update(dict.fromkeys(re.findall(_IMAGE, text)))
     return list(found)
 
@@ -61,30 +61,25 @@ def find_image_versions(folder: str, top: str) -> list[str]:
 Reader = Callable[[str, str], list[Group]]
 
 
-def _described(folder: str, top: str) -> Iterator[tuple[str, str, Reader]]:
-    """The texts of these files, variables with a default filled in, with their folder and what reads them."""
-    while True:
+def _described(folder: str) -> Iterator[tuple[str, Reader]]:
+    """The texts of these files, variables with a default filled in, and what reads them."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        names = []
+    for name in names:
+        if "ompose" not in name and "ocker" not in name and "ontainer" not in name:  # the patterns cost time
+            continue
+        compose = re.match(_COMPOSE, name)
+        if not compose and not re.match(_DOCKER, name):
+            continue
         try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            names = []
-        for name in names:
-            if "ompose" not in name and "ocker" not in name and "ontainer" not in name:  # the patterns cost time
-                continue
-            compose = re.match(_COMPOSE, name)
-            if not compose and not re.match(_DOCKER, name):
-                continue
-            try:
-                text = read_source(posixpath.join(folder, name)).text
-                if "$" in text:
-                    text = _filled(text, _dot_env(folder) if compose else dict(re.findall(_ARG, text)))
-            except InputError:
-                continue
-            yield text, folder, _of_compose if compose else _of_dockerfile
-        parent = posixpath.dirname(folder)
-        if folder == top or parent == folder:
-            return
-        folder = parent
+            text = read_source(posixpath.join(folder, name)).text
+            if "$" in text:
+                text = _filled(text, _dot_env(folder) if compose else dict(re.findall(_ARG, text)))
+        except InputError:
+            continue
+        yield text, _of_compose if compose else _of_dockerfile
 
 
 _ARG = r"""(?mi)^[ \t]*ARG[ \t]+(\w+)=["']?([^\s"'$]+)"""
@@ -120,7 +115,11 @@ def _with_templates(group: Group) -> Group:
     output = group.environment.get(OUTPUT, "/etc/nginx/conf.d")
     made: Pairs = []
     for there, here in group.pairs:
-        if there != folder and not there.startswith(folder + "/"):
+        if folder.startswith(there.rstrip("/") + "/"):  # the folder above it
+            there, here = folder, here + to_local(folder[len(there.rstrip("/")) :])
+            if not os.path.isdir(here):
+                continue
+        elif there != folder and not there.startswith(folder + "/"):
             continue
         for local in walk_tree(here) if os.path.isdir(here) else [here]:
             path = there + to_config(local[len(here) :])

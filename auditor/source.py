@@ -9,11 +9,11 @@ import os
 import re
 import stat
 import sys
-from functools import lru_cache
 
 from auditor.secrets import mask
 
 MAX_BYTES = 32 * 1024 * 1024
+MAX_DIRECTIVE = 20_000  # characters in which the end of a directive is looked for
 _BOM = b"\xef\xbb\xbf"
 # What `nginx -T` writes above each file (ngx_conf_file and nginx.c: "# configuration file NAME:").
 _DUMP_HEADER = r"(?m)^# configuration file (\S[^\n]*):$"
@@ -35,6 +35,9 @@ class InputError(Exception):
         self.line = line
         self.message = message
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, int, str]]:
+        return InputError, (self.file, self.line, self.message)  # for pickle, which would give the whole text as `file`
+
 
 class InputErrors(InputError):
     """Several of them in one file; as an InputError, it is the first."""
@@ -48,7 +51,7 @@ class SourceFile:
     """A file of the configuration. `name` is what reports print, `text` the latin-1 reading of its bytes (BOM removed,
     CRLF kept out), `path` where it lies on this machine (None for standard input and for the parts of a dump)."""
 
-    __slots__ = ("_starts", "bom", "name", "path", "text")
+    __slots__ = ("_starts", "bom", "name", "path", "spans", "text")
 
     def __init__(self, name: str, text: str, path: str | None = None, bom: bool = False) -> None:
         self.name = name
@@ -56,6 +59,7 @@ class SourceFile:
         self.path = path
         self.bom = bom  # whether a byte order mark was removed: servers do not remove it
         self._starts: list[int] | None = None
+        self.spans: dict[tuple[int, str, int, int | None], tuple[int, int]] = {}  # of its places (Place.span)
 
     def start_of(self, line: int) -> int:
         """The offset at which that line (from 1) begins."""
@@ -107,7 +111,8 @@ def read_source(path: str, name: str | None = None) -> SourceFile:
     """
     name = path if name is None else name
     try:
-        mode = os.stat(path).st_mode
+        status = os.stat(path)
+        mode = status.st_mode
         if stat.S_ISDIR(mode):
             raise InputError(name, 0, "is a directory")
         # A named pipe would wait for a writer for ever; one that the shell opened for us (`<(nginx -T)`) has one.
@@ -116,7 +121,9 @@ def read_source(path: str, name: str | None = None) -> SourceFile:
         data = stand_ins.get(os.path.realpath(path)) if stand_ins else None
         if data is None:
             with open(path, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                # Told how much to read, Python asks for that much memory first.
+                small = stat.S_ISREG(mode) and status.st_size <= MAX_BYTES
+                data = file.read() if small else file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(name, 0, getattr(error, "strerror", None) or str(error)) from None
     return source_of(data, name, path)
@@ -204,19 +211,28 @@ class Place:
         return self.source.name
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Offsets in the source's text of the first character and of the one behind the last (see `end`)."""
+        # Remembered by the source itself: places are equal where the names of their files are, and two files can be
+        # called alike; and what is remembered goes with the file.
+        spans = self.source.spans
+        if self.stop is not None and self.offset is not None:
+            return self.offset, self.stop
+        key = (self.line, self.name, self.nth, self.offset)
+        span = spans.get(key)
+        if span is None:
+            span = spans[key] = _find_span(self.source, *key)
+        return span
+
+    @property
     def column(self) -> int:
         """Column from 1, counted in characters of the latin-1 reading."""
-        return _span(self)[0] - self.source.start_of(self.line) + 1
+        return self.span[0] - self.source.start_of(self.line) + 1
 
     @property
     def end(self) -> tuple[int, int]:
         """Line and column just behind the directive (its `;`, or the `{` of a block)."""
-        return self.source.position(_span(self)[1])
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Offsets in the source's text of the first character and of the one behind the last (see `end`)."""
-        return _span(self)
+        return self.source.position(self.span[1])
 
     @property
     def shown(self) -> tuple[int, int, int]:
@@ -229,7 +245,7 @@ class Place:
     @property
     def text(self) -> str:
         """The directive as written, on one line, a block without its body; secrets are masked."""
-        start, end = _span(self)
+        start, end = self.span
         text = " ".join(readable(self.source.text[start:end]).split())
         return mask(text.removesuffix("{").rstrip())
 
@@ -247,16 +263,7 @@ class Place:
         return f"Place({self.file}:{self.line} {self.name!r})"
 
 
-def _span(place: Place) -> tuple[int, int]:
-    """Offsets of the place's first character and of the one behind its last."""
-    if place.stop is not None and place.offset is not None:
-        return place.offset, place.stop
-    return _span_in(place.source, place.line, place.name, place.nth, place.offset)
-
-
-@lru_cache(maxsize=4096)
-def _span_in(source: SourceFile, line: int, name: str, nth: int, offset: int | None) -> tuple[int, int]:
-    # By the source itself: places are equal where the names of their files are, and two files can be called alike.
+def _find_span(source: SourceFile, line: int, name: str, nth: int, offset: int | None) -> tuple[int, int]:
     text = source.text
     if offset is not None:
         return offset, _end_of_directive(text, offset)
@@ -278,7 +285,7 @@ _TOKENS = r"""(?s)\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\$\{[^}\s]*\}|\{\{[^\n
 
 
 def _end_of_directive(text: str, start: int) -> int:
-    for match in re.compile(_TOKENS).finditer(text, start, min(len(text), start + 20000)):
+    for match in re.compile(_TOKENS).finditer(text, start, min(len(text), start + MAX_DIRECTIVE)):
         token = match.group()
         if token in (";", "{"):
             return match.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from auditor import rules
 from auditor.findings import WARNING, Finding, Fix, Suppressed
@@ -26,7 +26,8 @@ def apply(
     that file may be needed again and is no finding. `parts` are files of configurations of which not everything was
     read: there a comment may be needed for what was not seen, and removing it is no safe fix.
     """
-    kept = list(findings)
+    found = _by_rule_and_file(findings)
+    gone: set[int] = set()
     silenced: list[Suppressed] = []
     about: list[Finding] = []
     seen = set()
@@ -44,34 +45,46 @@ def apply(
             about.append(_without_reason(comment, ", ".join(wanted)))
             continue
         for name in wanted:
-            rest = []
-            for finding in kept:
-                if _covers(comment, whole_file, name, finding):
-                    silenced.append(Suppressed(finding, _place(comment), reason))
-                else:
-                    rest.append(finding)
-            if len(rest) == len(kept) and not is_off(name, comment.source.name):
+            covered = [
+                number
+                for number in found.get((name, comment.source.name), ())
+                if number not in gone and _covers(comment, whole_file, findings[number])
+            ]
+            gone.update(covered)
+            silenced.extend(Suppressed(findings[number], _place(comment), reason) for number in covered)
+            if not covered and not is_off(name, comment.source.name):
                 fix = None
                 if wanted == [name] and name in rules.NAMES:
                     fix = Fix(comment.source.name not in parts, without_comment(comment))
                 about.append(_unused(comment, *_why_unused(name))._replace(fix=fix))
-            kept = rest
         if not wanted:
             about.append(_unused(comment, "This comment names no rule, so it silences nothing.", _FORM))
-    return kept, about, silenced
+    return [finding for number, finding in enumerate(findings) if number not in gone], about, silenced
 
 
-def _covers(comment: Comment, whole_file: bool, name: str, finding: Finding) -> bool:
-    place = finding.place
-    if finding.rule != name:
-        return False
-    # A finding inside an included file can be silenced where the file is included, too.
-    while True:
-        if place.file == comment.source.name and (whole_file or comment.first <= place.line <= comment.last):
-            return True
-        if place.via is None:
-            return False
+def _by_rule_and_file(findings: Sequence[Finding]) -> dict[tuple[str, str], list[int]]:
+    """The numbers of the findings by their rules and the files in which they can be silenced: a thousand comments need
+    not look at all findings of a thousand files."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for number, finding in enumerate(findings):
+        for file in dict.fromkeys(place.file for place in _places(finding)):
+            found.setdefault((finding.rule, file), []).append(number)
+    return found
+
+
+def _places(finding: Finding) -> Iterator[Place]:
+    """A finding inside an included file can be silenced where the file is included, too."""
+    place: Place | None = finding.place
+    while place is not None:
+        yield place
         place = place.via
+
+
+def _covers(comment: Comment, whole_file: bool, finding: Finding) -> bool:
+    return any(
+        place.file == comment.source.name and (whole_file or comment.first <= place.line <= comment.last)
+        for place in _places(finding)
+    )
 
 
 _FORM = "# audit: ignore[rule-name] the reason"

@@ -46,16 +46,21 @@ def placeholders(text: str) -> str:
     return "".join(out)
 
 
+_SECRET = r"(?i)token|secret|passw|pwd|key|auth|cred"
+
+
 def fill_in(word: str, values: Mapping[str, str]) -> str:
     """The word of a configuration with what envsubst makes of `$NAME` and `${NAME}` in it.
 
-    Names whose value is not known, or is more than one word, stay: as variables of nginx that nobody knows.
+    Names whose value is not known, or is more than one word, or that are called like a secret, stay: as variables of
+    nginx that nobody knows.
     """
     if "$" not in word or not values:
         return word
 
     def value(match: re.Match[str]) -> str:
-        known = values.get(match[1] or match[2], "")
+        name = match[1] or match[2]
+        known = values.get(name, "") if not re.search(_SECRET, name) else ""
         return known if re.fullmatch(r"[\w.:/@%+*,~-]+", known) else match.group()
 
     return re.sub(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", value, word)

@@ -1,4 +1,4 @@
-"""Compares `audit` with gixy-ng, and with what parsing alone costs, on generated configurations.
+"""Compares `audit` with gixy-ng, and with what parsing alone costs, on generated configurations: one, and very many.
 
     python -m bench [--quick]
 
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 
 from bench import generate, imports, tools
-from bench.measure import Failed, Runs, interleaved
+from bench.measure import Failed, Run, Runs, interleaved, run
 
 # Lines, and how often each program runs.
 COMPARED = ((50, 20), (10_000, 5))
@@ -23,6 +23,12 @@ GROWTH = ((1_000, 5), (10_000, 3), (100_000, 1))
 # Ratios of the best wall time and of the peak memory that audit aims at, against gixy.
 WALL_TARGET = {50: 0.6, 10_000: 0.8}
 MEMORY_TARGET = 1.5
+# Many configurations in one run of audit: how many, of how many lines each, how many of them gixy is called for, and
+# the ratio of the times that is aimed at.
+MANY = (100, 1_000)
+MANY_LINES = 200
+SAMPLE = 40
+MANY_TARGET = 0.5
 
 
 def main() -> int:
@@ -37,6 +43,7 @@ def main() -> int:
         for lines, times in COMPARED:
             compare(lines, 3 if quick else times, programs)
         growth(programs["audit"], GROWTH[:2] if quick else GROWTH)
+        many(programs, (20, 100) if quick else MANY)
     except Failed as failed:
         print(f"bench: {failed}", file=sys.stderr)
         return 1
@@ -96,6 +103,31 @@ def growth(audit: list[str], sizes: Sequence[tuple[int, int]]) -> None:
         ratio = f"   time x {runs.best() / before.best():.1f}" if before else ""
         print(f"  {lines:>7,} lines{runs.best():>9.3f} s{_peak(runs)}{ratio}", flush=True)
         before = runs
+    print()
+
+
+def many(programs: dict[str, list[str]], counts: Sequence[int]) -> None:
+    """Prints how one run of audit over a folder compares with gixy called once for each configuration in it, and how
+    its memory grows with their number. gixy runs on a sample that is spread over the folder, half of it before audit
+    and half after."""
+    print(f"many configurations of {MANY_LINES} lines, one run of audit for all")
+    before: Run | None = None
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = generate.write_many(folder, count, MANY_LINES)
+            sample = paths[:: max(1, count // SAMPLE)]
+            calls = [run([*programs["gixy"], path], (0, 1)) for path in sample[::2]]
+            mine = run([*programs["audit"], folder], (0, 1))
+            calls += [run([*programs["gixy"], path], (0, 1)) for path in sample[1::2]]
+        wall, cpu = (count * sum(times) / len(calls) for times in ([c.seconds for c in calls], [c.cpu for c in calls]))
+        grown = (mine.mebibytes - before.mebibytes) * 1024 / (count - counts[0]) if before else 0
+        more = f", {grown:+.0f} KiB for each more" if before else ""
+        print(f"  {count:,}")
+        print(f"    audit         {mine.seconds:>7.1f} s, {mine.cpu:>7.1f} s of processor time")
+        print(f"    gixy          {wall:>7.1f} s, {cpu:>7.1f} s of processor time ({len(calls)} calls, scaled)")
+        print(f"    audit / gixy  {mine.seconds / wall:>7.2f}  {mine.cpu / cpu:>7.2f}   (aim: {MANY_TARGET})")
+        print(f"    memory        {mine.mebibytes:>7.1f} MiB in the largest process of audit{more}", flush=True)
+        before = before or mine
     print()
 
 

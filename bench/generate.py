@@ -181,16 +181,27 @@ def write(folder: str, lines: int) -> str:
     return path
 
 
-def nginx_conf(lines: int) -> str:
-    """The main file. The map of moved pages fills it up to that number of lines. Raises ValueError below 200."""
+def write_many(folder: str, count: int, lines: int) -> list[str]:
+    """Writes that many configurations, each in a folder of its own and no two alike; returns the main files' paths."""
+    paths = []
+    for number in range(count):
+        path = write(os.path.join(folder, f"site{number:04}"), lines)
+        _write(path, nginx_conf(lines, number + 1))
+        paths.append(path)
+    return paths
+
+
+def nginx_conf(lines: int, variant: int = 0) -> str:
+    """The main file. The map of moved pages fills it up to that number of lines. Variants differ in their names, in the
+    number of their locations, and in which kinds of location they have. Raises ValueError below 200."""
     if lines < 200:
         raise ValueError(f"{lines} lines are too few")
-    wanted = round(lines / LINES_PER_LOCATION)
+    wanted = round(lines / LINES_PER_LOCATION) - (variant and 3 + variant % 11)
     servers: list[str] = []
     made = 0
     while made < wanted:
         count = min(LOCATIONS_PER_SERVER, wanted - made)
-        servers.append(_server(len(servers) + 1, made, count))
+        servers.append(_server(len(servers) + 1 + variant, made + variant, count))
         made += count
     body = "".join(servers)
     moved = lines - sum(part.count("\n") for part in (HEAD, HEAD_END, body, TAIL))

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 
 class Run(NamedTuple):
-    """One process: wall time in seconds, peak resident memory in MiB.
+    """One process: wall time in seconds, peak resident memory in MiB, and processor time in seconds, that of the
+    processes which it started included. Of several processes, the memory is that of the largest.
 
     The kernel counts what the starting process held as the started one's, too, so a smaller peak cannot be seen: the
     benchmark imports little, and keeps no configuration in memory.
@@ -19,6 +20,7 @@ class Run(NamedTuple):
 
     seconds: float
     mebibytes: float
+    cpu: float = 0.0
 
 
 class Runs(NamedTuple):
@@ -56,7 +58,7 @@ def run(command: list[str], succeeds: Sequence[int] = (0,)) -> Run:
     seconds = time.perf_counter() - begin
     if os.waitstatus_to_exitcode(status) not in succeeds:
         raise Failed(f"{' '.join(command)}: exit status {os.waitstatus_to_exitcode(status)}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+    return Run(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def interleaved(commands: Mapping[str, list[str]], times: int) -> dict[str, Runs]:

@@ -21,12 +21,15 @@ LAYERS = (
         "auditor.discover",
         "auditor.ways",
         "auditor.settings_file",
+        "auditor.workers",
     ),
     ("auditor.rules", "auditor.suppressions", "auditor.baseline"),
     ("auditor.servers",),
     (
         "auditor.files",
         "auditor.mounts",
+        "auditor.surroundings",
+        "auditor.excerpts",
         "auditor.findings",
         "auditor.settings",
         "auditor.asked",
@@ -111,6 +114,30 @@ def test_the_static_side_opens_nothing(module: str, path: str) -> None:
     for name in imports(path):
         assert not any(name == word or name.startswith(word + ".") for word in FORBIDDEN), f"{module} imports {name}"
         assert not name.startswith("probes") or module.startswith(LIVE), f"{module} imports {name}"
+
+
+# What starts a process or puts another program in this one's place. Only copies of ourselves, which answer to nobody
+# else, are made, and only in one place.
+STARTS = ("fork", "forkpty", "system", "popen", "startfile", "posix_spawn", "posix_spawnp")
+
+
+@pytest.mark.parametrize(("module", "path"), ALL, ids=[module for module, _ in ALL])
+def test_the_static_side_starts_nothing_but_its_own_workers(module: str, path: str) -> None:
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    named = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("os", "posix")
+    ]
+    named += [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in ("os", "posix", "pty")
+        for alias in node.names
+    ]
+    started = {name for name in named if name in STARTS or name.startswith(("spawn", "exec"))}
+    assert started == ({"fork"} if module == "auditor.workers" else set())
 
 
 def test_the_commands_of_the_live_side_import_it_when_they_run() -> None:

@@ -7,12 +7,13 @@ this folder is audited.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
-from auditor.check import Report, check
+from auditor.check import Report, WorkerDied, check
 from auditor.cli.inputs import add_input_options, options, settings_of
-from auditor.cli.main import UNREADABLE, UsageError
+from auditor.cli.main import INTERNAL, UNREADABLE, UsageError
 from auditor.findings import INFO, SEVERITIES, WARNING
 from auditor.reports.terminal import Terminal
 from auditor.settings import AUTO, EDGE, INNER, Settings
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(EDGE, INNER, AUTO),
         help="whether another proxy in front has checked what clients send; auto (the default) tells it from real_ip "
         "lines and the like",
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="spread many configurations over N processes (the number of usable cores)"
     )
     group = parser.add_argument_group("baseline")
     group.add_argument("--baseline", metavar="FILE", help="only findings that this file does not hold count")
@@ -90,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     if args.write_baseline or args.baseline is not None:
         settings = settings._replace(baseline=None if args.write_baseline else args.baseline)
     unwritten = False
+    jobs = _jobs(args.jobs)
     if fixes:
         from auditor.cli.fixing import fix, show_diff
 
@@ -97,7 +102,11 @@ def run(args: argparse.Namespace) -> int:
             return show_diff(args, paths, settings)
         report, unwritten = fix(args, paths, settings, "sarif" in formats)
     else:
-        report = check(paths, options(args, settings), settings, ways="sarif" in formats)
+        try:
+            report = check(paths, options(args, settings), settings, "sarif" in formats, jobs)
+        except WorkerDied as died:
+            print(f"audit: {died}", file=sys.stderr)
+            return INTERNAL
     if report.findings or report.suppressed or report.notes or report.errors:
         from auditor.reports.masked import masked
 
@@ -111,6 +120,16 @@ def run(args: argparse.Namespace) -> int:
     if args.write_baseline:
         _write_baseline(report, args.write_baseline)
     return status
+
+
+def _jobs(number: int | None) -> int:
+    if number is not None and number < 1:
+        raise UsageError(f"--jobs {number}: at least 1 process")
+    if not hasattr(os, "fork"):  # Windows
+        return 1
+    if number is not None:
+        return number
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_baseline(report: Report, path: str) -> None:

@@ -55,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args, [args.config])
     site = open_site(args, args.config, settings)
-    if any(note.kind == "template" for note in site.notes):
-        raise InputError(args.config, 0, "is a template: probe the configuration that it becomes")
+    template = next((note for note in site.notes if note.kind == "template"), None)
+    if template is not None:
+        name = template.place.file if template.place is not None else args.config
+        raise InputError(name, 0, "is a template: probe the configuration that it becomes")
     try:
         import probes.probing  # noqa: F401
     except ImportError as error:

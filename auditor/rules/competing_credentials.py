@@ -41,7 +41,7 @@ location /api/ {
 
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-213, NGX-225)
+nginx 1.22.1, 1.31.3 (facts NGX-213, NGX-225); with auth_jwt 1.31.3 alone
 
 ## References
 

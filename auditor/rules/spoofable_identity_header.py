@@ -94,13 +94,12 @@ def _checked(site: Site, routes: Sequence[Route], settings: Settings) -> Checked
 
 def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, checked: Checked) -> Iterator[Finding]:
     """Lines that make an identity header of what the client says."""
+    identity = sorted(settings.identity)
     for route in routes:
         # A preflight has no user, and gates let it through for that reason.
         if route.request.method == "OPTIONS":
             continue
-        request = with_header(route.request, BASIC)
-        for name in sorted(settings.identity):
-            request = with_header(request, (name, "audit-probe"))
+        request = _with_all(with_header(route.request, BASIC), identity)
         for outcome in site.trace(request, ADMITTED):
             for sent in outcome.main.headers if outcome.main is not None else ():
                 line = deciding(sent.because)
@@ -165,9 +164,7 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
             if outcome.main is not None:
                 names.update(dict.fromkeys(wanted.get(same_upstream(outcome.main), ())))
         for separator in "-_" if names else "":
-            request = with_header(route.request, BASIC)
-            for name in sorted(names):
-                request = with_header(request, (_title(name).replace("-", separator), "audit-probe"))
+            request = _probing(route.request, sorted(names), separator)
             for outcome in site.trace(request, ADMITTED):
                 exchange = outcome.main
                 if exchange is None or exchange.place is None:
@@ -186,14 +183,23 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
 def _lets_through(site: Site, request: Request, names: list[str]) -> bool:
     """Whether one of the names reaches any upstream from the client, in either spelling."""
     for separator in "-_":
-        asked = with_header(request, BASIC)
-        for name in names:
-            asked = with_header(asked, (_title(name).replace("-", separator), "audit-probe"))
-        for outcome in site.trace(asked, ADMITTED):
+        for outcome in site.trace(_probing(request, names, separator), ADMITTED):
             main = outcome.main
             if main is not None and any(_comes_through(main, name) for name in names):
                 return True
     return False
+
+
+def _probing(request: Request, names: Sequence[str], separator: str) -> Request:
+    """The request with these headers, their words joined by "-" or "_"."""
+    return _with_all(with_header(request, BASIC), [_title(name).replace("-", separator) for name in names])
+
+
+def _with_all(request: Request, names: Sequence[str]) -> Request:
+    """The request with a line for each of the names, in place of those that it may have had."""
+    low = {name.lower() for name in names}
+    kept = [pair for pair in request.headers if pair[0].lower() not in low]
+    return request._replace(headers=(*kept, *((name, "audit-probe") for name in names)))
 
 
 def _other_route(

@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,8 @@ def play(
             predict = load(server.config, program.version)
             for number, raw in group:
                 line = json.loads(fill(json.dumps(raw), values))
-                yield Played(number, line, attempt(predict, line), observe(line, origins, mirrors))
+                predicted = attempt(predict, line)
+                yield Played(number, line, predicted, observe(line, origins, _expected(predicted) if mirrors else None))
 
 
 def attempt(predict: Predict, line: Line) -> dict[str, Any]:
@@ -160,8 +162,14 @@ def _somewhere(case: Case, name: str, port: int) -> tuple[str, int]:
     return "127.0.0.1", port
 
 
-def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
-    """What this request does at the running server. A line with `raw` is sent as these bytes."""
+def _expected(predicted: dict[str, Any]) -> int:
+    """How many requests reach upstreams at least, by the prediction."""
+    return min((len(outcome["exchanges"]) for outcome in predicted.get("outcomes", ())), default=0)
+
+
+def observe(line: Line, origins: Origins, mirrored: int | None = None) -> Observation:
+    """What this request does at the running server. A line with `raw` is sent as these bytes. `mirrored` is how many
+    requests should arrive where nobody waits for some of them: a busy machine takes its time."""
     answered = origins.program(line)
     origins.log.take()
     try:
@@ -169,7 +177,11 @@ def observe(line: Line, origins: Origins, mirrors: bool = False) -> Observation:
         reply = send(address_of(line), data, line.get("client_ip", ""), PATIENCE, tls_name(line))
     except TimeoutError:
         reply = HUNG
-    if mirrors or reply is HUNG:
+    if mirrored:
+        deadline = time.monotonic() + PATIENCE
+        while origins.log.count < mirrored and time.monotonic() < deadline:
+            time.sleep(0.001)
+    if mirrored is not None or reply is HUNG:
         origins.log.settle(2 * BODY_PATIENCE if reply is HUNG else 0.02)
     return Observation(reply, tuple(origins.log.take()), answered)
 

@@ -90,5 +90,5 @@ def _play(fact: Fact, server: Program, origins: Origins) -> list[dict[str, Any]]
         places["DIR"] = running.path
         for raw in fact.case.lines:
             line = json.loads(fill(json.dumps(raw), places))
-            seen.append(observed(observe(line, origins, "mirror" in fact.case.config), places))
+            seen.append(observed(observe(line, origins, 0 if "mirror" in fact.case.config else None), places))
     return seen

@@ -20,17 +20,30 @@ def test_number_of_lines(lines: int, tmp_path: Path) -> None:
     assert text.count("\n") == lines
 
 
+def test_many_configurations_differ_and_nginx_accepts_them(nginx: local.Binary, tmp_path: Path) -> None:
+    paths = generate.write_many(str(tmp_path), 30, 200)
+    texts = [Path(path).read_text() for path in paths]
+    assert [text.count("\n") for text in texts] == [200] * 30
+    assert len(set(texts)) == 30
+    for path in (paths[0], paths[12], paths[29]):
+        assert_accepted(path, nginx)
+
+
 def test_ten_thousand_lines_have_1200_locations() -> None:
     assert len(re.findall(r"^\s*location ", generate.nginx_conf(10_000), re.MULTILINE)) == 1200
 
 
 @pytest.mark.parametrize("lines", [50, 1_000])
 def test_nginx_accepts_it(lines: int, nginx: local.Binary, tmp_path: Path) -> None:
-    path = generate.write(str(tmp_path), lines)
-    settings = f"pid {tmp_path}/pid; error_log stderr;"
-    text = Path(path).read_text().replace("/var/log/nginx/", f"{tmp_path}/")
+    assert_accepted(generate.write(str(tmp_path), lines), nginx)
+
+
+def assert_accepted(path: str, nginx: local.Binary) -> None:
+    folder = Path(path).parent
+    settings = f"pid {folder}/pid; error_log stderr;"
+    text = Path(path).read_text().replace("/var/log/nginx/", f"{folder}/")
     Path(path).write_text(text)
-    command = [nginx.path, "-t", "-p", f"{tmp_path}/", "-e", "stderr", "-c", path, "-g", settings]
+    command = [nginx.path, "-t", "-p", f"{folder}/", "-e", "stderr", "-c", path, "-g", settings]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

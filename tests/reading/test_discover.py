@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditor.check import Options
-from auditor.discover import Found, context_of, discover, kind_of
+from auditor.discover import Entry, Found, context_of, discover, kind_of, open_entry
 from auditor.servers.nginx.syntax import read
 from auditor.source import SourceFile
 
@@ -19,13 +19,17 @@ SITE = "server {\n  listen 80;\n  location / { proxy_pass http://a; }\n}\n"
 
 
 def names(found: Found) -> list[str]:
-    return [entry.source.name for entry in found.entries]
+    return [entry.name for entry in found.entries]
+
+
+def first(found: Found) -> Entry:
+    return open_entry(found.entries[0], Options(), found.near)
 
 
 def test_a_file(write: Write) -> None:
     write({"nginx.conf": "events {}\nhttp {}\n"})
     found = discover(["nginx.conf"], Options())
-    (entry,) = found.entries
+    entry = first(found)
     assert (entry.kind, entry.source.name, entry.context) == ("nginx", "nginx.conf", "main")
     assert (found.errors, found.notes) == ((), ())
 
@@ -84,7 +88,7 @@ def test_circle_of_includes_is_reported_not_lost(write: Write) -> None:
     write({"a.conf": "include b.conf;\n" + SITE, "b.conf": "include a.conf;\n" + SITE})
     found = discover(["."], Options())
     assert names(found) == ["a.conf"]
-    assert "include without end" in read(found.entries[0].source, found.entries[0].files).errors[0].message
+    assert "include without end" in read(first(found).source, first(found).files).errors[0].message
 
 
 def test_changed_part_is_audited_where_it_is_included(write: Write) -> None:
@@ -110,15 +114,15 @@ def test_standard_input(write: Write, monkeypatch: pytest.MonkeyPatch, stdin_nam
     monkeypatch.setattr(sys, "stdin", stdin)
     found = discover(["-"], Options(stdin_name=stdin_name))
     assert names(found) == [shown]
-    tree = read(found.entries[0].source, found.entries[0].files)
+    tree = read(first(found).source, first(found).files)
     assert [d.name for d in tree.directives] == (["events"] if shown == "-" else ["events", "a"])
 
 
 def test_dump(write: Write) -> None:
     write({"dump.txt": "# configuration file /etc/nginx/nginx.conf:\nevents {}\n\n"})
     found = discover(["dump.txt"], Options())
-    assert names(found) == ["/etc/nginx/nginx.conf"]
-    assert found.entries[0].files.conf_dir == "/etc/nginx"
+    assert first(found).source.name == "/etc/nginx/nginx.conf"
+    assert first(found).files.conf_dir == "/etc/nginx"
 
 
 def test_apache_is_named_in_a_note(write: Write) -> None:
@@ -130,7 +134,7 @@ def test_apache_is_named_in_a_note(write: Write) -> None:
 
 def test_kind_that_was_asked_for_wins(write: Write) -> None:
     write({"x": "RewriteEngine On\n"})
-    assert [entry.kind for entry in discover(["x"], Options(kind="nginx")).entries] == ["nginx"]
+    assert names(discover(["x"], Options(kind="nginx"))) == ["x"]
 
 
 def test_empty_folder_is_named_in_a_note(write: Write) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from auditor import files as files_module
 from auditor.files import Files, FileWorld
-from auditor.mounts import find_mounts
 from auditor.source import SourceFile, read_source
+from auditor.surroundings import Surroundings
 from auditor.world import Question
 from probes.runners import local
 
@@ -152,7 +152,7 @@ ADD users \\
 
 def test_dockerfile(write: Write) -> None:
     folder = write({"Dockerfile": DOCKERFILE, "conf/nginx.conf": MAIN, "sites/a": "", "users": ""})
-    groups = find_mounts(str(folder / "conf"), str(folder))
+    groups = Surroundings().mounts(str(folder / "conf"), str(folder))
     assert [(there, os.path.relpath(here)) for there, here in groups[-1].pairs] == [
         ("/etc/nginx/nginx.conf", "conf/nginx.conf"),
         ("/etc/nginx/mime.types", "conf/mime.types"),

@@ -9,8 +9,8 @@ import pytest
 
 from auditor.check import Options, load_sites
 from auditor.files import Files
-from auditor.mounts import find_image_versions, find_mounts
 from auditor.source import read_source
+from auditor.surroundings import Surroundings
 from tests.reading.conftest import read_path
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -57,6 +57,13 @@ def test_templates_become_parts(write: Write) -> None:
     assert (len(sites), errors) == (1, [])
 
 
+def test_templates_in_a_folder_that_is_mounted_as_a_whole(write: Write) -> None:
+    compose = "services:\n  web:\n    environment:\n      PORT: 82\n    volumes:\n      - ./nginx:/etc/nginx\n"
+    write({"compose.yaml": compose, "nginx/nginx.conf": MAIN, "nginx/templates/a.conf.template": SITE})
+    (line,) = (line for line in read_path("nginx/nginx.conf", tree=".").walk() if line.name == "listen")
+    assert line.args == ["82"]
+
+
 def test_a_template_alone_has_the_values(write: Write) -> None:
     write({"compose.yaml": COMPOSE, "templates/site.conf.template": SITE})
     (line,) = (line for line in read_path("templates/site.conf.template", tree=".").walk() if line.name == "listen")
@@ -65,14 +72,15 @@ def test_a_template_alone_has_the_values(write: Write) -> None:
 
 
 def test_values_that_are_not_said_stay_unknown(write: Write) -> None:
-    text = "set $a ${LATER}; set $b $PORTS; set $c ${TWO}; set $d $host;"
-    compose = COMPOSE.replace("API: api.internal", "TWO: two words")
+    text = "set $a ${LATER}; set $b $PORTS; set $c ${TWO}; set $d $host; set $e ${API_TOKEN};"
+    compose = COMPOSE.replace("API: api.internal", "TWO: two words\n      API_TOKEN: s3cret")
     write({"compose.yaml": compose, "nginx.conf": MAIN, "templates/a.conf.template": text})
     assert [line.args[1] for line in read_path("nginx.conf").walk() if line.name == "set"] == [
         "${LATER}",
         "$PORTS",
         "${TWO}",
         "$host",
+        "${API_TOKEN}",
     ]
 
 
@@ -98,7 +106,7 @@ def test_templates_with_another_place_to_go(write: Write) -> None:
 def test_variables_of_volumes(write: Write) -> None:
     compose = "services:\n  web:\n    volumes:\n      - ${CONF:-./conf}:/etc/nginx\n      - ${DATA}/x:/srv\n"
     folder = write({"compose.yaml": compose, "conf/nginx.conf": MAIN})
-    (group,) = find_mounts(str(folder / "conf"), str(folder))
+    (group,) = Surroundings().mounts(str(folder / "conf"), str(folder))
     assert group.pairs == [("/etc/nginx", str(folder / "conf"))]
 
 
@@ -117,4 +125,4 @@ def test_variables_of_volumes(write: Write) -> None:
 )
 def test_version_in_a_variable(name: str, text: str, version: str | None, write: Write) -> None:
     folder = write({name: text, ".env": "# what differs here\nFROM_ENV=1.24\n"})
-    assert find_image_versions(str(folder), str(folder)) == ([version] if version else [])
+    assert Surroundings().image_versions(str(folder), str(folder)) == ([version] if version else [])

@@ -76,7 +76,9 @@ class Level:
 
     def line(self, name: str) -> Directive | None:
         """The one line that counts here."""
-        lines = self.lines(name)
+        lines = self._lines.get(name)  # most are asked for again and again
+        if lines is None:
+            lines = self.lines(name)
         return lines[-1] if lines else None
 
     def flag(self, name: str, default: bool) -> bool:
@@ -88,8 +90,9 @@ class Level:
         """The nearest level outwards (this one included) that has a line of one of these names."""
         level: Level | None = self
         while level is not None:
-            if any(name in level.own for name in names):
-                return level
+            for name in names:
+                if name in level.own:
+                    return level
             level = level.outer
         return None
 

@@ -28,7 +28,6 @@ def access_phase(run: Run) -> Verdict:
         _skip(run, "subrequest")
         return None
     any_is_enough = _satisfy_any(run.level)
-    refused: int | None = None
     for gate in _GATES:
         verdict = gate(run)
         if verdict is None:
@@ -36,14 +35,18 @@ def access_phase(run: Run) -> Verdict:
         if verdict == OK:
             if not any_is_enough:
                 continue
+            run.access_code = None
             _forget_challenges(run)
             _skip(run, "satisfied", after=gate)
             return None
         if any_is_enough and verdict in (401, 403):
-            if refused != 401:
-                refused = verdict
+            if run.access_code != 401:
+                run.access_code = verdict
             continue
+        # An error ends the phase here; what a gate has said before it still counts behind the error page
+        # (ngx_http_core_post_access_phase).
         return verdict
+    refused, run.access_code = run.access_code, None
     return refused
 
 

@@ -158,6 +158,7 @@ def read(run: Run) -> None:
     _request_line(run, request, buffers)
     host_seen = False
     seen: set[str] = set()
+    most = _max_headers(run)
     for name, value, length in _lines(request):
         if not buffers.take(length, run.server):
             raise Refused(494, "a header line is longer than large_client_header_buffers allows")
@@ -165,7 +166,7 @@ def read(run: Run) -> None:
             raise Refused(400, "a header line is malformed")
         if not _valid(run, name, value):
             continue
-        if len(run.headers) >= _max_headers(run):
+        if len(run.headers) >= most:
             raise Refused(494, "more header lines than max_headers allows")
         low = name.lower()
         run.headers.append((name, value))
@@ -182,6 +183,7 @@ def read(run: Run) -> None:
             run.host = host
             run.host_port = split_port(value)[1] or ""
             _switch(run, host)
+            most = _max_headers(run)
             if negotiated is not None and host != negotiated and run.server.verifies_clients:
                 raise Refused(421, "another host than the one that was negotiated, and it asks for certificates")
     if not buffers.take(2, run.server):

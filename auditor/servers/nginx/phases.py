@@ -11,7 +11,7 @@ from auditor.servers.nginx.headers_more import change_input_headers
 from auditor.servers.nginx.paths import NoPath
 from auditor.servers.nginx.realip import connection_address, real_address
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable
-from auditor.servers.nginx.script import handler_of, has_statements, match, run_block
+from auditor.servers.nginx.script import handler_of, has_statements, match, run_block, statements_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.uri import escape
 from auditor.trace import DECIDES, Because
@@ -54,7 +54,7 @@ def process(run: Run, start: str) -> None:
         run.valid_location = True
         run.level = run.server
         if has_statements(run.server):
-            status = run_block(run, run.server.block)
+            status = run_block(run, statements_of(run.server))
             if status is not None:
                 response.finalize(run, status)
                 return
@@ -63,7 +63,7 @@ def process(run: Run, start: str) -> None:
     while True:
         level = run.level
         if level.kind != "server" and has_statements(level):
-            status = run_block(run, level.block)
+            status = run_block(run, statements_of(level))
             if status is not None:
                 response.finalize(run, status)
                 return

@@ -13,7 +13,7 @@ from auditor.servers.nginx.run import Run, Unpredictable, by_default, decides
 from auditor.servers.nginx.sending import Sending, body_of, fate_of
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import evaluate
-from auditor.trace import FORWARDED, SUPPRESSES, Because, LostHeader, Shadowed
+from auditor.trace import FORWARDED, SUPPRESSES, Because, LostHeader, SentHeader, Shadowed
 from auditor.values import EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 MODULE = "ngx_http_proxy_module"
@@ -330,8 +330,6 @@ def forward(
                 lost.setdefault(low, LostHeader(name, because))
         elif passes:
             value = Value((Segment(client_header(name), text),)) if text else EMPTY
-            from auditor.trace import SentHeader
-
             sending.headers.append(SentHeader(low if lower else name, value, "yes", FORWARDED, why_passed))
         else:
             lost.setdefault(low, LostHeader(name, decides(line) if line is not None else ()))

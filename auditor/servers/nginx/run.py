@@ -124,6 +124,7 @@ class Run:
     """A request, or a subrequest, on its way."""
 
     __slots__ = (
+        "access_code",
         "add_uri_to_alias",
         "answer",
         "answer_statuses",
@@ -205,6 +206,7 @@ class Run:
         self.mirrored = False
         self.mirrors: list[tuple[Directive, str, str]] = []  # that wait: the line, the arguments, the method
         self.odd: set[str] = set()  # header names that the parser found invalid and the settings let pass
+        self.access_code: int | None = None  # a refusal that waits for the other gates (satisfy any)
         self.asked = False  # auth_request's context is there
         self.gated: set[str] = set()
         self.scratch: dict[str, Value] = {}

@@ -50,6 +50,15 @@ def has_statements(level: Level) -> bool:
     return not STATEMENTS.isdisjoint(level.own) or any(name in level.own for name in _CODE)
 
 
+def statements_of(level: Level) -> list[Directive]:
+    """The lines of the level's block that the rewrite module runs."""
+    return level.memo("statements", _find_statements)  # type: ignore[return-value]
+
+
+def _find_statements(level: Level) -> list[Directive]:
+    return [line for line in level.block if line.name in STATEMENTS or line.name in _CODE]
+
+
 def _statements(run: Run, block: list[Directive]) -> None:
     for line in block:
         name = line.name

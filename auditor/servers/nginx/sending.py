@@ -53,7 +53,8 @@ class Sending:
 
 def fate_of(run: Run, client_name: str, value: Value) -> str:
     """What became of the client's header of that name, given the value that is sent under it."""
-    given = [text for name, text in run.headers if name.lower() == client_name.lower()]
+    low = client_name.lower()
+    given = [text for name, text in run.headers if name.lower() == low]
     if not given:
         return ADDED
     source = client_header(client_name).lower()

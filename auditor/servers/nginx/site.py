@@ -279,7 +279,7 @@ def load(entry: Entry, options: Any) -> NginxSite:
     Raises InputError for what is no version of nginx.
     """
     notes: list[Note] = []
-    text = options.version if options.version != "auto" else _version_of_image(entry.source, notes)
+    text = options.version if options.version != "auto" else _version_of_image(entry, notes)
     try:
         version = parse_version(text) if text is not None else None
     except ValueError as error:
@@ -291,15 +291,15 @@ def load(entry: Entry, options: Any) -> NginxSite:
     return NginxSite(_in_context(tree, entry.context), entry.files, version)
 
 
-def _version_of_image(source: SourceFile, notes: list[Note]) -> str | None:
+def _version_of_image(entry: Entry, notes: list[Note]) -> str | None:
     """The version of the image that the tree runs this configuration in; None where its files name none, or several."""
     from auditor.globs import repository
-    from auditor.mounts import find_image_versions
 
+    source = entry.source
     found = []
     if source.path is not None:
         folder = os.path.dirname(os.path.abspath(source.path))
-        found = find_image_versions(folder, repository(folder) or folder)
+        found = entry.files.near.image_versions(folder, repository(folder) or folder)
     if len(found) == 1:
         notes.append(Note("assumed", f"{source.name}: nginx {found[0]}, as the tag of an image in this tree says"))
         return found[0]

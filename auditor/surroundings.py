@@ -1,0 +1,63 @@
+"""What lies around configurations, looked up once for all that are read in one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from auditor.globs import walk_tree
+from auditor.mounts import Group, image_versions_of, mounts_of
+
+MAX_TREE = 20_000  # files that are looked at for one with the same ending
+
+
+class Surroundings:
+    """What the Compose files and Dockerfiles of folders say, and the names of the files in trees, as they were when
+    they were first asked for: for each of a thousand configurations in one folder it would be listed again."""
+
+    def __init__(self) -> None:
+        self._mounts: dict[str, list[Group]] = {}
+        self._versions: dict[str, list[str]] = {}
+        self._trees: dict[str, tuple[dict[str, list[str]], bool]] = {}
+
+    def mounts(self, folder: str, top: str) -> list[Group]:
+        """The mappings of each service and of each build stage that the folders from `folder` up to `top` describe."""
+        groups: list[Group] = []
+        for one in _upwards(folder, top):
+            if one not in self._mounts:
+                self._mounts[one] = mounts_of(one)
+            groups.extend(self._mounts[one])
+        return groups
+
+    def image_versions(self, folder: str, top: str) -> list[str]:
+        """The versions that the tags of nginx images name in the folders from `folder` up to `top`, each once, the
+        nearest first."""
+        found: dict[str, None] = {}
+        for one in _upwards(folder, top):
+            if one not in self._versions:
+                self._versions[one] = image_versions_of(one)
+            found.update(dict.fromkeys(self._versions[one]))
+        return list(found)
+
+    def files_by_name(self, tree: str) -> tuple[dict[str, list[str]], bool]:
+        """The paths of the files below that folder, by their last parts, and whether these are all of them."""
+        known = self._trees.get(tree)
+        if known is None:
+            paths: dict[str, list[str]] = {}
+            whole = True
+            for count, path in enumerate(walk_tree(tree)):
+                if count >= MAX_TREE:
+                    whole = False
+                    break
+                paths.setdefault(os.path.basename(path), []).append(path)
+            known = self._trees[tree] = paths, whole
+        return known
+
+
+def _upwards(folder: str, top: str) -> Iterator[str]:
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if folder == top or parent == folder:
+            return
+        folder = parent
