@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor import files as files_module
-from auditor.files import Files, FileWorld
+from auditor.files import NGINX, Files, FileWorld
 from auditor.source import SourceFile, read_source
 from auditor.surroundings import Surroundings
 from auditor.world import Question
@@ -199,10 +198,10 @@ def test_link_to_a_path_of_the_deployed_machine(write: Write) -> None:
     assert opened(files, "sites-enabled/loop") is None
 
 
-def test_own_place_is_judged_on_the_machine(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_place_is_judged_on_the_machine(write: Write) -> None:
     folder = write({"nginx/nginx.conf": MAIN, "nginx/d/x": "", "users": "a:{PLAIN}b"})
-    monkeypatch.setattr(files_module, "OWN_PLACES", (str(folder / "nginx"),))
-    files = Files(read_source(str(folder / "nginx/nginx.conf")))
+    own = NGINX._replace(own_places=(str(folder / "nginx"),))
+    files = Files(read_source(str(folder / "nginx/nginx.conf")), layout=own)
     assert files.conf_dir == str(folder / "nginx")
     assert files.state("d") == "directory"
     assert files.state("gone") == "missing"
@@ -212,11 +211,9 @@ def test_own_place_is_judged_on_the_machine(write: Write, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files that only root can read")
-def test_what_only_root_may_read_the_workers_may_not(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_only_root_may_read_the_workers_may_not(write: Write) -> None:
     folder = write({"nginx.conf": MAIN, "shut/open": "", "secret": "", "group": "", "worker": "", "open": ""})
-    monkeypatch.setattr(files_module, "OWN_PLACES", (str(folder),))
+    own = NGINX._replace(own_places=(str(folder),))
     up = folder
     while up != up.parent:  # the folders of the tests are root's own
         if not up.stat().st_mode & 0o1:
@@ -231,7 +228,7 @@ def test_what_only_root_may_read_the_workers_may_not(
     ):
         os.chown(folder / name, owner, group)
         (folder / name).chmod(mode)
-    files = Files(read_source(str(folder / "nginx.conf")))
+    files = Files(read_source(str(folder / "nginx.conf")), layout=own)
     names = ("secret", "group", "worker", "open", "shut/open")
     assert [files.state(name) for name in names] == ["unreadable", "file", "file", "file", "unreadable"]
 
