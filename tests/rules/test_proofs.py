@@ -12,14 +12,13 @@ import pytest
 from auditor import rules
 from auditor.check import judge, load_sites
 from auditor.settings import DEFAULT
-from probes.client import Reply
 from probes.compare import Observation
-from probes.log import Answer, Received
+from probes.log import Answer
 from probes.probing import Session
 from probes.proofs import CONFIRMED, prove, witness_line
 from probes.runners.local import Binary
 from probes.sandbox.sandbox import Told
-from tests.rules.harness import HERE, NAMES, OPTIONS, proof
+from tests.rules.harness import HERE, NAMES, OPTIONS, bare, compare, proof
 
 # A rule's proof, and those of its further configurations (`more`). What a sandbox leaves out is shown by a fact.
 PROOFS = [
@@ -101,48 +100,6 @@ def told(item: dict[str, Any]) -> Told:
     said = item.get("upstream", {})
     headers = tuple((name, value) for name, value in said.get("headers", ()))
     return Told(Answer(said.get("status", 200), headers, said.get("body", "origin\n").encode()))
-
-
-def compare(item: dict[str, Any], seen: Observation) -> None:
-    reply: Reply = seen.reply
-    assert reply.status == item["status"]
-    answered = {name.lower() for name, _ in reply.headers}
-    for name in item.get("answer_with", ()):
-        assert name.lower() in answered
-    for name, value in item.get("answers", {}).items():
-        wanted = value if isinstance(value, list) else [value]
-        assert [text for key, text in reply.headers if key.lower() == name.lower()] == wanted
-    for name in item.get("answer_without", ()):
-        assert name.lower() not in answered
-    if "body" in item:
-        assert reply.body.decode() == item["body"]
-    assert reply.body.decode().startswith(item.get("body_begins", ""))
-    reaches = item.get("reaches") or []
-    if isinstance(reaches, dict):
-        reaches = [reaches]
-    asks = item.get("asks", [one["origin"] for one in reaches])
-    assert [one.origin for one in seen.exchanges] == asks
-    for wanted, exchange in zip(reaches, seen.exchanges, strict=False):
-        headers = {name.lower(): value for name, value in exchange.headers}
-        for name in wanted.get("without", ()):
-            assert name.lower() not in headers
-        for name, value in wanted.get("with", {}).items():
-            assert headers.get(name.lower()) == value
-        for name, value in wanted.get("without_value", {}).items():
-            assert headers.get(name.lower()) != value
-        assert exchange.protocol == wanted.get("protocol", exchange.protocol)
-        for name, values in wanted.get("all", {}).items():
-            assert [value for key, value in exchange.headers if key.lower() == name.lower()] == values
-        assert exchange.body_missing == wanted.get("body_missing", False)
-
-
-def bare(seen: Observation) -> Any:
-    """What does not differ from one run of the server to the next."""
-    return seen.reply.status, seen.reply.body, [_of(one) for one in seen.exchanges]
-
-
-def _of(one: Received) -> Any:
-    return one.origin, one.method, one.target, sorted((name.lower(), value) for name, value in one.headers)
 
 
 def test_every_bad_line_is_asked_about() -> None:

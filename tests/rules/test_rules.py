@@ -11,7 +11,7 @@ from auditor.check import load_sites
 from auditor.findings import INFO, merge
 from auditor.servers.nginx.versions import CHANGES, OLDEST
 from auditor.settings import DEFAULT
-from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, proof
+from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, options, proof
 
 # No request shows these: they are about files, comments, logs, issuers of keys, or what was not understood.
 TEXT_RULES = {
@@ -24,14 +24,17 @@ TEXT_RULES = {
     "unused-suppression",
 }
 HEADINGS = ["What it does", "Why it is bad", "Bad example", "Good example", "Measured on", "References"]
+# The configurations of both kinds of servers.
+BAD = cases(good=False) + cases(good=False, kind="apache")
+GOOD = cases(good=True) + cases(good=True, kind="apache")
 
 
-@pytest.mark.parametrize("case", cases(good=False), ids=str)
+@pytest.mark.parametrize("case", BAD, ids=str)
 def test_is_reported(case: Case) -> None:
-    marked = {line for rule, line in expected(case.path) if rule == case.rule}
+    files = {str(path): path for path in case.files}
+    marked = {(name, line) for name, path in files.items() for rule, line in expected(path) if rule == case.rule}
     assert marked, "the configuration marks no line"
-    own = str(case.path)
-    found = {f.place.line for f in findings(case.path) if f.rule == case.rule and f.place.file == own}
+    found = {(f.place.file, f.place.line) for f in findings(case.path) if f.rule == case.rule and f.place.file in files}
     assert found == marked
 
 
@@ -42,14 +45,13 @@ def test_a_path_in_an_included_file() -> None:
     assert (str(folder / "sites" / "beside.conf"), 7) in found
 
 
-@pytest.mark.parametrize("case", cases(good=True), ids=str)
+@pytest.mark.parametrize("case", GOOD, ids=str)
 def test_is_silent(case: Case) -> None:
     said = [f"{f.place.line}: {f.severity}[{f.rule}] {f.message}" for f in findings(case.path) if f.severity != INFO]
     assert not said
     # An info in such a place is marked, too.
-    found = {
-        (f.rule, f.place.line) for f in findings(case.path) if f.rule == case.rule and f.place.file == str(case.path)
-    }
+    files = {str(path) for path in case.files}
+    found = {(f.rule, f.place.line) for f in findings(case.path) if f.rule == case.rule and f.place.file in files}
     assert not found
 
 
@@ -86,9 +88,9 @@ def test_a_configuration_without_versions_is_the_same_in_all(case: Case) -> None
             assert merge(rules.judge(site.at_version(OLDEST), DEFAULT)) == newest
 
 
-@pytest.mark.parametrize("case", cases(good=False) + cases(good=True), ids=str)
+@pytest.mark.parametrize("case", BAD + GOOD, ids=str)
 def test_screens_change_nothing(case: Case) -> None:
-    sites, errors, _ = load_sites([str(case.path)], OPTIONS)
+    sites, errors, _ = load_sites([str(case.path)], options(case.path))
     assert not errors
     for site in sites:
         screened = merge(rules.judge(site, DEFAULT))
