@@ -100,6 +100,11 @@ def by_block(
             in_order.add(likeness)
 
 
+def of_kind(site: Site, nginx: str, apache: str) -> str:
+    """The text for this kind of server."""
+    return apache if site.kind == "apache" else nginx
+
+
 def with_header(request: Request, header: tuple[str, str]) -> Request:
     """The request with this line in place of those of the same name that it may have had."""
     name = header[0].lower()

@@ -4,17 +4,19 @@
 
 Asks every gated route without credentials, from an address that no list names. Reports a gate that
 is not asked because it has no user file (behind an address list, too), one that another condition
-makes needless for everybody (`satisfy any` with `allow all`), one that a header or an argument of
-the client's choosing switches off, and an auth_request whose subrequest this server answers itself,
-the same for everybody.
+makes needless for everybody (`satisfy any` with `allow all`; in httpd `Require all granted` beside
+`Require valid-user`, or `Satisfy Any`), one that a header or an argument of the client's choosing
+switches off, an AuthType that no Require follows, and an auth_request whose subrequest this server
+answers itself, the same for everybody.
 
-An address list beside `satisfy any` is a real choice and is not reported, nor is a gate that is
-switched off by method, path or host.
+An address list beside `satisfy any` or `Require valid-user` is a real choice and is not reported, nor
+is a gate that is switched off by method, path or host, nor an AuthType for sections or a .htaccess
+below.
 
 ## Why it is bad
 
-The area is public, and the configuration says that it is not. nginx starts without a word of
-warning.
+The area is public, and the configuration says that it is not. Neither nginx nor httpd says a word
+of warning when it starts.
 
 ## Bad example
 
@@ -23,6 +25,17 @@ location /admin/ {
     auth_basic "Admin";
     proxy_pass http://app;
 }
+```
+
+```apache
+<Location /admin/>
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+    Require all granted
+</Location>
+ProxyPass /admin/ http://app.internal/
 ```
 
 ## Good example
@@ -35,14 +48,27 @@ location /admin/ {
 }
 ```
 
+```apache
+<Location /admin/>
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+</Location>
+ProxyPass /admin/ http://app.internal/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-201, NGX-312)
+Apache httpd 2.4.71 (facts APA-208, APA-221, APA-222, APA-230, APA-231, APA-236)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#satisfy
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
+- https://httpd.apache.org/docs/2.4/mod/mod_access_compat.html#satisfy
 """
 
 from __future__ import annotations
@@ -51,9 +77,9 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, serves
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, of_kind, serves
 from auditor.server import Route, Site
-from auditor.settings import Settings
+from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import Gate, Outcome
 
@@ -62,10 +88,10 @@ SEVERITY = ERROR
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    return by_block(routes, lambda block: _judge_block(site, block, settings))
 
 
-def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for route in routes:
         outcomes = site.trace(route.request, STRANGER)
         if any(gate.needs == "address" and gate.result == "refused" for outcome in outcomes for gate in outcome.gates):
@@ -73,15 +99,24 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             outcomes = site.trace(route.request, STRANGER._replace(address=None))
         for outcome in outcomes:
             if serves(outcome):
-                yield from _judge_outcome(site, route, outcome)
+                yield from _judge_outcome(site, route, outcome, settings)
 
 
-def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Finding]:
+def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Settings) -> Iterator[Finding]:
     for gate in outcome.gates:
         line = deciding(gate.because)
         if line is None or gate.needs != "credentials":
             continue
-        if gate.reason == "no-user-file":
+        if gate.reason == "no-require":
+            if not _asked_elsewhere(site, line):
+                yield _finding(
+                    route,
+                    line,
+                    "This gate is open: no Require line follows, and the sections around it admit everybody.",
+                    help="Require valid-user",
+                    severity=WARNING if site.partial else ERROR,
+                )
+        elif gate.reason == "no-user-file":
             if site.partial:
                 continue
             yield _finding(
@@ -105,20 +140,37 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome) -> Iterator[Findi
                     route,
                     line,
                     "This gate is open: one of two conditions is enough, and the other one admits every address.",
-                    help="Write `satisfy all;`, or name who needs no credentials: allow 192.0.2.0/24; deny all;",
+                    help=of_kind(
+                        site,
+                        "Write `satisfy all;`, or name who needs no credentials: allow 192.0.2.0/24; deny all;",
+                        "Require lines side by side are alternatives, and so is what `Satisfy Any` joins: keep "
+                        "`Require valid-user` alone, or name who needs no credentials: Require ip 192.0.2.0/24",
+                    ),
                     related=(Related(other, "this admits every address"),),
                 )
         elif gate.result == "off":
             found = _switched_off(site, route.request, gate)
             if found is not None:
-                sent, strong = found
+                sent, severity = found
+                if settings.position == INNER and _tells_address(sent):
+                    continue  # the proxy in front says so
                 yield _finding(
                     route,
                     line,
                     f"This gate is open: whoever sends {sent} is not asked for credentials.",
                     help="Let the gate depend on nothing that clients choose.",
-                    severity=ERROR if strong else WARNING,
+                    severity=severity,
                 )
+
+
+def _asked_elsewhere(site: Site, line: Place) -> bool:
+    """Whether another route has a gate of this AuthType that somebody must pass: the line is meant for sections below."""
+    return any(
+        gate.reason != "no-require" and gate.result != "off" and any(item.place == line for item in gate.because)
+        for route in site.routes()
+        for outcome in site.trace(route.request, STRANGER)
+        for gate in outcome.gates
+    )
 
 
 def _is_judged(outcome: Outcome) -> bool:
@@ -163,21 +215,28 @@ def _admits_anybody(site: Site, request: Request, gate: Gate) -> Place | None:
 
 # Headers that carry a secret: a gate that opens for these may be checked further on.
 _SECRETS = ("authorization", "cookie")
+_ADDRESSES = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip", "cf-connecting-ip")
 
 
-def _switched_off(site: Site, request: Request, gate: Gate) -> tuple[str, bool] | None:
-    """What in the request switches the gate off (a header or the query), and whether anybody could know it."""
+def _switched_off(site: Site, request: Request, gate: Gate) -> tuple[str, str] | None:
+    """What in the request switches the gate off (a header or the query), and how bad that is: whether anybody could
+    know it."""
     for pair in request.headers:
         if pair[0].lower() in ("host", "content-length"):
             continue
         without = request._replace(headers=tuple(other for other in request.headers if other != pair))
         if _asks(site, without, gate):
             secret = pair[0].lower() in _SECRETS or len(pair[1]) >= 16
-            return f"the header {pair[0]}: {pair[1] if not secret else '***'}", not secret
+            sent = f"the header {pair[0]}: {pair[1] if not secret else '***'}"
+            return sent, WARNING if secret or _tells_address(sent) else ERROR
     path, question, query = request.target.partition("?")
     if question and _asks(site, request._replace(target=path), gate):
-        return f"the query {query if len(query) < 24 else '***'}", len(query) < 24
+        return f"the query {query if len(query) < 24 else '***'}", ERROR if len(query) < 24 else WARNING
     return None
+
+
+def _tells_address(sent: str) -> bool:
+    return sent.removeprefix("the header ").partition(":")[0].lower() in _ADDRESSES
 
 
 def _asks(site: Site, request: Request, gate: Gate) -> bool:

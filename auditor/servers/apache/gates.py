@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from auditor.servers.apache import authz
 from auditor.servers.apache.config import Directive
+from auditor.servers.apache.htaccess import override_of
 from auditor.servers.apache.providers import providers_of, realm_of, type_of
 from auditor.servers.apache.run import Run, decides
-from auditor.trace import Gate
+from auditor.trace import INHERITED, Because, Gate
 
 KINDS = {"basic": "auth_basic", "digest": "auth_digest", "form": "auth_form"}
 ADDRESSES = ("ip", "host", "local", "forward-dns")
@@ -41,7 +44,11 @@ def tell_auth(run: Run, result: str, line: Directive, reason: str = "") -> None:
     scheme = {"basic": "Basic", "digest": "Digest"}.get(name.lower())
     kind = KINDS.get(name.lower(), "auth_module")
     source = next((provider.source for provider in providers_of(run) if provider.source), None)
-    tell(run, Gate(kind, scheme, realm.text if realm else None, result, decides(line), reason, source=source))
+    because = decides(line)
+    authtype = run.layers.last("authtype")
+    if authtype is not None and authtype is not line:
+        because += (Because(INHERITED, authtype.place),)
+    tell(run, Gate(kind, scheme, realm.text if realm else None, result, because, reason, source=source))
 
 
 def skip(run: Run, reason: str) -> None:
@@ -71,10 +78,18 @@ def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
     sections = run.layers.sections
     typed = max(at for at, section in enumerate(sections) if kind in section.directives)
     opened = [at for at, section in enumerate(sections) if authz.mentions(section)]
-    if opened and max(opened) >= typed:
+    if (opened and max(opened) >= typed) or _may_be_supplied(run):
         tell_auth(run, "off", granting.line)
     else:
         tell_auth(run, "skipped", kind, "no-require")
+
+
+def _may_be_supplied(run: Run) -> bool:
+    """Whether a .htaccess that is not at hand may hold the Require lines."""
+    override = override_of(run.layers)
+    if run.is_proxy or run.filename is None or not ("A" in override.classes or "require" in override.names):
+        return False
+    return run.shared.overrides.may_hide(os.path.dirname(run.filename))
 
 
 def gate_line(run: Run) -> Directive:

@@ -117,6 +117,12 @@ class Overrides:
             self._read[folder] = self._open(folder)
         return self._read[folder]
 
+    def may_hide(self, folder: str) -> bool:
+        """Whether the folder may have a .htaccess that is not at hand."""
+        if self._files is None:
+            return True
+        return self.in_folder(folder) is None and self._files.state(f"{folder.rstrip('/')}/{self.name}") is None
+
     def _open(self, folder: str) -> Htaccess | None:
         if self._files is None:
             return None
