@@ -6,13 +6,17 @@ For each path that a gate is written for, asks the routes that lead into it with
 Reports a block that answers there and does not have the gate: a pattern such as `\\.php$` that wins
 over the guarded prefix, a `return` or `rewrite` that comes before the gate's turn, an error page
 that serves what the gate refused, a front controller that takes the guarded path behind its own
-name (`/index.php/admin`), the path with two slashes where `merge_slashes` is off.
+name (`/index.php/admin`), the path with two slashes where `merge_slashes` is off. In httpd it is
+also a ProxyPass or `[P]` where the gate stands in a `<Directory>` or .htaccess, which is not asked
+about what is proxied; a `<Location>` or a pattern of `<Files>` with `Require all granted`, which are
+merged behind the gate and take its place; an Alias to the folder of a gated `<Location>`; and
+`/admin` where the section is `<Location /admin/>`.
 
 It is a warning where a longer path of its own lies inside the area, and an info where the gate
 stands at `/`, or where that block is meant for everybody: its path says so, or it passes no
-credentials on. An explicit `auth_basic off` is taken at its word. Redirects, refusals and empty
-answers give nothing away and are not reported, nor are the sign-in pages that the gate itself
-leads to, nor `/.well-known/acme-challenge/`.
+credentials on. An explicit `auth_basic off`, or `Require all granted` for a part of the area, is
+taken at its word. Redirects, refusals and empty answers give nothing away and are not reported, nor
+are the sign-in pages that the gate itself leads to, nor `/.well-known/acme-challenge/`.
 
 ## Why it is bad
 
@@ -31,6 +35,16 @@ location ~ \\.php$ {
 }
 ```
 
+```apache
+<Directory /var/www/html/admin>
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+</Directory>
+ProxyPass /admin/ http://app.internal/admin/
+```
+
 ## Good example
 
 ```nginx
@@ -47,14 +61,27 @@ location ~ \\.php$ {
 }
 ```
 
+```apache
+<Location /admin>
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+</Location>
+ProxyPass /admin/ http://app.internal/admin/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-222, NGX-228, NGX-232, NGX-308)
+Apache httpd 2.4.71 (facts APA-019, APA-256, APA-259, APA-262, APA-264, APA-295)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#location
 - https://nginx.org/en/docs/http/ngx_http_rewrite_module.html
+- https://httpd.apache.org/docs/2.4/sections.html#merging
+- https://httpd.apache.org/docs/2.4/mod/core.html#location
 """
 
 from __future__ import annotations
@@ -79,6 +106,11 @@ _ACME = "/.well-known/acme-challenge/"
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    if site.kind == "apache":
+        from auditor.rules.merged_gates import find_ways
+
+        yield from find_ways(site)
+        return
     hosts: dict[str, _Host] = {}
     alike = _Alike()
     for area in site.areas():

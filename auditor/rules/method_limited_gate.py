@@ -5,13 +5,14 @@
 Asks every route that treats methods differently, without credentials and with each method. Reports the
 gate that refuses GET where POST, PUT, PATCH or DELETE is let through.
 
-It is silent where only reading is open, which is what `limit_except GET` is for, where OPTIONS alone is
+It is silent where only reading is open, which is what `limit_except GET` and `<LimitExcept GET>` are for, where OPTIONS alone is
 exempt, and where another gate guards the other methods.
 
 ## Why it is bad
 
 The methods named by `limit_except` are those that are not limited. Whoever takes it the other way round
-guards the pages and leaves the changes to everybody.
+guards the pages and leaves the changes to everybody. httpd's `<Limit GET POST>` guards these two (and
+HEAD) only: PUT, DELETE and methods that nobody has heard of go through.
 
 ## Bad example
 
@@ -24,6 +25,18 @@ location /files/ {
     proxy_set_header Authorization "";
     proxy_pass http://app;
 }
+```
+
+```apache
+<Location /files/>
+    AuthType Basic
+    AuthName "Files"
+    AuthUserFile /etc/apache2/files.htpasswd
+    <Limit GET POST>
+        Require valid-user
+    </Limit>
+</Location>
+ProxyPass /files/ http://app.internal/
 ```
 
 ## Good example
@@ -39,14 +52,27 @@ location /files/ {
 }
 ```
 
+```apache
+<Location /files/>
+    AuthType Basic
+    AuthName "Files"
+    AuthUserFile /etc/apache2/files.htpasswd
+    Require valid-user
+</Location>
+ProxyPass /files/ http://app.internal/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+Apache httpd 2.4.71 (facts APA-241, APA-242, APA-243)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#limit_except
 - RFC 9110, 9.2.1 (safe methods)
+- https://httpd.apache.org/docs/2.4/mod/core.html#limit
+- https://httpd.apache.org/docs/2.4/mod/core.html#limitexcept
 """
 
 from __future__ import annotations
@@ -54,7 +80,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
-from auditor.rules.common import STRANGER, by_block, deciding, guards, serves
+from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind, serves
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -89,13 +115,18 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         yield Finding(
             NAME,
             ERROR,
-            f"This gate guards reading only: {listed} {'goes' if len(methods) == 1 else 'go'} through without "
-            "credentials.",
+            f"This gate guards {'reading' if 'POST' in open_ else 'some methods'} only: {listed} "
+            f"{'goes' if len(methods) == 1 else 'go'} through without credentials.",
             line,
             related=() if block is None else (Related(block, "in this block"),),
             routes=(f"{methods[0]} {read.url}",),
             witness=open_[methods[0]],
-            help="limit_except GET { ... }  exempts GET (and HEAD) from what the block says; all else is guarded.",
+            help=of_kind(
+                site,
+                "limit_except GET { ... }  exempts GET (and HEAD) from what the block says; all else is guarded.",
+                "Take the Require lines out of <Limit>: without it they hold for all methods. Where reading shall be "
+                "open, <LimitExcept GET OPTIONS> guards all else.",
+            ),
             server=route.server,
             pattern=route.pattern,
         )

@@ -164,7 +164,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
 
 
 def _asked_elsewhere(site: Site, line: Place) -> bool:
-    """Whether another route has a gate of this AuthType that somebody must pass: the line is meant for sections below."""
+    """Whether another route has a gate of this AuthType that is asked: the line is meant for sections below."""
     return any(
         gate.reason != "no-require" and gate.result != "off" and any(item.place == line for item in gate.because)
         for route in site.routes()

@@ -19,7 +19,7 @@ from auditor.check import judge, load_sites
 from auditor.settings import DEFAULT
 from probes.compare import Observation
 from probes.proofs import witness_line
-from probes.runners.local import fill, free_ports
+from probes.runners.local import free_ports
 from tests.apache import lab
 from tests.apache.conftest import fpm, httpd
 from tests.apache.play import contradictions, observe, predictor

@@ -113,6 +113,12 @@ def mentions(section: Section) -> bool:
     return any(_is_authz(line) for line in section.directives)
 
 
+def tree_of(section: Section) -> Node | None:
+    """What a section itself says."""
+    rules = _own(section, {})
+    return None if rules is None else rules.tree
+
+
 def asking(node: Node, method: str) -> Directive | None:
     """The last line for that method that asks who the client is."""
     if not node.op:
@@ -174,4 +180,16 @@ def _apply_children(run: Run, node: Node, verdict: Verdict) -> str:
     return result
 
 
-__all__ = ["DENIED", "ERROR", "GRANTED", "NO_USER", "Node", "Rules", "Verdict", "asking", "judge", "rules_of"]
+__all__ = [
+    "DENIED",
+    "ERROR",
+    "GRANTED",
+    "NO_USER",
+    "Node",
+    "Rules",
+    "Verdict",
+    "asking",
+    "judge",
+    "rules_of",
+    "tree_of",
+]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 
 from auditor.servers.apache import authz
-from auditor.servers.apache.config import Directive
+from auditor.servers.apache.config import Directive, Section
 from auditor.servers.apache.htaccess import override_of
 from auditor.servers.apache.providers import providers_of, realm_of, type_of
 from auditor.servers.apache.run import Run, decides
+from auditor.servers.apache.walk import has_wildcards
 from auditor.trace import INHERITED, Because, Gate
 
 KINDS = {"basic": "auth_basic", "digest": "auth_digest", "form": "auth_form"}
@@ -62,11 +65,14 @@ def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
     """Everybody is let in. Where AuthType stands, that is a choice between two conditions, a line that opens, or an
     AuthType that no Require follows."""
     kind = run.layers.last("authtype")
-    if kind is None:
-        return
     granting = verdict.line(authz.GRANTED)
     if granting is None or granting.line is None:
         return  # the lines are for other methods
+    if kind is None or type_of(run) is None:
+        opening = _section_of(run, granting.line)
+        if granting.provider == "all" and opening is not None and (kind is not None or _names_path(opening)):
+            tell(run, Gate("access", None, None, "off", decides(granting.line)))
+        return
     if tree.needs_user(run.method):
         if granting.provider in (*ADDRESSES, "all"):
             tell_auth(run, "skipped", gate_line(run), "satisfied")
@@ -79,9 +85,63 @@ def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
     typed = max(at for at, section in enumerate(sections) if kind in section.directives)
     opened = [at for at, section in enumerate(sections) if authz.mentions(section)]
     if (opened and max(opened) >= typed) or _may_be_supplied(run):
-        tell_auth(run, "off", granting.line)
+        tell_auth(run, "off", granting.line, "overridden" if _overrides(run, granting.line) else "")
     else:
         tell_auth(run, "skipped", kind, "no-require")
+
+
+def _section_of(run: Run, line: Directive) -> Section | None:
+    """The section of this request that a line stands in."""
+    return next((one for one in reversed(run.layers.sections) if _holds(one.directives, line)), None)
+
+
+def _holds(lines: Iterable[Directive], wanted: Directive) -> bool:
+    return any(line.place == wanted.place or _holds(line.children, wanted) for line in lines)
+
+
+def _names_path(section: Section) -> bool:
+    return section.kind == "location" and section.pattern.rstrip("/") != ""
+
+
+def _overrides(run: Run, line: Directive) -> bool:
+    """Whether a line that admits everybody stands in a section that is not about a part of what the gate is for, and
+    takes its place only because httpd merges <Files> behind <Directory>, and <Location> behind both (manual,
+    sections.html#merging)."""
+    opening = _section_of(run, line)
+    if opening is None:
+        return False
+    sections = run.layers.sections
+    guarding = [at for at, one in enumerate(sections[: sections.index(opening)]) if _guards(one, run.method)]
+    if not guarding:
+        return False
+    if opening.kind == "files":
+        inner = any(opening in section.sections for section in sections[guarding[-1] :])
+        return not inner and (opening.regex or has_wildcards(opening.pattern))
+    if opening.kind != "location":
+        return False
+    prefix = _prefix_of(run, sections[guarding[-1]])
+    match = re.match(r"\^?(/[\w/-]*)", opening.pattern)
+    path = (match[1] if match else "").rstrip("/")
+    return prefix is not None and not path.startswith(prefix.rstrip("/") + "/")
+
+
+def _guards(section: Section, method: str) -> bool:
+    tree = authz.tree_of(section)
+    return tree is not None and tree.needs_user(method)
+
+
+def _prefix_of(run: Run, section: Section) -> str | None:
+    """The path prefix that a section is about, as far as it has one."""
+    if section.regex or has_wildcards(section.pattern):
+        return None
+    if section.kind == "location":
+        return section.pattern
+    folder = (section.folder or section.pattern).rstrip("/")
+    name = run.filename or ""
+    if section.kind not in ("directory", "htaccess") or not f"{name}/".startswith(folder + "/"):
+        return None
+    rest = name[len(folder) :]
+    return run.uri[: len(run.uri) - len(rest)] if run.uri.endswith(rest) else None
 
 
 def _may_be_supplied(run: Run) -> bool:

@@ -265,6 +265,11 @@ class _Maker:
             if section.kind == "files":
                 found = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
                 names += [(_name(name), f"<Files {section.pattern}>") for name in found]
+            for line in section.directives if section.kind == "server" else ():
+                # What is handed on by a pattern that begins with no path of its own.
+                if line.key == "proxypassmatch" and line.args and not re.match(r"\^?/\w", line.args[0]):
+                    found = [path.strip("/") for path in samples(line.args[0], False)]
+                    names += [(_name(name), f"{line.name} {line.args[0]}") for name in found if name]
         for prefix in dict.fromkeys(guarded):
             bare = prefix.rstrip("/")
             if bare and prefix.endswith("/"):
