@@ -96,6 +96,10 @@ class Overrides:
         twin._read = self._read
         return twin
 
+    def change(self, folder: str, found: Htaccess) -> None:
+        """Another .htaccess for that folder, here only."""
+        self._read = {**self._read, folder: found}
+
     def known(self) -> Iterable[tuple[str, Htaccess]]:
         """The files that were read so far, by folder."""
         return [(folder, found) for folder, found in self._read.items() if found is not None]
@@ -198,7 +202,8 @@ class Overrides:
             return None
         if not self._loader.modules.has(spec.module):
             if not self._loader.modules.known:
-                return None  # that it stands here shows that the module is there
+                self._loader.modules.show(spec.module)
+                return None
             return "skipped" if override.nonfatal_unknown else "module"
         if "h" not in spec.contexts:
             return "context"

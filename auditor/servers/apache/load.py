@@ -147,6 +147,9 @@ class Loader:
             elif key == "serverroot" and args:
                 self.server_root = args[0].rstrip("/") or "/"
                 self.files.move(self.server_root)
+            spec = spec_of(key) if not self.modules.known else None
+            if spec is not None:
+                self.modules.show(spec.module)
             yield Item(directive)
 
     def _holds(self, node: Node) -> bool:

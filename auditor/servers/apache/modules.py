@@ -43,10 +43,15 @@ class Modules:
     def __init__(self, loaded: Iterable[str] = (), known: bool = False) -> None:
         self.known = known
         self._loaded = {module_name(name) for name in loaded}
+        self._shown: set[str] = set()
         self.asked: set[str] = set()  # by <IfModule>, where the answer was assumed
 
     def load(self, name: str) -> None:
         self._loaded.add(module_name(name))
+
+    def show(self, name: str) -> None:
+        """A directive of that module is in use: without the module the server would not start with it."""
+        self._shown.add(module_name(name))
 
     def has(self, name: str) -> bool:
         """Whether the module is there, by its identifier or source file."""
@@ -56,5 +61,7 @@ class Modules:
             return True
         if self.known:
             return low == "cgid" and "cgi" in self._loaded
+        if low in self._shown:
+            return True
         self.asked.add(low)
         return low in USUAL

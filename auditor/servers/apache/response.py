@@ -76,7 +76,7 @@ def _static(run: Run) -> Run:
     if run.path_info and not run.layers.on("acceptpathinfo"):
         raise Respond(404)
     php = run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
-    if php and not run.config.modules.known and not run.config.modules.has("php"):
+    if php and not run.config.modules.known:
         return _assumed_php(run)
     run.shared.file = run.filename
     return finish(run, 200, "static")
@@ -93,7 +93,9 @@ def _unusual(run: Run) -> Run:
 
 def _assumed_php(run: Run) -> Run:
     """Where only a part of the configuration is at hand, files of PHP are taken to be run by php-fpm, as the packages
-    of today set it up."""
+    of today set it up; by mod_php where one of its directives stands outside of <IfModule>."""
+    if run.config.modules.has("php"):
+        return _gateway(run, "php", "php", (), run.handler_line)
     run.notes["assumed"] = True
     return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
 
