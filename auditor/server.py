@@ -239,6 +239,11 @@ class Site(Protocol):
         """Headers for upstreams that are made of what is empty, whatever a client does."""
         ...
 
+    def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
+        """What to write so that the program which such a request reaches gets the client's Authorization, where the
+        server withholds it from programs of itself: the best way first, each tried; then what does not work here."""
+        ...
+
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
 

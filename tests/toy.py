@@ -183,6 +183,10 @@ class ToySite:
             if words[0] == "set" and words[2:] == ["nobody"]
         ]
 
+    def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
+        """The toy withholds nothing of itself."""
+        return []
+
     def captures(self) -> Sequence[Capture]:
         """The toy's gates answer nothing that could be taken over."""
         return []

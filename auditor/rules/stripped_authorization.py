@@ -48,7 +48,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import (
     ADMITTED,
@@ -62,11 +62,13 @@ from auditor.rules.common import (
     traced,
     with_header,
 )
+from auditor.rules.cors import allows_credentials
 from auditor.rules.repairs import UNSAFE, fix, without
+from auditor.rules.shapes import is_api
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Exchange
+from auditor.trace import Exchange, SentHeader
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
@@ -80,7 +82,8 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     questions: dict[str, set[object]] = {}
-    for finding in by_block(routes, lambda block: _judge_block(site, block)):
+    handed = _Handed(site)
+    for finding in by_block(routes, lambda block: _judge_block(site, block, handed)):
         if finding.severity == WARNING:
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:
@@ -104,7 +107,7 @@ def _kept_by_gates(site: Site) -> dict[str, set[object]]:
             loss = exchange.loss("Authorization")
             if loss is None:
                 given.add(same_upstream(exchange))
-            elif guards(outcome):
+            elif guards(outcome) and deciding(loss.because) is not None:
                 lines.add(deciding(loss.because))
                 kept.add(same_upstream(exchange))
     return {"lines": lines, "upstreams": kept - given}
@@ -115,8 +118,30 @@ def _upstream_of(site: Site, finding: Finding) -> object:
     return next((same_upstream(outcome.main) for outcome in outcomes if outcome.main is not None), None)
 
 
-def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    # By handler: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
+class _Handed:
+    """Where the header does arrive: the lines that hand it on, and the upstreams that get it, by virtual host."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._found: tuple[set[Place | None], set[object]] | None = None
+
+    @property
+    def found(self) -> tuple[set[Place | None], set[object]]:
+        if self._found is None:
+            lines: set[Place | None] = set()
+            upstreams: set[object] = set()
+            for header in (BASIC, BEARER):
+                for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
+                    sent = outcome.main.header("Authorization") if outcome.main is not None else None
+                    if sent is not None and outcome.main is not None:
+                        lines.add(deciding(sent.because))
+                        upstreams.add((route.server, same_upstream(outcome.main)))
+            self._found = lines, upstreams
+        return self._found
+
+
+def _judge_block(site: Site, routes: Sequence[Route], handed: _Handed) -> Iterator[Finding]:
+    # By block: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
     supplied = set()  # handlers that make the header of a cookie, where the client has one
     lost = []
@@ -126,14 +151,21 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             if exchange is None:
                 continue
             if guards(outcome):
-                gated.add(outcome.handler)
+                gated.add((outcome.handler, route.pattern))
             loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
             if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
                 supplied.add(outcome.handler)
             if loss is not None and sent is None:
                 lost.append((route, request, outcome, exchange, deciding(loss.because) or exchange.place))
+    # What arrives under another name shows best what goes wrong.
+    lost.sort(key=lambda item: not any(_is_renamed(sent) for sent in item[3].headers))
     for route, request, outcome, exchange, line in lost:
-        if line is None or outcome.handler in gated or _is_bucket(exchange):
+        if line is None or (outcome.handler, route.pattern) in gated or _is_bucket(exchange):
+            continue
+        if line == exchange.place or _means_to_pass(line):
+            # A copy that works for other requests is meant for these only, unless it is made and then renamed.
+            if line not in handed.found[0] or any(_is_renamed(sent) for sent in exchange.headers):
+                yield _withheld(site, route, request, exchange, line, handed)
             continue
         plain = _is_plain_clear(line)
         asks = plain or outcome.handler in supplied
@@ -154,6 +186,57 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             pattern=route.pattern,
             fix=fix(False, without(line)) if plain else None,
         )
+
+
+def _withheld(site: Site, route: Route, request: Request, exchange: Exchange, line: Place, handed: _Handed) -> Finding:
+    """The server itself keeps the header from programs, and no line changes that for this request."""
+    meant = line != exchange.place
+    name = next((sent.name for sent in exchange.headers if _is_renamed(sent)), None)
+    what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
+    if meant:
+        severity = ERROR
+    elif (route.server, same_upstream(exchange)) in handed.found[1]:
+        severity = INFO  # where it is wanted has been decided
+    elif _expects_credentials(site, request):
+        severity = ERROR
+    else:
+        severity = WARNING if _takes_all(request, exchange) else INFO
+    return Finding(
+        NAME,
+        severity,
+        f"The client's Authorization does not reach {exchange.upstream}: {what}"
+        + ("" if meant else " The server withholds it from programs where no line says otherwise."),
+        line,
+        confidence=HIGH if meant else MEDIUM,
+        related=_related(exchange, line),
+        routes=(route.label,),
+        witness=request,
+        help="\n".join(site.ways_to_pass(request, ADMITTED)) or "Hand it on to the program.",
+        server=route.server,
+        pattern=route.pattern,
+    )
+
+
+def _means_to_pass(line: Place) -> bool:
+    """Whether the line copies the header for the program: it does not get there then."""
+    return "HTTP_AUTHORIZATION" in line.text
+
+
+def _is_renamed(sent: SentHeader) -> bool:
+    return sent.name.endswith("_HTTP_AUTHORIZATION") and bool(sent.value.text)
+
+
+def _expects_credentials(site: Site, request: Request) -> bool:
+    """Whether the configuration shows that programs sign in there."""
+    return is_api(request.path) or request.host.startswith("api.") or allows_credentials(site, request)
+
+
+def _takes_all(request: Request, exchange: Exchange) -> bool:
+    """Whether the program answers for paths that are no file's: an application, not a script among pages."""
+    name = request.path.rpartition("/")[2]
+    if exchange.protocol == "cgi" and exchange.upstream.rpartition("/")[2] in request.path:
+        return False
+    return name != "" and "." not in name
 
 
 def _loses_cookies(site: Site, request: Request) -> bool:

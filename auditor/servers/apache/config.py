@@ -82,6 +82,11 @@ class Section:
         found = self.all(key)
         return found[-1] if found else None
 
+    def add(self, line: Directive) -> None:
+        """One more directive, behind the others."""
+        self.directives = (*self.directives, line)
+        self._by = None
+
     def __repr__(self) -> str:
         return f"Section({self.kind} {self.pattern!r})"
 

@@ -187,6 +187,11 @@ class ApacheSite:
 
         return make_unfilled(self)
 
+    def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
+        from auditor.servers.apache.passing import ways_to_pass
+
+        return ways_to_pass(self, request, world)
+
     def captures(self) -> Iterable[Capture]:
         return ()
 

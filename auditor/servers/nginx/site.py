@@ -177,6 +177,10 @@ class NginxSite:
 
         return make_captures(self)
 
+    def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
+        """nginx hands programs all headers."""
+        return ()
+
     def limits(self) -> Sequence[Limit]:
         from auditor.servers.nginx.areas import make_limits
 
