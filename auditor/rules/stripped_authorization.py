@@ -1,4 +1,4 @@
-"""A client's Authorization header does not reach the upstream.
+r"""A client's Authorization header does not reach the upstream.
 
 ## What it does
 
@@ -11,6 +11,13 @@ and clearing them is right, and where the upstream is a public bucket, which ref
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
 meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route. A line that
 makes the header of a cookie, for clients that have one, is a warning, too.
+
+httpd keeps Authorization from programs (CGI, FastCGI, SCGI, WSGI) unless a line hands it on. It is an error
+where a line means to and does not (a RewriteRule that is not reached, or whose variable arrives as
+REDIRECT_HTTP_AUTHORIZATION only), and where the configuration shows that programs sign in (a path such as /api/,
+CORS headers that allow Authorization); a warning where one program answers for all paths, an info for single scripts.
+Nothing is said of mod_php and mod_proxy_uwsgi, which hand it on. The help names the lines that work in this very
+set-up, each tried.
 
 ## Why it is bad
 
@@ -25,6 +32,19 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    DocumentRoot /srv/site
+    <Directory /srv/site>
+        Require all granted
+        FallbackResource /index.php
+    </Directory>
+    <FilesMatch "\.php$">
+        SetHandler "proxy:unix:/run/php/php-fpm.sock|fcgi://localhost"
+    </FilesMatch>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -33,15 +53,35 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    DocumentRoot /srv/site
+    <Directory /srv/site>
+        Require all granted
+        FallbackResource /index.php
+        CGIPassAuth On
+    </Directory>
+    <FilesMatch "\.php$">
+        SetHandler "proxy:unix:/run/php/php-fpm.sock|fcgi://localhost"
+    </FilesMatch>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-003, NGX-005, NGX-018)
+
+Apache 2.4.71 (facts APA-103, APA-109, APA-121 to APA-149, APA-161 to APA-168, APA-361 to APA-368)
 
 ## References
 
 - RFC 9110, 11.6.2 (Authorization)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass_request_headers
+- RFC 3875, 4.1.18 (a server may keep Authorization from programs)
+- https://httpd.apache.org/docs/2.4/mod/core.html#cgipassauth
+- https://httpd.apache.org/docs/2.4/mod/mod_setenvif.html#setenvif
+- https://httpd.apache.org/docs/2.4/rewrite/flags.html#flag_e
 """
 
 from __future__ import annotations

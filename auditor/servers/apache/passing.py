@@ -87,7 +87,8 @@ def _of_server(site: ApacheSite, server: Server, request: Request, world: World,
     found = next((way for way in _sections(site, server, exchange) if _helps(site, server, request, world, way)), None)
     if found is not None:
         title = "Directory" if found.kind == "directory" else "Location"
-        yield f'<{title} "{found.pattern}">\n    {PASS}\n</{title}>  (not outside of a section: httpd does not start then)'
+        section = f'<{title} "{found.pattern}">\n    {PASS}\n</{title}>'
+        yield f"{section}  (not outside of a section: httpd does not start then)"
     if _helps(site, server, request, world, Way(COPY, "server")):
         yield f"{'or ' if found is not None else ''}{where}: {COPY}"
 
