@@ -8,6 +8,10 @@ reaches an upstream as the client sent it although another route sets it for the
 a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
 gate asks for a password.
 
+Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). httpd
+forwards names with an underscore: that a client can send X_Remote_User beside the X-Remote-User of the server is an
+info there, because it depends on the origin what it makes of the two.
+
 ## Why it is bad
 
 The application believes the header. Whoever sends `X-Remote-User: admin` is the administrator.
@@ -21,6 +25,13 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    SetEnvIf X-Remote-User "(.*)" REMOTE_USER=$1
+    ProxyPass / fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -32,14 +43,29 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location />
+        # only the gateway may name the user
+        SetEnvIfExpr "-R '10.0.5.7' && req('X-Remote-User') =~ /^(.+)$/" REMOTE_USER=$1
+        CGIPassAuth On
+    </Location>
+    ProxyPass / fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-022, NGX-115)
+
+Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 ## References
 
 - CWE-290, authentication bypass by spoofing
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#var_remote_user
+- https://httpd.apache.org/docs/2.4/mod/mod_setenvif.html#setenvifexpr
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
 
 from __future__ import annotations
@@ -48,12 +74,12 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, is_stock, same_upstream, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, is_stock, of_kind, same_upstream, with_header
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
-from auditor.trace import FORWARDED, Exchange, SentHeader
+from auditor.trace import FORWARDED, Exchange, Outcome, SentHeader
 from auditor.values import CLIENT, USER, client_header
 
 NAME = "spoofable-identity-header"
@@ -101,6 +127,8 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
             continue
         request = _with_all(with_header(route.request, BASIC), identity)
         for outcome in site.trace(request, ADMITTED):
+            if _is_in_front(outcome):
+                continue
             for sent in outcome.main.headers if outcome.main is not None else ():
                 line = deciding(sent.because)
                 if line is None or (sent.fate == FORWARDED and _is_plain(sent)):
@@ -124,10 +152,26 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                     else (Related(outcome.main.place, "it goes to this upstream"),),
                     routes=(route.label,),
                     witness=request._replace(headers=_telling(request.headers, sent)),
-                    help=f"Ask for a password here (auth_basic, auth_basic_user_file), or clear it: {_clear(line)}",
+                    help=of_kind(
+                        site,
+                        f"Ask for a password here (auth_basic, auth_basic_user_file), or clear it: {_clear(line)}",
+                        "Remove the line, or ask for a password here (AuthType, AuthUserFile, Require valid-user) and "
+                        "make it of expr=%{REMOTE_USER}.\n"
+                        "Where a gateway of your own names the user, believe its address only (condition -R).",
+                    ),
                     server=route.server,
                     pattern=route.pattern,
                 )
+
+
+def _is_in_front(outcome: Outcome) -> bool:
+    """Whether this happens to requests from certain addresses only, which no gate has asked for: the lines are about a
+    proxy in front, which is believed."""
+    gates = {item.place for gate in outcome.gates for item in gate.because}
+    return any(
+        asked.question.kind == "client-address" and asked.answer.name != "no" and asked.place not in gates
+        for asked in outcome.when
+    )
 
 
 def _is_plain(sent: SentHeader) -> bool:
@@ -138,7 +182,8 @@ def _is_plain(sent: SentHeader) -> bool:
 def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchange: Exchange, checked: Checked) -> str:
     if settings.position == INNER:
         return INFO
-    if sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
+    named = client_header("Authorization") in sent.value.sources
+    if named and sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
         return WARNING
     return ERROR
 
@@ -167,15 +212,19 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
             request = _probing(route.request, sorted(names), separator)
             for outcome in site.trace(request, ADMITTED):
                 exchange = outcome.main
-                if exchange is None or exchange.place is None:
+                if exchange is None or exchange.place is None or _is_in_front(outcome):
                     continue
                 upstream = same_upstream(exchange)
                 through = [name for name in sorted(wanted.get(upstream, ())) if _comes_through(exchange, name)]
                 if through:
                     spelled = [_title(name).replace("-", separator) for name in through]
                     lines = dict.fromkeys(checked[upstream, name] for name in through)
-                    finding = _other_route(route, exchange.place, request, settings, spelled, list(lines))
-                    if separator == "-" and exchange.protocol.startswith("HTTP"):
+                    finding = _other_route(site, route, exchange.place, request, settings, spelled, list(lines))
+                    if separator == "_" and site.kind == "apache":
+                        # Forwarded by default on every route. Most origins know such names as what they are, or drop
+                        # them (gunicorn, nginx, httpd).
+                        finding = finding._replace(severity=INFO)
+                    elif separator == "-" and site.kind == "nginx" and exchange.protocol.startswith("HTTP"):
                         finding = finding._replace(fix=fix(False, cleared(exchange, spelled)))
                     yield finding
 
@@ -203,7 +252,7 @@ def _with_all(request: Request, names: Sequence[str]) -> Request:
 
 
 def _other_route(
-    route: Route, place: Place, request: Request, settings: Settings, spelled: list[str], lines: list[Place]
+    site: Site, route: Route, place: Place, request: Request, settings: Settings, spelled: list[str], lines: list[Place]
 ) -> Finding:
     which = "sets it" if len(spelled) == 1 else "sets them"
     keep = {name.lower() for name in spelled}
@@ -218,9 +267,13 @@ def _other_route(
         witness=request._replace(
             headers=tuple(pair for pair in request.headers if pair[1] != "audit-probe" or pair[0].lower() in keep)
         ),
-        help="underscores_in_headers off;"
-        if "_" in spelled[0]
-        else "\n".join(f'proxy_set_header {name} "";' for name in spelled),
+        help=of_kind(
+            site,
+            "underscores_in_headers off;"
+            if "_" in spelled[0]
+            else "\n".join(f'proxy_set_header {name} "";' for name in spelled),
+            "\n".join(f"RequestHeader unset {name}" for name in spelled),
+        ),
         server=route.server,
         pattern=route.pattern,
     )
