@@ -246,8 +246,13 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
         out.append(_sent(run, entry._replace(because=entry.because or passes)))
     _framing(run, out)
     version, closing = _version(run, target)
-    connection = "close" if closing else "Keep-Alive"
-    out.append(SentHeader("Connection", literal(connection, SERVER), "yes", _fate(run, "Connection", False), passes))
+    upgrade = _upgrade(run, target) if version != "HTTP/1.0" else None
+    if upgrade is not None:
+        out.append(SentHeader("Connection", literal("Upgrade", SERVER), "yes", FORWARDED, passes))
+        out.append(_sent(run, upgrade._replace(name="Upgrade", because=upgrade.because or passes)))
+    elif version != "HTTP/1.0":
+        connection = literal("close" if closing else "Keep-Alive", SERVER)
+        out.append(SentHeader("Connection", connection, "yes", _fate(run, "Connection", False), passes))
     names = {sent.name.lower() for sent in out}
     losses = [
         LostHeader(_spelled(run, name), why)
@@ -275,11 +280,15 @@ def _clear_connection(run: Run, table: Table, lost: dict[str, tuple[Because, ...
     connection = table.get("Connection")
     if connection is not None and connection.text is not None:
         for token in re.split(r"[,\s]+", connection.text):
-            if token and token.lower() != "close" and table.unset(token):
-                lost[token.lower()] = by_default("Connection names this header: hop-by-hop", PAGE)
+            entry = table.entry(token) if token and token.lower() != "close" else None
+            if entry is not None and table.unset(token):
+                named = by_default("Connection names this header: hop-by-hop", PAGE)
+                lost[token.lower()] = (*named, *_suppressing(entry.because))
     for name in ("Connection", *_HOP):
-        if table.unset(name):
-            lost.setdefault(name.lower(), why)
+        entry = table.entry(name)
+        if entry is not None and table.unset(name):
+            # A line that sets such a header does so in vain.
+            lost.setdefault(name.lower(), (*why, *_suppressing(entry.because)))
 
 
 def _forwarded_headers(run: Run, table: Table) -> None:
@@ -320,6 +329,30 @@ def _version(run: Run, target: Target) -> tuple[str, bool]:
     if run.env.entry("proxy-nokeepalive") is not None:
         closing = True
     return version, closing
+
+
+def _upgrade(run: Run, target: Target) -> Entry | None:
+    """The client's Upgrade where the upstream may be asked for that protocol: upgrade=NAME or ANY says so, and ws:// of
+    itself (ap_proxy_worker_can_upgrade)."""
+    asked = run.headers_in.entry("Upgrade")
+    if asked is None or not asked.value.text:
+        return None
+    allowed = "websocket" if target.url.scheme in ("ws", "wss") else ""
+    for word in _parameters(run):
+        if word.lower().startswith("upgrade="):
+            allowed = word.partition("=")[2].lower()
+    return asked if allowed in ("any", "*", asked.value.text.lower()) else None
+
+
+def _parameters(run: Run) -> tuple[str, ...]:
+    """The key=value words of the line that makes the worker: of ProxyPass, or of the balancer's first member."""
+    url = parse_url((run.filename or "").removeprefix("proxy:"))
+    if url is not None and url.scheme == "balancer":
+        for server in (run.config.main, *run.config.hosts):
+            for section in server.section.sections:
+                if section.kind == "proxy" and section.pattern.lower().rstrip("/") == f"balancer://{url.host}".lower():
+                    return next((line.args for line in section.all("balancermember")), ())
+    return run.proxy_line.args if run.proxy_line is not None and run.proxy_line.key.startswith("proxypass") else ()
 
 
 def _sent(run: Run, entry: Entry) -> SentHeader:

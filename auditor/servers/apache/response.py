@@ -296,6 +296,8 @@ def _answers(run: Run, upstream: str) -> list[Answer]:
 
 def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> None:
     """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection)."""
+    if target is not None:  # the answer's lines take the place of those that were there (ap_proxy_read_headers)
+        run.headers_out, run.vary = Table(), []
     listed = {
         token.strip().lower()
         for name, value in response.headers

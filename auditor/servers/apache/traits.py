@@ -66,6 +66,10 @@ def traits_of(site: ApacheSite, server: Server) -> frozenset[str]:
             low = text.lower()
             if "access-control-" in low or "options" in low:
                 found.add(words.CORS)
+            if "upgrade" in low or "force-proxy-request" in low:
+                found.add(words.UPGRADE)
+            if line.key == "requestheader" and line.args[:1] and line.args[0].lower() in ("add", "early"):
+                found.add(words.REPEATED)
             if "www-authenticate" in low:
                 found.update((words.CHALLENGE, words.REFUSAL))
             if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
