@@ -8,6 +8,9 @@ change to WebSocket. Reports
 - Upgrade that goes on without `Connection: upgrade`, or the other way round;
 - both of them in a request of HTTP/1.0, which knows no such change. That is nginx's default before 1.29.7.
 
+httpd removes both headers on the way to an http:// upstream without upgrade=websocket, whoever has set them. That is
+reported where a line means it otherwise: it sets Upgrade, or it sends requests with Upgrade another way than the rest.
+
 ## Why it is bad
 
 The origin answers as to any other request, 400 or the page, and the WebSocket is never opened.
@@ -22,6 +25,16 @@ location /live/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location /live/>
+        RequestHeader set Upgrade websocket
+        RequestHeader set Connection upgrade
+    </Location>
+    ProxyPass /live/ http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -33,18 +46,29 @@ location /live/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /live/ http://127.0.0.1:9000/ upgrade=websocket
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (fact NGX-021)
+
+Apache 2.4.71 (Upgrade and Connection of requests by upgrade=, ws://, RequestHeader and force-proxy-request-1.0)
 
 ## References
 
 - RFC 9110, 7.8 (Upgrade); RFC 6455, 4.1 (WebSocket)
 - https://nginx.org/en/docs/http/websocket.html
+- https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#wsupgrade
+- https://httpd.apache.org/docs/2.4/mod/mod_proxy_wstunnel.html
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
@@ -71,7 +95,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             request = with_header(request, header)
         for outcome in site.trace(request, ADMITTED):
             exchange = outcome.main
-            verdict = _verdict(exchange) if exchange is not None else None
+            verdict = _verdict(site, route, exchange) if exchange is not None else None
             if exchange is None or verdict is None:
                 continue
             line, what, help = verdict
@@ -88,7 +112,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             )
 
 
-def _verdict(exchange: Exchange) -> tuple[Place, str, str] | None:
+def _verdict(site: Site, route: Route, exchange: Exchange) -> tuple[Place, str, str] | None:
     """The line, what it does, and what to write; None where it is whole, or nothing is passed on at all."""
     if not exchange.protocol.startswith("HTTP/1"):
         return None
@@ -99,6 +123,9 @@ def _verdict(exchange: Exchange) -> tuple[Place, str, str] | None:
     asks = upgrade is not None and upgrade.value.text != ""
     words = (connection.value.text or "").lower() if connection is not None else ""
     says = "upgrade" in [word.strip() for word in words.split(",")]
+    removed = exchange.loss("Upgrade")
+    if not asks and not says and removed is not None and removed.because and removed.because[0].place is None:
+        return _removed(site, route, exchange, deciding(removed.because))
     line = next((deciding(s.because) for s in (upgrade, connection) if s is not None and deciding(s.because)), None)
     if line is None or not (asks or says):
         return None
@@ -109,3 +136,26 @@ def _verdict(exchange: Exchange) -> tuple[Place, str, str] | None:
     if exchange.protocol == "HTTP/1.0":
         return line, "the request goes out with HTTP/1.0, which has no Upgrade", "proxy_http_version 1.1;"
     return None
+
+
+def _removed(site: Site, route: Route, exchange: Exchange, line: Place | None) -> tuple[Place, str, str] | None:
+    """Where the server removes the header of itself, though a line means to open a WebSocket: it sets the header, or
+    sends such requests another way than others."""
+    place = exchange.place
+    if place is None:
+        return None
+    if re.search(r"(?i)\bupgrade=(?!none)|\bwss?://", place.text):
+        if exchange.protocol == "HTTP/1.0":
+            return (
+                place,
+                "the request goes out with HTTP/1.0, which has no Upgrade",
+                "Unset force-proxy-request-1.0 here.",
+            )
+        return None
+    help = "ProxyPass PATH URL upgrade=websocket  (RewriteRule: ws://HOST/PATH with [P])"
+    if line is not None:
+        return line, "the server takes Upgrade away on the way to an http:// upstream, whoever has set it", help
+    others = site.trace(with_header(route.request, BASIC), ADMITTED)
+    if any(outcome.main is not None and outcome.main.place == place for outcome in others):
+        return None
+    return place, "requests with Upgrade go here, and the server takes it away on the way to an http:// upstream", help
