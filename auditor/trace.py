@@ -151,11 +151,13 @@ class ResponseHeader(NamedTuple):
 
 class Replaced(NamedTuple):
     """An answer in whose place another one went out: an error page. `status` is what it was, `role` that of the request
-    which would have got it (main or auth), `line` what put the other one there."""
+    which would have got it (main or auth), `line` what put the other one there. `page` is the path that was asked for
+    instead, "" where none was or where it is not told."""
 
     status: int
     line: Place
     role: str = "main"
+    page: str = ""
 
 
 class Step(NamedTuple):
@@ -172,8 +174,8 @@ class Outcome(NamedTuple):
     `action` is proxied, static, cgi, answered, closed or unknown. `status` is what the client sees; None where only the
     origin knows. `handler` is the block that answered; `server` the name of the virtual host. `fault` says in a word
     why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
-    lines of the upstream's answer that the client does not get. `file` is the path on the deployed machine of the file
-    that is sent. `withheld` are header lines of the configuration that answers of this status do not get.
+    lines of the upstream's answer, or of a gate's, that the client does not get. `file` is the path on the deployed
+    machine of the file that is sent. `withheld` are header lines of the configuration that answers of this status do not get.
     """
 
     when: tuple[Asked, ...]

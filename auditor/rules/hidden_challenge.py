@@ -1,4 +1,4 @@
-"""The origin's challenge does not reach the client.
+"""A challenge does not reach the client.
 
 ## What it does
 
@@ -8,6 +8,11 @@ error page that takes hold of an auth subrequest's own 401, so that clients get 
 
 It is silent where another challenge goes out instead, and where the client's Authorization does not
 reach the origin, or is checked by a Basic gate of the route: that challenge is none for the client.
+
+On httpd it asks the server's own gates, too. `Header always unset` takes their challenge away where a
+local page stands in for the 401, and nowhere else. And a page that does not exist is a warning where
+the front controller of an application (WordPress, Laravel) takes every path that is no file: its
+answer, most often 404, goes out in place of the 401.
 
 ## Why it is bad
 
@@ -23,6 +28,13 @@ location /api/ {
 }
 ```
 
+```apache
+ProxyPass /api/ http://127.0.0.1:9000/
+<Location /api/>
+    Header unset WWW-Authenticate
+</Location>
+```
+
 ## Good example
 
 ```nginx
@@ -33,24 +45,35 @@ location /api/ {
 }
 ```
 
+```apache
+ProxyPass /api/ http://127.0.0.1:9000/
+<Location /api/>
+    Header set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"
+</Location>
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-303, NGX-316, NGX-402, NGX-404)
+nginx 1.22.1, 1.31.3 (facts NGX-303, NGX-316, NGX-402, NGX-404); Apache 2.4.71 (facts APA-024, APA-025,
+APA-282, APA-286, APA-332, APA-333)
 
 ## References
 
 - RFC 9110, 15.5.2 (401) and 11.6.1 (WWW-Authenticate)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_hide_header
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_intercept_errors
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
+- https://httpd.apache.org/docs/2.4/mod/core.html#errordocument
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, traced
+from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, for_kind, guards, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -61,6 +84,16 @@ NAME = "hidden-challenge"
 SEVERITY = ERROR
 FIX = SAFE
 
+HELP = {
+    "nginx": "Remove the line, or put a challenge of your own beside it:\n"
+    "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+    "apache": "Remove the line, or put a challenge of your own in its place:\n"
+    'Header set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
+}
+# Nobody is known, and what an error page's upstream answers is open.
+_REFUSED = STRANGER._replace(origin=None)
+_PAGE = re.compile(r"(?i)\.(s?html?|txt)$")
+
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     return by_block(routes, lambda block: _judge_block(site, block))
@@ -70,6 +103,8 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, request, outcome in traced(site, routes, BEARER, ORIGIN_REFUSES):
         if outcome.status != 401 or outcome.response_header("WWW-Authenticate") is not None:
             continue
+        if any(name.lower() == "x-requested-with" for name, _ in request.headers):
+            continue  # a page's script asks, which has a form of its own where browsers would open their dialog
         exchange = next((each for each in outcome.exchanges if each.role == "main" and each.status == 401), None)
         if exchange is None or not _may_answer(exchange, outcome):
             continue
@@ -81,8 +116,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 request,
                 line,
                 f"Clients are not told how to log in: this keeps the challenge of {exchange.upstream} from them.",
-                "Remove the line, or put a challenge of your own beside it:\n"
-                "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+                for_kind(site, HELP),
                 # What a gate has let in may be known to the origin by something else than Authorization.
                 severity=WARNING if gated else ERROR,
                 upstream=exchange.place,
@@ -102,6 +136,40 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 severity=ERROR,
                 upstream=asked.place,
             )
+    for route, request, outcome in traced(site, routes, None, _REFUSED):
+        yield from _own(route, request, outcome)
+
+
+def _own(route: Route, request: Request, outcome: Outcome) -> Iterator[Finding]:
+    """The challenge of a gate of this server's own."""
+    gate = next((each for each in outcome.gates if each.result == "refused" and each.scheme is not None), None)
+    if gate is None or (outcome.status is not None and outcome.response_header("WWW-Authenticate") is not None):
+        return
+    place = deciding(gate.because)
+    page = next((each for each in outcome.replaced if each.status == 401 and each.role == "main"), None)
+    line = _line(outcome)
+    if outcome.status == 401 and line is not None and page is not None:
+        message = "Browsers do not ask for the password of this gate: this takes its challenge away."
+        yield _finding(route, request, line, message, "Remove the line.", ERROR, place, meets="the gate")
+    elif outcome.status is None and page is not None and _PAGE.search(page.page) and not _is_guess(outcome):
+        answers = outcome.main.upstream if outcome.main is not None else "a program"
+        yield _finding(
+            route,
+            request,
+            page.line,
+            f"Browsers do not ask for the password of this gate: {page.page} is not there, so {answers} answers in "
+            "place of the 401, most likely with 404.",
+            f"Create the page, keep {page.page} away from the program, or let the server make the page: "
+            "ErrorDocument 401 default",
+            WARNING,
+            place,
+            meets="the gate",
+        )
+
+
+def _is_guess(outcome: Outcome) -> bool:
+    """Whether it is not known which files there are."""
+    return any(asked.question.kind == "file" for asked in outcome.when)
 
 
 def _may_answer(exchange: Exchange, outcome: Outcome) -> bool:
@@ -128,6 +196,7 @@ def _finding(
     severity: str,
     upstream: Place | None,
     withheld: Sequence[LostHeader] = (),
+    meets: str = "the requests go here",
 ) -> Finding:
     return Finding(
         NAME,
@@ -135,7 +204,7 @@ def _finding(
         message,
         line,
         confidence=HIGH if severity == ERROR else MEDIUM,
-        related=() if upstream is None or upstream == line else (Related(upstream, "the requests go here"),),
+        related=() if upstream is None or upstream == line else (Related(upstream, meets),),
         routes=(route.label,),
         witness=request,
         help=help,

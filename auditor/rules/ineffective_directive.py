@@ -44,12 +44,13 @@ from typing import Any
 
 from auditor.findings import INFO, Finding
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, STRANGER, Supposed, with_header
+from auditor.rules.common import ADMITTED, BASIC, BEARER, ORIGIN_REFUSES, STRANGER, Supposed, with_header
 from auditor.rules.repairs import SAFE, fix, without
 from auditor.server import Route, Site, Suspect
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Exchange, Outcome
+from auditor.world import World
 
 NAME = "ineffective-directive"
 SEVERITY = INFO
@@ -95,7 +96,12 @@ def _changes_nothing(site: Site, line: Place) -> bool:
     other = site.without(line)
     refused = False
     for route in site.routes():
-        for request, world in ((route.request, STRANGER), (with_header(route.request, BASIC), ADMITTED)):
+        asked: tuple[tuple[Request, World], ...] = (
+            (route.request, STRANGER),
+            (with_header(route.request, BASIC), ADMITTED),
+            (with_header(route.request, BEARER), ORIGIN_REFUSES),
+        )
+        for request, world in asked:
             ours, theirs = site.trace(request, world), other.trace(request, world)
             if any(outcome.action == "unknown" for outcome in ours):
                 return False

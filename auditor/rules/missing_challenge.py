@@ -3,8 +3,8 @@
 ## What it does
 
 Asks every route without credentials. Reports a line of the configuration that answers 401 when the
-answer has no WWW-Authenticate header, also where an `add_header` without `always` was meant to add
-it.
+answer has no WWW-Authenticate header, also where a line without `always` (`add_header` of nginx,
+`Header` of httpd) was meant to add it.
 
 ## Why it is bad
 
@@ -19,6 +19,13 @@ if ($http_authorization = "") {
 }
 ```
 
+```apache
+RewriteEngine On
+RewriteCond %{HTTP:Authorization} ^$
+RewriteRule ^/api/ - [R=401,L]
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -28,14 +35,24 @@ if ($http_authorization = "") {
 }
 ```
 
+```apache
+Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401 && -z %{HTTP:Authorization}"
+RewriteEngine On
+RewriteCond %{HTTP:Authorization} ^$
+RewriteRule ^/api/ - [R=401,L]
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239); Apache 2.4.71 (facts APA-295, APA-297, APA-298, APA-337)
 
 ## References
 
 - RFC 9110, 15.5.2 (401) and 11.6.1 (WWW-Authenticate)
 - https://nginx.org/en/docs/http/ngx_http_headers_module.html#add_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
+- https://httpd.apache.org/docs/2.4/rewrite/flags.html#flag_r
 """
 
 from __future__ import annotations
@@ -43,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
-from auditor.rules.common import STRANGER, by_block, deciding, traced
+from auditor.rules.common import STRANGER, by_block, deciding, for_kind, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -53,6 +70,11 @@ from auditor.trace import Outcome
 NAME = "missing-challenge"
 SEVERITY = WARNING
 FIX = SAFE
+
+HELP = {
+    "nginx": "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+    "apache": 'Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
+}
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -75,7 +97,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             line,
             routes=(route.label,),
             witness=request,
-            help="add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+            help=for_kind(site, HELP),
             server=route.server,
             pattern=route.pattern,
             fix=fix(is_own(outcome.withheld, "www-authenticate"), always(outcome.withheld, "www-authenticate")),

@@ -14,12 +14,14 @@ from auditor.findings import INFO, Finding
 from tests.rules.harness import FILES
 
 
-def example(name: str, heading: str) -> str:
-    """The configuration below that heading."""
+def example(name: str, heading: str, kind: str = "nginx") -> str:
+    """The configuration below that heading; "" where there is none for that kind of server."""
     section = rules.documentation(name).split(f"## {heading}", 1)[1].split("\n## ", 1)[0]
-    match = re.search(r"```nginx\n(.*?)```", section, re.DOTALL)
-    assert match, "no configuration"
-    return match.group(1)
+    match = re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL)
+    return match.group(1) if match else ""
+
+
+NGINX = [name for name in rules.NAMES if example(name, "Bad example")]
 
 
 def findings(text: str, folder: Path, with_files: bool, text_of_users: str = "") -> list[Finding]:
@@ -38,15 +40,66 @@ def findings(text: str, folder: Path, with_files: bool, text_of_users: str = "")
     return list(report.findings)
 
 
-@pytest.mark.parametrize("name", rules.NAMES)
+@pytest.mark.parametrize("name", NGINX)
 def test_bad_example(name: str, tmp_path: Path) -> None:
     plain = "alice:secret\n" if name == "malformed-user-file" else ""
     found = findings(example(name, "Bad example"), tmp_path, name != "missing-user-file", plain)
     assert name in {finding.rule for finding in found}
 
 
-@pytest.mark.parametrize("name", rules.NAMES)
+def test_every_rule_has_an_example() -> None:
+    assert set(NGINX) | set(HTTPD) == set(rules.NAMES)
+
+
+@pytest.mark.parametrize("name", NGINX)
 def test_good_example(name: str, tmp_path: Path) -> None:
     found = findings(example(name, "Good example"), tmp_path, with_files=True)
+    assert name not in {finding.rule for finding in found}
+    assert not [finding for finding in found if finding.severity != INFO]
+
+
+# --- httpd: lines of a virtual host, or a .htaccess where the first line says so
+
+HTTPD = [name for name in rules.NAMES if example(name, "Bad example", "apache")]
+HOST = """Listen 80
+<VirtualHost *:80>
+ServerName site.example
+DocumentRoot /srv/www
+<Directory /srv/www>
+Require all granted
+</Directory>
+{}</VirtualHost>
+"""
+APR1 = "alice:$apr1$auditorg$43AP0cEfKCNzbiEo.cgb11\n"
+
+
+def of_httpd(text: str, folder: Path, with_files: bool, text_of_users: str = APR1) -> list[Finding]:
+    """What is found in that configuration of httpd; `with_files` decides whether the user files that it names exist."""
+    deployed = folder / "etc"
+    deployed.mkdir()
+    (folder / "tree").mkdir()
+    for path in re.findall(r"AuthUserFile /etc/apache2/(\S+)", text) if with_files else ():
+        (deployed / path).write_text(text_of_users)
+    alone = text.startswith("# .htaccess\n")
+    config = folder / "tree" / (".htaccess" if alone else "site.conf")
+    config.write_text(text if alone or "<VirtualHost" in text else HOST.format(text))
+    roots = (("/etc/apache2", str(deployed)), ("/srv", str(FILES)))
+    report = check([str(config)], Options(kind="apache", roots=roots))
+    assert not report.errors, report.errors
+    return list(report.findings)
+
+
+@pytest.mark.parametrize("name", HTTPD)
+def test_bad_example_of_httpd(name: str, tmp_path: Path) -> None:
+    users = "alice:secret\n" if name == "malformed-user-file" else APR1
+    found = of_httpd(example(name, "Bad example", "apache"), tmp_path, name != "missing-user-file", users)
+    assert name in {finding.rule for finding in found}
+
+
+@pytest.mark.parametrize("name", HTTPD)
+def test_good_example_of_httpd(name: str, tmp_path: Path) -> None:
+    text = example(name, "Good example", "apache")
+    assert text, "a bad one only"
+    found = of_httpd(text, tmp_path, with_files=True)
     assert name not in {finding.rule for finding in found}
     assert not [finding for finding in found if finding.severity != INFO]

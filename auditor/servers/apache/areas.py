@@ -214,7 +214,10 @@ def _suspects(site: ApacheSite) -> Iterator[tuple[Directive, str, str, str]]:
                 if line.args[-1].lower() == "www-authenticate" or "www-authenticate" in (
                     w.lower() for w in line.args[1:3]
                 ):
-                    yield line, "WWW-Authenticate", "httpd's own challenge is added behind all Header lines", ""
+                    why = "httpd adds its own challenge behind all Header lines"
+                    if line.args[0].lower() == "always":
+                        why += ", and `always` lines do not touch that of an upstream"
+                    yield line, "WWW-Authenticate", why, ""
             elif line.key == "require" and tuple(word.lower() for word in line.args) == ("all", "denied"):
                 others = [one for one in section.directives if one.key in _REQUIRE and one.place != line.place]
                 if others:

@@ -17,6 +17,7 @@ from auditor.servers.apache.expr import Expr, compile_condition, compile_string,
 from auditor.servers.apache.pattern import compile_pattern, edited
 from auditor.servers.apache.run import Run, Unpredictable, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.trace import LostHeader
 from auditor.values import CONFIG, EMPTY, SERVER, Segment, Value, join, literal
 
 # The actions, and whether they take a value.
@@ -211,6 +212,8 @@ def _change(run: Run, rule: Rule, table: Table) -> None:
             run.content_type = None
         if table.unset(name, because):
             run.step(rule.line, f"{whose} {name} is removed")
+            if rule.side != "in":
+                run.shared.hidden.append(LostHeader(name, because))
         return
     if rule.action in ("edit", "edit*"):
         _edit(run, rule, table)

@@ -204,7 +204,7 @@ def die(run: Run, end: Respond) -> Run:
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
         return response.send_error(run, status, end, page)
     original = run.method
-    run.shared.replaced.append(Replaced(status, page.place))
+    run.shared.replaced.append(Replaced(status, page.place, page=page.args[1].partition("?")[0]))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
     run.method = "HEAD" if original == "HEAD" else "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
