@@ -193,7 +193,7 @@ def die(run: Run, end: Respond) -> Run:
     """ap_die: the answer that a status gets, an ErrorDocument's or the server's own."""
     status = end.status
     first = run
-    while first.prev is not None and first.prev.status != 200:
+    while run.status != 200 and first.prev is not None and first.prev.status != 200:
         first = first.prev
     if first is not run:
         # The error document itself fails: the first error is answered by the server's own page.

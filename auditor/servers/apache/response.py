@@ -262,7 +262,9 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     if status is None:
         return finish(run, None, "proxied")
     override = run.layers.last("proxyerroroverride")
-    if override is not None and override.args and override.args[0].lower() == "on" and _overrides(override, status):
+    overrides = override is not None and override.args[:1] != () and override.args[0].lower() == "on"
+    if override is not None and overrides and _overrides(override, status):
+        run.status = 200  # so that it counts as the first error (ap_proxy_http_process_response)
         run.step(override, f"the upstream's {status} is replaced")
         kept = Table([entry for entry in run.headers_out if entry.name.lower() == "www-authenticate"][:1])
         run.headers_out = Table()
@@ -270,8 +272,8 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
             run.errors_out.entries += kept.entries
         run.shared.action = "proxied"
         raise Respond(status, override)
-    if run.status != 200 and run.prev is not None:
-        status = run.status
+    if overrides and run.status != 200 and run.prev is not None:
+        status = run.status  # the page of an error keeps the error's status only here
     return finish(run, status, "proxied")
 
 
