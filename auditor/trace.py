@@ -175,7 +175,8 @@ class Outcome(NamedTuple):
     origin knows. `handler` is the block that answered; `server` the name of the virtual host. `fault` says in a word
     why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
     lines of the upstream's answer, or of a gate's, that the client does not get. `file` is the path on the deployed
-    machine of the file that is sent. `withheld` are header lines of the configuration that answers of this status do not get.
+    machine of the file that is sent. `withheld` are header lines of the configuration that answers of this status do
+    not get.
     """
 
     when: tuple[Asked, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.findings import Finding
@@ -114,11 +114,6 @@ def with_header(request: Request, header: tuple[str, str]) -> Request:
             pairs = tuple([pair for pair in pairs if pair[0].lower() != name])
             break
     return request._replace(headers=(*pairs, header))
-
-
-def for_kind(site: Site, words: Mapping[str, str]) -> str:
-    """The words for that kind of server; those for nginx where there are none."""
-    return words.get(site.kind, words["nginx"])
 
 
 def deciding(because: Iterable[Because]) -> Place | None:

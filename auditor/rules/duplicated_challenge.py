@@ -4,7 +4,9 @@
 
 Asks every route without credentials, and with an origin that answers 401 with a challenge of its own.
 Reports the line that adds a second challenge of the same scheme to this server's own, or one of Basic
-to the origin's. An error page that stands behind the gate itself gives its challenge twice, too.
+to the origin's. On httpd `Header always set` adds to the challenge of the server's own gates and to
+that of an upstream, it replaces neither. An error page that stands behind the gate itself gives its
+challenge twice, too.
 
 ## Why it is bad
 
@@ -23,6 +25,16 @@ location / {
 }
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/area.htpasswd
+    Require valid-user
+    Header always set WWW-Authenticate "Basic realm=\\"Area\\", charset=\\"UTF-8\\""
+</Location>
+```
+
 ## Good example
 
 ```nginx
@@ -34,14 +46,24 @@ location / {
 }
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/area.htpasswd
+    Require valid-user
+</Location>
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-239, NGX-402, NGX-407)
+nginx 1.22.1, 1.31.3 (facts NGX-239, NGX-402, NGX-407); Apache 2.4.71 (facts APA-286, APA-334)
 
 ## References
 
 - RFC 9110, 11.6.1 (WWW-Authenticate: challenges in several lines are all meant)
 - https://nginx.org/en/docs/http/ngx_http_headers_module.html#add_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
 """
 
 from __future__ import annotations
@@ -65,7 +87,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for header, world in ((None, STRANGER), (BEARER, ORIGIN_REFUSES)):
         for route, request, outcome in traced(site, routes, header, world):
-            found = _second(outcome) if outcome.status == 401 else None
+            found = _two(outcome) if outcome.status == 401 else None
             if found is None:
                 continue
             first, second = found
@@ -91,18 +113,31 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             )
 
 
-def _second(outcome: Outcome) -> tuple[ResponseHeader, ResponseHeader] | None:
-    """A challenge, and a later one that repeats its scheme or that opens a dialog beside it."""
+def _two(outcome: Outcome) -> tuple[ResponseHeader, ResponseHeader] | None:
+    """A challenge, and another one that repeats its scheme or that opens a dialog beside it: the one that could go."""
     before: list[ResponseHeader] = []
     for header in outcome.response_headers:
-        if header.name.lower() != "www-authenticate" or not _scheme(header):
+        if header.name.lower() != "www-authenticate" or (not header.origin and not _scheme(header)):
             continue
         for first in before:
+            if first.origin and header.origin:
+                continue
             # Which scheme an upstream names is not known; a dialog beside it is wrong in any case.
-            if _scheme(first) == _scheme(header) if not first.origin else _scheme(header) == "basic":
-                return first, header
+            own = first if header.origin else header
+            if first.origin or header.origin:
+                if _scheme(own) == "basic":
+                    return (header if own is first else first), own
+            elif _scheme(first) == _scheme(header):
+                # A server may write its own challenge behind those that lines name.
+                return (header, first) if _names(first) and not _names(header) else (first, header)
         before.append(header)
     return None
+
+
+def _names(header: ResponseHeader) -> bool:
+    """Whether the line that adds it says so, other than that of a gate."""
+    line = deciding(header.because)
+    return line is not None and "www-authenticate" in line.text.lower()
 
 
 def _scheme(header: ResponseHeader) -> str:

@@ -6,7 +6,9 @@ Asks every route without credentials. Reports a 403 where requests with Authoriz
 an error page that makes a 403 of a 401, a 407 of this server's own, and a 401 for those whose
 credentials its gate has accepted.
 
-Address lists are not meant: nobody can log in to another address.
+Address lists are not meant: nobody can log in to another address. Nor is the 401 that httpd answers,
+again and again, to a user whom its Require lines do not name (AuthzSendForbiddenOnFailure makes that
+a 403): it is its default.
 
 ## Why it is bad
 
@@ -25,6 +27,13 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    Require expr "%{HTTP:Authorization} =~ /^Bearer ./"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -37,14 +46,25 @@ location /api/ {
 }
 ```
 
+```apache
+RewriteEngine On
+RewriteCond %{HTTP:Authorization} ^$
+RewriteRule ^/api/ - [R=401,L]
+Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-250, NGX-401, NGX-404)
+nginx 1.22.1, 1.31.3 (facts NGX-250, NGX-401, NGX-404); Apache 2.4.71 (facts APA-226, APA-227, APA-238,
+APA-371)
 
 ## References
 
 - RFC 9110, 15.5.2 (401), 15.5.4 (403) and 15.5.8 (407)
 - https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#return
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#authzsendforbiddenonfailure
 """
 
 from __future__ import annotations
@@ -53,7 +73,18 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, MEDIUM, Finding
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, STRANGER, by_block, guards, serves, with_header
+from auditor.rules.common import (
+    ADMITTED,
+    BASIC,
+    BEARER,
+    STRANGER,
+    by_block,
+    deciding,
+    guards,
+    of_kind,
+    serves,
+    with_header,
+)
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -64,6 +95,11 @@ SEVERITY = INFO
 
 # From whatever address.
 _STRANGER = STRANGER._replace(address=None)
+_RIGHT = (
+    "add_header WWW-Authenticate 'Bearer realm=\"api\"' always; return 401;",
+    "RewriteCond %{HTTP:Authorization} ^$\nRewriteRule ^ - [R=401,L]\n"
+    'Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
+)
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -106,9 +142,12 @@ def _for_strangers(site: Site, request: Request, outcome: Outcome) -> tuple[Plac
         message = f"Clients without credentials get {outcome.status} instead of the 401 that tells them to log in."
         return page.line, message, "Keep the status: error_page 401 /login.html;"
     line = next((step.place for step in reversed(outcome.steps) if step.place is not None), None)
-    if line is None or outcome.action != "answered" or outcome.exchanges or guards(outcome):
+    judges = next((each for each in outcome.gates if each.kind == "access" and each.result == "refused"), None)
+    if judges is not None:
+        line = deciding(judges.because)
+    if line is None or outcome.action != "answered" or outcome.exchanges or (guards(outcome) and judges is None):
         return None
-    right = "add_header WWW-Authenticate 'Bearer realm=\"api\"' always; return 401;"
+    right = of_kind(site, *_RIGHT)
     if outcome.status == 407:
         return line, "Clients take this 407 for the answer of a proxy that they have not chosen.", right
     if outcome.status == 403 and _opens(site, request):

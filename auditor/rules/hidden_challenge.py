@@ -73,7 +73,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, for_kind, guards, traced
+from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, of_kind, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -84,12 +84,12 @@ NAME = "hidden-challenge"
 SEVERITY = ERROR
 FIX = SAFE
 
-HELP = {
-    "nginx": "Remove the line, or put a challenge of your own beside it:\n"
+_HELP = (
+    "Remove the line, or put a challenge of your own beside it:\n"
     "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
-    "apache": "Remove the line, or put a challenge of your own in its place:\n"
+    "Remove the line, or put a challenge of your own in its place:\n"
     'Header set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
-}
+)
 # Nobody is known, and what an error page's upstream answers is open.
 _REFUSED = STRANGER._replace(origin=None)
 _PAGE = re.compile(r"(?i)\.(s?html?|txt)$")
@@ -116,7 +116,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 request,
                 line,
                 f"Clients are not told how to log in: this keeps the challenge of {exchange.upstream} from them.",
-                for_kind(site, HELP),
+                of_kind(site, *_HELP),
                 # What a gate has let in may be known to the origin by something else than Authorization.
                 severity=WARNING if gated else ERROR,
                 upstream=exchange.place,

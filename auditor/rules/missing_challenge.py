@@ -60,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
-from auditor.rules.common import STRANGER, by_block, deciding, for_kind, traced
+from auditor.rules.common import STRANGER, by_block, deciding, of_kind, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -71,10 +71,10 @@ NAME = "missing-challenge"
 SEVERITY = WARNING
 FIX = SAFE
 
-HELP = {
-    "nginx": "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
-    "apache": 'Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
-}
+_HELP = (
+    "add_header WWW-Authenticate 'Bearer realm=\"api\"' always;",
+    'Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"',
+)
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             line,
             routes=(route.label,),
             witness=request,
-            help=for_kind(site, HELP),
+            help=of_kind(site, *_HELP),
             server=route.server,
             pattern=route.pattern,
             fix=fix(is_own(outcome.withheld, "www-authenticate"), always(outcome.withheld, "www-authenticate")),

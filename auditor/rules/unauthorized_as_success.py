@@ -33,6 +33,18 @@ location = /check {
 }
 ```
 
+```apache
+<Location /app/>
+    AuthType Basic
+    AuthName "App"
+    AuthUserFile /etc/apache2/app.htpasswd
+    Require valid-user
+    ErrorDocument 401 /sign-in/
+</Location>
+ProxyPass /sign-in/ http://127.0.0.1:9001/
+ProxyPass /app/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -52,14 +64,27 @@ location = /check {
 }
 ```
 
+```apache
+<Location /app/>
+    AuthType Basic
+    AuthName "App"
+    AuthUserFile /etc/apache2/app.htpasswd
+    Require valid-user
+    ErrorDocument 401 /401.html
+</Location>
+ProxyPass /app/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-307, NGX-404, NGX-406, NGX-414)
+nginx 1.22.1, 1.31.3 (facts NGX-307, NGX-404, NGX-406, NGX-414); Apache 2.4.71, by this rule's own proof:
+httpd keeps the 401 for files and for programs that set no status, and passes an upstream's status on
 
 ## References
 
 - RFC 9110, 15.5.2 (401)
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page
+- https://httpd.apache.org/docs/2.4/custom-error.html
 """
 
 from __future__ import annotations
@@ -67,7 +92,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, traced
+from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, of_kind, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import Outcome
@@ -103,7 +128,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 related=_related(outcome),
                 routes=(route.label,),
                 witness=request,
-                help="Let the page keep the status: error_page 401 /login.html;  (without `=`)"
+                help=of_kind(
+                    site,
+                    "Let the page keep the status: error_page 401 /login.html;  (without `=`)",
+                    "Serve the page from a file, or say ProxyErrorOverride On for its path: then the 401 stays.",
+                )
                 if page.role == "main"
                 else "Keep error pages away from the location that answers the subrequest.",
                 server=route.server,

@@ -187,7 +187,9 @@ def _known(answer: Answer) -> bool:
 
 
 def _role(run: Run) -> str:
-    return "fallback" if any(one.role == "main" for one in run.shared.exchanges) else "main"
+    """What asks is the request itself, or the page of an error."""
+    error = run.status != 200 and run.prev is not None
+    return "fallback" if error or any(one.role == "main" for one in run.shared.exchanges) else "main"
 
 
 def _body(run: Run) -> str:
