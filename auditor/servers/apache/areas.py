@@ -31,19 +31,19 @@ _REQUIRE = ("require", "<requireall", "<requireany")
 
 def make_areas(site: ApacheSite) -> list[Area]:
     """The sections that ask for credentials, with the path prefix that each is about."""
-    found: list[Area] = []
-    for server in site.servers():
-        name = server.label or "_"
-        for prefix, section in _of_server(site, server):
-            line = _gate(section)
-            if line is None or prefix is None or section.place is None:
-                continue
-            authtype = section.last("authtype") or server.base.last("authtype")
-            kind = "auth_digest" if authtype is not None and authtype.args[:1] == ("Digest",) else "auth_basic"
-            area = Area(name, server.name or "localhost", prefix or "/", False, section.place, line.place, kind)
-            if area not in found:
-                found.append(area)
-    return found
+    return list(dict.fromkeys(area for server in site.servers() for area in areas_of(site, server)))
+
+
+def areas_of(site: ApacheSite, server: Server) -> Iterator[Area]:
+    """Those of one server."""
+    name = server.label or "_"
+    for prefix, section in _of_server(site, server):
+        line = _gate(section)
+        if line is None or prefix is None or section.place is None:
+            continue
+        authtype = section.last("authtype") or server.base.last("authtype")
+        kind = "auth_digest" if authtype is not None and authtype.args[:1] == ("Digest",) else "auth_basic"
+        yield Area(name, server.name or "localhost", prefix or "/", False, section.place, line.place, kind)
 
 
 def _gate(section: Section) -> Directive | None:
@@ -117,17 +117,32 @@ def make_user_files(site: ApacheSite) -> list[UserFile]:
 
 def make_addresses(site: ApacheSite, path: str) -> Iterator[Request]:
     """The requests that name a file by the folders that are served, each once."""
+    found: list[tuple[int, str, str, Request]] = []
+    folder, slash, _ = path.rpartition("/")
+    while slash:
+        found += site.served().get(folder, ())
+        folder, slash, _ = folder.rpartition("/")
+    seen: dict[Request, None] = {}
+    for _, prefix, folder, base in sorted(found, key=lambda one: one[0]):
+        seen[base._replace(target=escape(prefix.rstrip("/") + path[len(folder) :]))] = None
+    yield from seen
+
+
+def served_folders(site: ApacheSite) -> dict[str, list[tuple[int, str, str, Request]]]:
+    """The folders that are served, without their final slash: for each its rank, the path under which it is served,
+    the folder itself, and a request that its virtual host gets."""
     bases: dict[str, Request] = {}
     for route in site.routes():
         bases.setdefault(route.server, route.request._replace(method="GET", headers=route.request.headers[:1]))
-    seen: dict[Request, None] = {}
+    found: dict[str, list[tuple[int, str, str, Request]]] = {}
+    rank = 0
     for server in site.servers():
         base = bases.get(server.label or "_")
         for prefix, folder in served(site, server) if base is not None else ():
-            if path.startswith(folder + "/"):
-                assert base is not None
-                seen[base._replace(target=escape(prefix.rstrip("/") + path[len(folder) :]))] = None
-    yield from seen
+            assert base is not None
+            rank += 1
+            found.setdefault(folder, []).append((rank, prefix, folder, base))
+    return found
 
 
 # --- logs

@@ -94,15 +94,23 @@ class Section:
 class Layers:
     """The sections that apply to a request, in the order in which httpd merges them: what a later one says counts."""
 
-    __slots__ = ("_memo", "sections")
+    __slots__ = ("_further", "_memo", "sections")
 
     def __init__(self, sections: tuple[Section, ...]) -> None:
         self.sections = sections
         self._memo: dict[Any, Any] = {}
+        self._further: dict[tuple[Section, ...], Layers] = {}
 
     def with_sections(self, sections: Iterable[Section]) -> Layers:
+        """These layers with more on top: the same object for the same sections, so that what modules made of them is
+        found again by the next request."""
         more = tuple(sections)
-        return Layers(self.sections + more) if more else self
+        if not more:
+            return self
+        found = self._further.get(more)
+        if found is None:
+            found = self._further[more] = Layers(self.sections + more)
+        return found
 
     def last(self, key: str) -> Directive | None:
         """The line of that name that counts, where a later one takes the place of an earlier one."""
@@ -162,19 +170,33 @@ class Server:
         self.name_port = int(port) if colon and port.isdigit() else None
         self.aliases = tuple(alias.lower() for line in section.all("serveralias") for alias in line.args)
         self.base = Layers((main.section, section) if main is not None else (section,))
+        self._memo: dict[Any, Any] = {}
 
     @property
     def label(self) -> str:
         return self.name or (str(self.addresses[0].host) if self.addresses else "")
 
-    def all(self, *keys: str) -> list[Directive]:
+    def memo(self, key: Any, make: Callable[[Server], Any]) -> Any:
+        """What a module makes of this server, made once."""
+        if key not in self._memo:
+            self._memo[key] = make(self)
+        return self._memo[key]
+
+    def all(self, *keys: str) -> Sequence[Directive]:
         """Server-wide lines of these names as most modules merge them: the virtual host's own, then the main
         server's."""
-        wanted = frozenset(keys)
-        found = [one for one in self.section.directives if one.key in wanted]
-        if self.main is not None:
-            found += [one for one in self.main.section.directives if one.key in wanted]
+        found: Sequence[Directive] | None = self._memo.get(keys)
+        if found is None:
+            found = self._memo[keys] = [*self._own(keys), *(self.main._own(keys) if self.main is not None else ())]
         return found
+
+    def _own(self, keys: tuple[str, ...]) -> Sequence[Directive]:
+        if len(keys) == 1:
+            return self.section.all(keys[0])
+        if not any(self.section.all(key) for key in keys):
+            return ()
+        wanted = frozenset(keys)
+        return [one for one in self.section.directives if one.key in wanted]
 
     def last(self, key: str) -> Directive | None:
         """The server-wide line that counts: the virtual host's last one, else the main server's."""
@@ -183,10 +205,14 @@ class Server:
     def on(self, key: str, default: bool = False) -> bool:
         return self.base.on(key, default)
 
-    def sections(self, *kinds: str) -> list[Section]:
+    def sections(self, *kinds: str) -> Sequence[Section]:
         """The sections of these kinds in the order in which httpd merges them: the main server's first."""
-        found = [section for section in self.main.section.sections if section.kind in kinds] if self.main else []
-        return found + [section for section in self.section.sections if section.kind in kinds]
+        key = ("sections", kinds)
+        found: Sequence[Section] | None = self._memo.get(key)
+        if found is None:
+            own = [section for section in self.section.sections if section.kind in kinds]
+            found = self._memo[key] = [*(self.main.sections(*kinds) if self.main is not None else ()), *own]
+        return found
 
 
 class Config:
@@ -208,6 +234,13 @@ class Config:
         self.server_root = server_root
         self.files: list[SourceFile] = []
         self.php = False
+        self._memo: dict[Any, Any] = {}
+
+    def memo(self, key: Any, make: Callable[[Config], Any]) -> Any:
+        """What somebody makes of this configuration, made once."""
+        if key not in self._memo:
+            self._memo[key] = make(self)
+        return self._memo[key]
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""

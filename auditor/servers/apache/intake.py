@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from auditor.http import Request, split_port
 from auditor.servers.apache.config import Address, Config, Server
@@ -34,6 +35,11 @@ class Listener:
 
 def find_listener(config: Config, number: int) -> Listener | None:
     """The listener of that port; where no Listen line is at hand, those of the virtual hosts and port 80 are taken."""
+    found: Listener | None = config.memo(("listener", number), lambda config: _find_listener(config, number))
+    return found
+
+
+def _find_listener(config: Config, number: int) -> Listener | None:
     ports = {address.port for address, _, _ in config.listens}
     if not ports:
         ports = {address.port or 80 for host in config.hosts for address in host.addresses} or {80}
@@ -51,44 +57,97 @@ def _has_port(host: Server, number: int) -> bool:
     return any(address.port in (None, number) for address in host.addresses)
 
 
-def candidates(config: Config, request: Request, path: Path) -> list[Server]:
+class Hosts(Sequence[Server]):
+    """The virtual hosts of one address, in the order of the configuration."""
+
+    def __init__(self, hosts: Iterable[Server]) -> None:
+        self._hosts = tuple(dict.fromkeys(hosts))
+        self._names: dict[str, int] = {}  # the first of those that have the name
+        self._patterns: list[tuple[int, str]] = []
+        for at, host in enumerate(self._hosts):
+            if host.name:
+                self._names.setdefault(host.name, at)
+            for alias in host.aliases:
+                self._names.setdefault(alias, at)
+                if "*" in alias or "?" in alias:
+                    self._patterns.append((at, alias))
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._hosts[at]
+
+    def choose(self, name: str) -> tuple[Server, str]:
+        """The virtual host for a name, and why (vhost.c: update_server_from_aliases). Raises IndexError where there is
+        none at all."""
+        name = name.lower().rstrip(".")
+        found = self._names.get(name, len(self._hosts)) if name else len(self._hosts)
+        for at, pattern in self._patterns:
+            if at >= found:
+                break
+            if _alias_matches(pattern, name):
+                found = at
+        if found < len(self._hosts):
+            host = self._hosts[found]
+            return host, "chosen: ServerName" if host.name == name else "chosen: ServerAlias"
+        only = "chosen: the first virtual host of this address" if len(self._hosts) > 1 else "chosen: the only one"
+        return self._hosts[0], only
+
+
+_NO_HOSTS = Hosts(())
+
+
+class _Addresses:
+    """The addresses of the virtual hosts that have a port: the hosts of each, and those with an address of their own
+    (which is not `*`)."""
+
+    def __init__(self, config: Config, port: int) -> None:
+        found: dict[Address, list[Server]] = {}
+        for host in config.hosts:
+            for address in host.addresses:
+                if address.port in (None, port):
+                    found.setdefault(address, []).append(host)
+        self.hosts = {address: Hosts(hosts) for address, hosts in found.items()}
+        self.exact = sorted({address.host for address in found if address.host != "*"})
+        self.any = any(address.host == "*" for address in found)
+
+
+def candidates(config: Config, request: Request, path: Path) -> Hosts:
     """The virtual hosts of the address that the request arrives at, the one that is the default first; empty where only
     the main server is left (vhost.c: ap_update_vhost_given_ip)."""
-    addresses = [
-        (address, host) for host in config.hosts for address in host.addresses if address.port in (None, request.port)
-    ]
-    exact = sorted({address.host for address, _ in addresses if address.host != "*"})
+    port = request.port
+    addresses: _Addresses = config.memo(("addresses", port), lambda config: _Addresses(config, port))
     arrived = "*"
-    if exact:
+    if addresses.exact:
         if is_address(request.host):
             arrived = request.host
         else:
-            known = [Answer(host, f"the request arrives at {host}", host) for host in exact]
-            if any(address.host == "*" for address, _ in addresses):
+            known = [Answer(host, f"the request arrives at {host}", host) for host in addresses.exact]
+            if addresses.any:
                 known.append(Answer("*", "the request arrives at another address", "*"))
-            arrived = str(path.ask(Question("listener", str(request.port)), known).value)
+            arrived = str(path.ask(Question("listener", str(port)), known).value)
     # An address with a port of its own goes before one for any port, and both before *.
-    for wanted in (
-        Address(arrived, request.port),
-        Address(arrived, None),
-        Address("*", request.port),
-        Address("*", None),
-    ):
-        found = [host for address, host in addresses if address == wanted]
-        if found:
-            return list(dict.fromkeys(found))
-    return []
+    for wanted in (Address(arrived, port), Address(arrived, None), Address("*", port), Address("*", None)):
+        found = addresses.hosts.get(wanted)
+        if found is not None:
+            return found
+    return _NO_HOSTS
 
 
-def choose(hosts: Sequence[Server], name: str) -> tuple[Server, str]:
-    """The virtual host for a name among those of an address, and why (vhost.c: update_server_from_aliases)."""
-    name = name.lower().rstrip(".")
-    for host in hosts:
-        if host.name and host.name == name:
-            return host, "chosen: ServerName"
-        if any(alias == name or _alias_matches(alias, name) for alias in host.aliases):
-            return host, "chosen: ServerAlias"
-    return hosts[0], "chosen: the first virtual host of this address" if len(hosts) > 1 else "chosen: the only one"
+def neighbours(config: Config, server: Server, port: int) -> Hosts:
+    """The virtual hosts that share an address of this one on that port, itself among them."""
+    names = frozenset(address.host for address in server.addresses)
+
+    def make(config: Config) -> Hosts:
+        return Hosts(
+            one
+            for one in config.hosts
+            if _has_port(one, port) and any(address.host in names for address in one.addresses)
+        )
+
+    found: Hosts = config.memo(("neighbours", names, port), make)
+    return found
 
 
 def _alias_matches(alias: str, name: str) -> bool:
@@ -241,4 +300,4 @@ def lost_by_limits() -> tuple[LostHeader, ...]:
     return ()
 
 
-__all__ = ["by_default", "candidates", "choose", "find_listener", "normalize", "parse_target", "read_headers"]
+__all__ = ["by_default", "candidates", "find_listener", "neighbours", "normalize", "parse_target", "read_headers"]

@@ -39,7 +39,7 @@ def handle(shared: Shared, request: Request) -> Run:
             _post_read(run)
             raise
         if hosts:
-            run.server, why = intake.choose(hosts, run.host)
+            run.server, why = hosts.choose(run.host)
             run.layers = run.server.base
             shared.steps.append(response.step_of(run.server, why))
         intake.parse_target(run, request.target)

@@ -11,7 +11,7 @@ from auditor.http import Request
 from auditor.samples import samples
 from auditor.server import Note, Route
 from auditor.servers.apache.config import Directive, Section, Server
-from auditor.servers.apache.intake import choose, find_listener
+from auditor.servers.apache.intake import find_listener, neighbours
 from auditor.servers.apache.storage import ASSUMED_ROOT
 from auditor.servers.apache.traits import traits_of
 from auditor.servers.apache.walk import has_wildcards
@@ -48,15 +48,10 @@ def _base(site: ApacheSite, server: Server) -> Request | None:
         listener = find_listener(site.config, port)
         if listener is None:
             continue
+        same = neighbours(site.config, server, port)
         for name in [server.name, *server.aliases, "localhost"]:
             host = name.replace("*", "any").replace("?", "x") or "localhost"
-            same = [
-                one
-                for one in site.config.hosts
-                if any(address.port in (None, port) for address in one.addresses)
-                and {address.host for address in one.addresses} & {address.host for address in server.addresses}
-            ]
-            if same and choose(same, host)[0] is not server:
+            if same and same.choose(host)[0] is not server:
                 continue
             default = 443 if listener.tls else 80
             authority = host if port == default else f"{host}:{port}"
@@ -257,9 +252,9 @@ class _Maker:
     # --- other ways into guarded parts
 
     def _crossings(self, made: list[tuple[Request, str]]) -> Iterator[tuple[Request, str]]:
-        from auditor.servers.apache.areas import make_areas
+        from auditor.servers.apache.areas import areas_of
 
-        guarded = [area.prefix for area in make_areas(self.site) if area.server == (self.server.label or "_")]
+        guarded = [area.prefix for area in areas_of(self.site, self.server)]
         names = []
         for _, section in self._sections():
             if section.kind == "files":

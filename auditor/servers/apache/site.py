@@ -74,6 +74,8 @@ class ApacheSite:
         self._world: World = FileWorld(files, "apache") if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None
+        self._areas: Sequence[Area] | None = None
+        self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
         self.access_folders: tuple[str, ...] = ()  # whose .htaccess is at hand
 
@@ -160,9 +162,12 @@ class ApacheSite:
         return self._routes
 
     def areas(self) -> Sequence[Area]:
-        from auditor.servers.apache.areas import make_areas
+        if self._areas is None:
+            from auditor.servers.apache.areas import make_areas
 
-        return make_areas(self)
+            self.routes()  # which find the .htaccess files
+            self._areas = make_areas(self)
+        return self._areas
 
     def user_files(self) -> Sequence[UserFile]:
         from auditor.servers.apache.areas import make_user_files
@@ -176,6 +181,14 @@ class ApacheSite:
         from auditor.servers.apache.areas import make_addresses
 
         return make_addresses(self, path)
+
+    def served(self) -> dict[str, list[tuple[int, str, str, Request]]]:
+        """See areas.served_folders."""
+        if self._served is None:
+            from auditor.servers.apache.areas import served_folders
+
+            self._served = served_folders(self)
+        return self._served
 
     def logged(self) -> Iterable[Logged]:
         from auditor.servers.apache.areas import make_logged

@@ -64,22 +64,44 @@ def _regex(run: Run, section: Section, subject: str) -> bool:
 
 def location(run: Run) -> None:
     """Adds the <Location> sections that match, in the order of the configuration, main server first."""
-    found = [section for section in run.server.sections("location") if _location_matches(run, section)]
-    run.layers = run.layers.with_sections(found)
+    index: _Locations = run.server.memo("locations", _Locations)
+    if index.sections:
+        run.layers = run.layers.with_sections(index.matching(run))
 
 
-def _location_matches(run: Run, section: Section) -> bool:
-    pattern = section.pattern
-    uri = run.uri
-    if section.regex:
-        return _regex(run, section, uri)
-    if "//" in uri:
-        uri = re.sub("/{2,}", "/", uri)
-    if has_wildcards(pattern):
-        return fnmatch(pattern, uri)
-    if not uri.startswith(pattern):
-        return False
-    return pattern.endswith("/") or not pattern or uri[len(pattern) : len(pattern) + 1] in ("", "/")
+class _Locations:
+    """The <Location> sections of a server. Those that are plain prefixes are found by the request's path."""
+
+    def __init__(self, server: Server) -> None:
+        self.sections = server.sections("location")
+        self._plain: dict[str, list[int]] = {}
+        self._patterns: list[int] = []
+        for at, section in enumerate(self.sections):
+            if section.regex or has_wildcards(section.pattern):
+                self._patterns.append(at)
+            else:
+                self._plain.setdefault(section.pattern, []).append(at)
+
+    def matching(self, run: Run) -> list[Section]:
+        uri = re.sub("/{2,}", "/", run.uri) if "//" in run.uri else run.uri
+        found = list(self._patterns)
+        if self._plain:
+            prefixes = {"", uri}
+            at = uri.find("/")
+            while at != -1:
+                prefixes.update((uri[:at], uri[: at + 1]))
+                at = uri.find("/", at + 1)
+            for prefix in prefixes:
+                found += self._plain.get(prefix, ())
+        found.sort()
+        patterns = frozenset(self._patterns) if self._patterns else ()
+        return [
+            self.sections[at] for at in found if at not in patterns or _location_matches(run, self.sections[at], uri)
+        ]
+
+
+def _location_matches(run: Run, section: Section, uri: str) -> bool:
+    return _regex(run, section, run.uri) if section.regex else fnmatch(section.pattern, uri)
 
 
 def proxy(run: Run, url: str) -> None:
@@ -105,17 +127,33 @@ def _loose(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern), re.DOTALL)
 
 
-def ordered_directories(server: Server) -> tuple[list[Section], list[Section]]:
-    """The <Directory> sections from the shortest path to the longest, and those with regular expressions, in order."""
-    plain: list[tuple[int, Section]] = []
-    regexes: list[Section] = []
-    for section in server.sections("directory"):
-        if section.regex:
-            regexes.append(section)
-        else:
-            plain.append((_components(section.pattern), section))
-    plain.sort(key=lambda pair: pair[0])
-    return [section for _, section in plain], regexes
+class _Directories:
+    """The <Directory> sections of a server, from the shortest path to the longest, those of one folder found by it;
+    `regexes` are those with regular expressions, in order."""
+
+    def __init__(self, server: Server) -> None:
+        sections = server.sections("directory")
+        self.regexes = [section for section in sections if section.regex]
+        self._plain = sorted(
+            (section for section in sections if not section.regex), key=lambda section: _components(section.pattern)
+        )
+        self._folders: dict[str, list[int]] = {}
+        self._patterns: list[int] = []
+        for at, section in enumerate(self._plain):
+            pattern = section.pattern.rstrip("/") or "/"
+            if has_wildcards(pattern):
+                self._patterns.append(at)
+            else:
+                self._folders.setdefault(pattern, []).append(at)
+
+    def of(self, folder: str) -> list[Section]:
+        """Those of a folder."""
+        found = self._folders.get(folder, [])
+        if self._patterns:
+            found = sorted(
+                [*found, *(at for at in self._patterns if fnmatch(self._plain[at].pattern.rstrip("/"), folder))]
+            )
+        return [self._plain[at] for at in found]
 
 
 def _components(path: str) -> int:
@@ -135,14 +173,13 @@ def directory(run: Run, folders: Iterable[str]) -> None:
 
     Raises Respond(500) for a .htaccess that httpd cannot use.
     """
-    plain, regexes = ordered_directories(run.server)
+    sections: _Directories = run.server.memo("directories", _Directories)
     layers = run.layers
     last = "/"
     for folder in folders:
         last = folder
-        for section in plain:
-            if _directory_matches(section, folder):
-                layers = layers.with_sections((section,))
+        for section in sections.of(folder):
+            layers = layers.with_sections((section,))
         own = run.shared.overrides.section(folder, layers)
         if own is not None:
             layers = layers.with_sections((own,))
@@ -152,15 +189,8 @@ def directory(run: Run, folders: Iterable[str]) -> None:
                 raise Respond(500, own.fault)
     # Patterns are compared with the whole path, the file's name included (r->filename).
     path = run.filename or last
-    matched = [section for section in regexes if _regex(run, section, path)]
+    matched = [section for section in sections.regexes if _regex(run, section, path)]
     run.layers = layers.with_sections(matched)
-
-
-def _directory_matches(section: Section, folder: str) -> bool:
-    pattern = section.pattern.rstrip("/") or "/"
-    if has_wildcards(pattern):
-        return fnmatch(pattern, folder)
-    return pattern == folder
 
 
 def files(run: Run, name: str) -> None:
