@@ -87,7 +87,6 @@ SEVERITY = ERROR
 FIX = UNSAFE
 
 # From an address that no list names: a line that counts for the address of a gateway only is for that gateway's word.
-_ANYBODY = ADMITTED._replace(address=ANYBODY)
 
 Checked = dict[tuple[tuple[str, ...], str], Place]
 
