@@ -86,8 +86,6 @@ NAME = "spoofable-identity-header"
 SEVERITY = ERROR
 FIX = UNSAFE
 
-# From an address that no list names: a line that counts for the address of a gateway only is for that gateway's word.
-
 Checked = dict[tuple[tuple[str, ...], str], Place]
 
 
