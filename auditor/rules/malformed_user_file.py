@@ -8,7 +8,7 @@ Reads the user files that are at hand, and reports
 - entries that the server cannot check: a password as it stands, an unknown scheme such as `{SHA256}` or argon2,
   blanks around the name or behind the hash, a line without a colon;
 - a second entry of the same user, which never counts;
-- passwords that stand there in the clear (`{PLAIN}`).
+- passwords that stand there in the clear (`{PLAIN}`; httpd cannot check them, nor `{SSHA}`).
 
 Unsalted SHA-1 (`{SHA}`) and the old DES hash are infos. Lines are named by their numbers; what stands in them is
 never shown.
@@ -26,6 +26,16 @@ auth_basic "Area";
 auth_basic_user_file /etc/nginx/passwords/area.htpasswd;
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/area.htpasswd
+    Require valid-user
+</Location>
+ProxyPass / http://app.internal/
+```
+
 ## Good example
 
 With a line that `htpasswd -B` or `openssl passwd -6` made:
@@ -35,18 +45,31 @@ auth_basic "Area";
 auth_basic_user_file /etc/nginx/passwords/area.htpasswd;
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/area.htpasswd
+    Require valid-user
+</Location>
+ProxyPass / http://app.internal/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-211, NGX-212)
+Apache httpd 2.4.71 (facts APA-212, APA-213)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
 - https://httpd.apache.org/docs/2.4/misc/password_encryptions.html
+- https://httpd.apache.org/docs/2.4/mod/mod_authn_file.html#authuserfile
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
@@ -56,6 +79,8 @@ from auditor.settings import Settings
 NAME = "malformed-user-file"
 SEVERITY = WARNING
 
+# A line of a file for AuthType Digest: user, realm, and a hash of all three.
+_DIGEST = r"[^:]*:[^:]*:[0-9a-fA-F]{32}"
 # A template, which something fills on the way to the server, or a file that something decrypts there.
 _PLACEHOLDERS = ("{{", "${", "<%", "$ANSIBLE_VAULT;", "ENC[AES256_", "-----BEGIN AGE", "-----BEGIN PGP")
 
@@ -66,6 +91,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
         # may wait for its secrets, says nothing.
         text = site.text_of(file.resolved) if file.state in ("file", None) and file.resolved is not None else None
         if text is None or any(mark in text for mark in _PLACEHOLDERS) or (file.state is None and not text.strip()):
+            continue
+        if re.fullmatch(rf"({_DIGEST}\s*)+", text):
             continue
         severity, faults = _faults(text, site.kind)
         if faults:

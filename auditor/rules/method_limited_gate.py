@@ -5,8 +5,8 @@
 Asks every route that treats methods differently, without credentials and with each method. Reports the
 gate that refuses GET where POST, PUT, PATCH or DELETE is let through.
 
-It is silent where only reading is open, which is what `limit_except GET` and `<LimitExcept GET>` are for, where OPTIONS alone is
-exempt, and where another gate guards the other methods.
+It is silent where only reading is open, which is what `limit_except GET` and `<LimitExcept GET>` are
+for, where OPTIONS alone is exempt, and where another gate guards the other methods.
 
 ## Why it is bad
 

@@ -6,7 +6,9 @@ Looks for the user files of the gates in the folders that are served, asks for e
 credentials, and reports the line that names a file which is sent. Where only somebody who has passed the gate
 gets it, it is a warning.
 
-It is silent where the answer is a refusal, as with `location ~ /\\.ht { deny all; }`.
+It is silent where the answer is a refusal, as with `location ~ /\\.ht { deny all; }` or the
+`<FilesMatch "^\\.ht">` that httpd's packages bring. A `<Location />` with `Require all granted` takes
+the place of that.
 
 ## Why it is bad
 
@@ -24,6 +26,19 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName shop.example
+    DocumentRoot /home/new-shop/public
+    <Location /orders/>
+        AuthType Basic
+        AuthName "Orders"
+        AuthUserFile /home/new-shop/public/orders.users
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -36,14 +51,30 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName shop.example
+    DocumentRoot /home/new-shop/public
+    <Location /orders/>
+        AuthType Basic
+        AuthName "Orders"
+        AuthUserFile /home/new-shop/.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+Apache httpd 2.4.71 (facts APA-268, APA-269)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#root
+- https://httpd.apache.org/docs/2.4/mod/mod_authn_file.html#authuserfile
+- https://httpd.apache.org/docs/2.4/mod/core.html#files
 """
 
 from __future__ import annotations

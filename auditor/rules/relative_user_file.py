@@ -5,6 +5,7 @@
 Looks at the path of each user file that a gate names. Reports
 
 - a path that is made of what the client sends;
+- in httpd, a relative path in a .htaccess, or one such as `.htpasswd`: it begins at ServerRoot;
 - as an info, a relative path in a file of another folder than that of the main configuration: it begins at the
   main configuration's folder (nginx) or at ServerRoot (Apache), not beside the file in which it stands.
 
@@ -25,6 +26,15 @@ location /private/ {
 }
 ```
 
+```apache
+<Directory /var/www/html/private>
+    AuthType Basic
+    AuthName "Private"
+    AuthUserFile .htpasswd
+    Require valid-user
+</Directory>
+```
+
 ## Good example
 
 ```nginx
@@ -34,9 +44,19 @@ location /private/ {
 }
 ```
 
+```apache
+<Directory /var/www/html/private>
+    AuthType Basic
+    AuthName "Private"
+    AuthUserFile /etc/apache2/private.htpasswd
+    Require valid-user
+</Directory>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+Apache httpd 2.4.71 (fact APA-205)
 
 ## References
 
@@ -49,6 +69,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding
+from auditor.rules.common import of_kind
 from auditor.server import Route, Site, UserFile
 from auditor.settings import Settings
 
@@ -61,9 +82,20 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     for file in site.user_files():
         if file.chosen:
             yield _finding(WARNING, file, "Clients choose this user file, and so the passwords: they send its path.")
+        elif site.kind == "apache" and _is_in_pages(file):
+            yield _finding(WARNING, file, "This path begins at ServerRoot, not at the folder of the pages.")
         elif _is_misread(file, main):
             where = f"not beside this file: it is {file.resolved}"
-            yield _finding(INFO, file, f"This path begins at the main configuration's folder, {where}.")
+            begins = of_kind(site, "the main configuration's folder", "ServerRoot")
+            yield _finding(INFO, file, f"This path begins at {begins}, {where}.")
+
+
+def _is_in_pages(file: UserFile) -> bool:
+    """Whether a relative path must be meant to begin in a folder of pages: it stands in a .htaccess, or is called like
+    what lies there."""
+    if file.path is None or file.path.startswith("/") or file.state == "file":
+        return False
+    return file.line.file.rpartition("/")[2].startswith(".ht") or file.path.startswith((".ht", "./", "../"))
 
 
 def _is_misread(file: UserFile, main: str) -> bool:

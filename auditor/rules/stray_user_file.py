@@ -3,8 +3,8 @@
 ## What it does
 
 Looks at user files below a home folder, or below a folder of /var/www that is called like a domain. Reports the
-line where the same configuration file speaks of another account's folder beside it, and nothing else in the whole
-configuration speaks of this one.
+line where the same configuration file speaks of another account's folder beside it (for a .htaccess: any of the
+configuration's files), and nothing else in the whole configuration speaks of this one.
 
 ## Why it is bad
 
@@ -23,6 +23,19 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName shop.example
+    DocumentRoot /home/new-shop/public
+    <Location /orders/>
+        AuthType Basic
+        AuthName "Orders"
+        AuthUserFile /home/old-shop/.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -35,6 +48,19 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName shop.example
+    DocumentRoot /home/new-shop/public
+    <Location /orders/>
+        AuthType Basic
+        AuthName "Orders"
+        AuthUserFile /home/new-shop/.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Measured on
 
 Nothing to measure: the server takes any path.
@@ -42,6 +68,7 @@ Nothing to measure: the server takes any path.
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+- https://httpd.apache.org/docs/2.4/mod/mod_authn_file.html#authuserfile
 """
 
 from __future__ import annotations
@@ -72,7 +99,9 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 named.setdefault(source.name, set()).update(re.findall(_HOME, line) + re.findall(_DOMAIN, line))
     everywhere = set().union(*named.values()) if named else set()
     for file, home in files:
-        others = sorted("".join(other) for other in named.get(file.line.file, ()) if other[0] == home[0])
+        # A .htaccess seldom names its own folder; the configuration that leads to it does.
+        near = everywhere if file.line.file.endswith(".htaccess") else named.get(file.line.file, ())
+        others = sorted("".join(other) for other in near if other[0] == home[0])
         if home not in everywhere and others:
             yield _finding(file, "".join(home), others[0])
 

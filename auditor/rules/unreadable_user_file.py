@@ -9,13 +9,23 @@ that machine itself.
 ## Why it is bad
 
 Nobody can log in. nginx starts all the same, answers 401 to those without credentials and 500 to
-everybody with some, good or bad.
+everybody with some, good or bad. So does httpd.
 
 ## Bad example
 
 ```nginx
 auth_basic "Area";
 auth_basic_user_file /etc/nginx/passwords;  # a folder
+```
+
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/passwords
+    Require valid-user
+</Location>
+ProxyPass / http://app.internal/
 ```
 
 ## Good example
@@ -25,13 +35,25 @@ auth_basic "Area";
 auth_basic_user_file /etc/nginx/passwords/area.htpasswd;
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Area"
+    AuthUserFile /etc/apache2/passwords/area.htpasswd
+    Require valid-user
+</Location>
+ProxyPass / http://app.internal/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-203, NGX-205)
+Apache httpd 2.4.71 (facts APA-202, APA-204)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+- https://httpd.apache.org/docs/2.4/mod/mod_authn_file.html#authuserfile
 """
 
 from __future__ import annotations

@@ -307,6 +307,8 @@ def make_site(source: SourceFile, files: Files, context: str) -> ApacheSite:
     if context == "htaccess":
         return _alone(loader, source, files)
     items = loader.read(source)
+    if context != "main":
+        items = [*_read_assumed(loader, _PACKAGES), *items]
     site = ApacheSite(loader, items, files, context)
     folders: dict[str, None] = {}
     for server in (site.config.main, *site.config.hosts):
@@ -325,6 +327,17 @@ PAGES = "/var/www/html"
 _PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
+# What the main file of every package and image says.
+_PACKAGES = '<FilesMatch "^\\.ht">\n    Require all denied\n</FilesMatch>'
+
+
+def _read_assumed(loader: Loader, text: str) -> list[Item]:
+    assumed = SourceFile("(assumed)", text)
+    items = loader.read(assumed)
+    loader.sources.remove(assumed)
+    return list(items)
+
+
 def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     text = "\n".join(
         (
@@ -336,9 +349,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
             "</Directory>",
         )
     )
-    assumed = SourceFile("(assumed)", text)
-    items = loader.read(assumed)
-    loader.sources.remove(assumed)
+    items = _read_assumed(loader, f"{text}\n{_PACKAGES}")
     loader.sources.append(source)
     loader.note(
         "assumed",
