@@ -43,6 +43,7 @@ class Layout(NamedTuple):
     assumed: str
     is_main: Callable[[str], bool]
 
+
 _MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
 
 

@@ -136,6 +136,18 @@ class Capture(NamedTuple):
     beside: tuple[Place, ...] = ()
 
 
+class Misplaced(NamedTuple):
+    """A line of a gate that stands where it cannot work. `what` says in a sentence what becomes of the gate there,
+    `instead` what to write; `about` are lines that have to do with it. `witness` is a request that it does not guard,
+    or that nobody gets an answer to, because of where it stands."""
+
+    line: Place
+    what: str
+    instead: str
+    about: tuple[Place, ...] = ()
+    witness: Request | None = None
+
+
 class Logged(NamedTuple):
     """A line that makes a log of something of the request or of its answer. `names` are headers (in lower case),
     `cookie NAME` or `argument NAME`; `logs` are the lines by which requests are written so."""
@@ -246,6 +258,10 @@ class Site(Protocol):
 
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
+
+    def misplaced(self) -> Iterable[Misplaced]:
+        """Gates that stand where this kind of server does not look at them, or takes them for something else."""
+        ...
 
     def limits(self) -> Sequence[Limit]:
         """The limits that have a status of their own."""

@@ -26,7 +26,20 @@ from collections.abc import Collection, Sequence
 
 from auditor import server
 from auditor.http import Request, Response, make_request
-from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
+from auditor.server import (
+    Area,
+    Capture,
+    Comment,
+    Limit,
+    Logged,
+    Misplaced,
+    Note,
+    Route,
+    Suspect,
+    Unfilled,
+    UserFile,
+    Version,
+)
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import (
     ADDED,
@@ -189,6 +202,10 @@ class ToySite:
 
     def captures(self) -> Sequence[Capture]:
         """The toy's gates answer nothing that could be taken over."""
+        return []
+
+    def misplaced(self) -> Sequence[Misplaced]:
+        """The toy's gates stand in their routes."""
         return []
 
     def suspects(self) -> Sequence[Suspect]:

@@ -36,7 +36,7 @@ location ~ \\.php$ {
 ```
 
 ```apache
-<Directory /var/www/html/admin>
+<Directory /srv/www/admin>
     AuthType Basic
     AuthName "Admin"
     AuthUserFile /etc/apache2/admin.htpasswd

@@ -4,7 +4,9 @@
 
 Reports a gate in a block that matches far less than its author must have thought: an exact location
 that ends like a folder while everything below that folder is open, and a prefix location that is
-written as a regular expression.
+written as a regular expression. In httpd it is also a gate in a .htaccess that AllowOverride passes
+over or that answers 500; a `<Files>` or `<FilesMatch>` with a path, where only a file's name is
+looked at; and a `<Directory>` for a path of URLs.
 
 ## Why it is bad
 
@@ -23,6 +25,15 @@ location / {
 }
 ```
 
+```apache
+<FilesMatch "^/admin/">
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+</FilesMatch>
+```
+
 ## Good example
 
 ```nginx
@@ -36,13 +47,26 @@ location / {
 }
 ```
 
+```apache
+<LocationMatch "^/admin/">
+    AuthType Basic
+    AuthName "Admin"
+    AuthUserFile /etc/apache2/admin.htpasswd
+    Require valid-user
+</LocationMatch>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+Apache httpd 2.4.71 (facts APA-251, APA-253, APA-254)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+- https://httpd.apache.org/docs/2.4/mod/core.html#allowoverride
+- https://httpd.apache.org/docs/2.4/mod/core.html#files
+- https://httpd.apache.org/docs/2.4/howto/auth.html
 """
 
 from __future__ import annotations
@@ -67,7 +91,18 @@ _TREES = ("admin", "administrator", "phpmyadmin", "wp-admin", "private", "intern
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    for area in site.areas():
+    for item in site.misplaced():
+        yield Finding(
+            NAME,
+            WARNING,
+            item.what,
+            item.line,
+            related=tuple(Related(place, "because of this") for place in item.about),
+            routes=() if item.witness is None else (f"{item.witness.method} {item.witness.url}",),
+            witness=item.witness,
+            help=item.instead,
+        )
+    for area in site.areas() if site.kind != "apache" else ():
         if not area.exact and re.search(_REGEX, area.prefix):
             yield _finding(
                 area,

@@ -76,10 +76,11 @@ APR1 = "alice:$apr1$auditorg$43AP0cEfKCNzbiEo.cgb11\n"
 def of_httpd(text: str, folder: Path, with_files: bool, text_of_users: str = APR1) -> list[Finding]:
     """What is found in that configuration of httpd; `with_files` decides whether the user files that it names exist."""
     deployed = folder / "etc"
-    deployed.mkdir()
+    (deployed / "passwords").mkdir(parents=True)
     (folder / "tree").mkdir()
     for path in re.findall(r"AuthUserFile /etc/apache2/(\S+)", text) if with_files else ():
-        (deployed / path).write_text(text_of_users)
+        if not (deployed / path).exists():
+            (deployed / path).write_text(text_of_users)
     alone = text.startswith("# .htaccess\n")
     config = folder / "tree" / (".htaccess" if alone else "site.conf")
     config.write_text(text if alone or "<VirtualHost" in text else HOST.format(text))

@@ -38,7 +38,7 @@ def areas_of(site: ApacheSite, server: Server) -> Iterator[Area]:
     """Those of one server."""
     name = server.label or "_"
     for prefix, section in _of_server(site, server):
-        line = _gate(section)
+        line = gate_of(section)
         if line is None or prefix is None or section.place is None:
             continue
         authtype = section.last("authtype") or server.base.last("authtype")
@@ -46,7 +46,7 @@ def areas_of(site: ApacheSite, server: Server) -> Iterator[Area]:
         yield Area(name, server.name or "localhost", prefix or "/", False, section.place, line.place, kind)
 
 
-def _gate(section: Section) -> Directive | None:
+def gate_of(section: Section) -> Directive | None:
     """The line of a section that asks for credentials, or says how they are asked for."""
     for line in section.directives:
         if line.key in _REQUIRE and _asks(line):

@@ -16,18 +16,20 @@ from auditor.source import InputError, Place, SourceFile
 
 class Override(NamedTuple):
     """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
-    of answered with 500 (Nonfatal)."""
+    of answered with 500 (Nonfatal). `unset`: no AllowOverride says anything, and then files are read though nothing is
+    permitted in them (create_core_dir_config: OR_UNSET is not zero)."""
 
     classes: frozenset[str]
     names: frozenset[str]
     nonfatal_override: bool = False
     nonfatal_unknown: bool = False
     line: Directive | None = None
+    unset: bool = False
 
     @property
     def reads(self) -> bool:
         """Whether .htaccess files are looked at."""
-        return bool(self.classes or self.names)
+        return bool(self.classes or self.names or self.unset)
 
 
 _CLASSES = {"authconfig": "A", "fileinfo": "F", "indexes": "I", "limit": "L", "options": "O"}
@@ -36,7 +38,7 @@ NOTHING = Override(frozenset(), frozenset())
 
 
 def override_of(layers: Layers) -> Override:
-    """What the sections say (manual: AllowOverride; None is the default since 2.3.9)."""
+    """What the sections say (manual: AllowOverride)."""
     found: Override = layers.memo("override", _override_of)
     return found
 
@@ -64,7 +66,7 @@ def _override_of(layers: Layers) -> Override:
     listed = layers.last("allowoverridelist")
     if listed is not None:
         names = frozenset(word.lower() for word in listed.args if word.lower() != "none")
-    return Override(classes, names, skips, skips_unknown, line or listed)
+    return Override(classes, names, skips, skips_unknown, line or listed, line is None)
 
 
 class Htaccess(NamedTuple):

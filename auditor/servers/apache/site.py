@@ -15,6 +15,7 @@ from auditor.server import (
     Comment,
     Limit,
     Logged,
+    Misplaced,
     Note,
     Route,
     Site,
@@ -208,6 +209,11 @@ class ApacheSite:
     def captures(self) -> Iterable[Capture]:
         return ()
 
+    def misplaced(self) -> Iterable[Misplaced]:
+        from auditor.servers.apache.misplaced import make_misplaced
+
+        return make_misplaced(self)
+
     def limits(self) -> Sequence[Limit]:
         return ()
 
@@ -328,7 +334,13 @@ _PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
 # What the main file of every package and image says.
-_PACKAGES = '<FilesMatch "^\\.ht">\n    Require all denied\n</FilesMatch>'
+_PACKAGES = """<FilesMatch "^\\.ht">
+    Require all denied
+</FilesMatch>
+<Directory />
+    AllowOverride None
+</Directory>
+"""
 
 
 def _read_assumed(loader: Loader, text: str) -> list[Item]:

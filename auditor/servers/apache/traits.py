@@ -82,6 +82,8 @@ def traits_of(site: ApacheSite, server: Server) -> frozenset[str]:
                 found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
     if not site.config.modules.known and not assumed:
         found.update((words.CGI, words.UPSTREAM))
+    if site.overrides.ignored:
+        found.add(words.GATE)  # perhaps one that does not count
     if _local(site, server):
         found.add(words.LOCAL)
     return frozenset(found)

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request, is_watched
-from auditor.server import Area, Capture, Comment, Limit, Logged, Note, Route, Suspect, Unfilled, UserFile, Version
+from auditor.server import (
+    Area,
+    Capture,
+    Comment,
+    Limit,
+    Logged,
+    Misplaced,
+    Note,
+    Route,
+    Suspect,
+    Unfilled,
+    UserFile,
+    Version,
+)
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.intake import find_port
@@ -179,6 +192,9 @@ class NginxSite:
 
     def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
         """nginx hands programs all headers."""
+        return ()
+
+    def misplaced(self) -> Iterable[Misplaced]:
         return ()
 
     def limits(self) -> Sequence[Limit]:

@@ -1,0 +1,143 @@
+"""Gates that stand where httpd does not look at them, or takes them for something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from auditor.http import Request
+from auditor.samples import samples
+from auditor.server import Misplaced
+from auditor.servers.apache.areas import gate_of, uri_of
+from auditor.servers.apache.config import Directive, Section, Server
+from auditor.source import Place
+from auditor.trace import Outcome
+from auditor.world import Answer, Question
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.site import ApacheSite
+
+_GATES = ("authtype", "require", "<requireall", "<requireany")
+# What no path of a prefix holds, and regular expressions are made of; a lone `*` or `?` is a wildcard.
+_REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\(.*\)")
+_MAPPED = ("proxypass", "alias", "scriptalias")
+
+
+class _Nobody:
+    """The world of somebody without credentials."""
+
+    def ask(self, question: Question) -> Answer | None:
+        if question.kind == "credentials":
+            return Answer("refused", "the credentials are refused", False)
+        return None
+
+
+def make_misplaced(site: ApacheSite) -> Iterator[Misplaced]:
+    """The lines, each once."""
+    seen: set[Place] = set()
+    for server, section in site.sections():
+        line = gate_of(section)
+        if line is None or section.place is None or section.place in seen:
+            continue
+        found = _of_section(site, server, section, line)
+        if found is not None:
+            seen.add(section.place)
+            yield found
+    yield from _ignored(site)
+
+
+def _of_section(site: ApacheSite, server: Server, section: Section, line: Directive) -> Misplaced | None:
+    place = section.place
+    assert place is not None
+    pattern = section.pattern
+    if section.kind == "files" and _needs_slash(section):
+        what = "This gate guards nothing: <Files> and <FilesMatch> see a file's name alone, which has no slash."
+        path = "/" + re.sub(r"[\^$\\]", "", pattern).lstrip("/")
+        return Misplaced(place, what, f"<LocationMatch {pattern}>" if section.regex else f"<Location {path}>")
+    if section.kind == "location" and not section.regex and _REGEX.search(pattern):
+        what = f"This gate guards only paths that begin with {pattern} as it stands: <Location> without ~ knows no "
+        return Misplaced(place, what + "regular expressions.", f"<LocationMatch {pattern}>")
+    if section.kind != "directory" or section.regex:
+        return None
+    mapped = _mapped(server, pattern)
+    if mapped is not None and uri_of(site, server, pattern) is None:
+        what = (
+            f"This gate guards nothing: <Directory> is about folders of the machine, and {pattern} is a path of URLs."
+        )
+        return Misplaced(place, what, f"<Location {pattern}>", (mapped.place,))
+    return None
+
+
+def _needs_slash(section: Section) -> bool:
+    """Whether the pattern fits no name, because whatever fits it has a slash."""
+    if not section.regex:
+        return "/" in section.pattern
+    if "/" not in re.sub(r"\[[^\]]*\]", "", section.pattern):
+        return False
+    found = samples(section.pattern, False)
+    return bool(found) and all("/" in name for name in found)
+
+
+def _mapped(server: Server, path: str) -> Directive | None:
+    """The line that says that this is a path of URLs."""
+    bare = path.rstrip("/")
+    return next(
+        (line for line in server.all(*_MAPPED) if bare and line.args and line.args[0].rstrip("/") == bare),
+        None,
+    )
+
+
+def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
+    """The gates of .htaccess files that AllowOverride does not let count: of each file, the first line."""
+    site.routes()  # so that all files at hand have been read
+    seen: set[str] = set()
+    for folder, found in site.overrides.known():
+        for item in found.items:
+            directive = item.directive
+            why = site.overrides.ignored.get(directive.place)
+            if directive.key not in _GATES or why is None or found.source.name in seen:
+                continue
+            said = why[1].line
+            if said is not None and said.place.source not in site.files:
+                continue  # only assumed
+            seen.add(found.source.name)
+            witness = _witness(site, folder, 500 if why[0] == "override" else 200)
+            if witness is None:
+                continue
+            about = (said.place,) if said is not None else ()
+            yield Misplaced(directive.place, _SAYS[why[0]], _INSTEAD, about, witness)
+            break
+
+
+_SAYS = {
+    "none": "This gate is ignored: AllowOverride None has httpd pass over this file.",
+    "skipped": "This gate is ignored: AllowOverride does not allow it here, and Nonfatal passes over such lines.",
+    "override": "Every request to this folder is answered 500: AllowOverride does not allow this line here.",
+    "context": "Every request to this folder is answered 500: this line may not stand in a .htaccess.",
+    "module": "Every request to this folder is answered 500: the module of this line is not loaded.",
+}
+_INSTEAD = "AllowOverride AuthConfig  for this folder, or the lines in a <Directory> of the configuration itself"
+
+
+def _witness(site: ApacheSite, folder: str, status: int) -> Request | None:
+    """A request for the folder that no gate refuses."""
+    for server in site.servers():
+        uri = uri_of(site, server, folder)
+        base = next((route for route in site.routes() if route.server == (server.label or "_")), None)
+        if uri is None or base is None:
+            continue
+        request = base.request._replace(method="GET", target=uri.rstrip("/") + "/")
+        outcomes = site.trace(request, _NOBODY)
+        if outcomes and all(_is_unguarded(outcome, status) for outcome in outcomes):
+            return request
+    return None
+
+
+def _is_unguarded(outcome: Outcome, status: int) -> bool:
+    if status == 500:
+        return outcome.status == 500
+    return outcome.status not in (401, 500) and not any(gate.result == "refused" for gate in outcome.gates)
+
+
+_NOBODY = _Nobody()
