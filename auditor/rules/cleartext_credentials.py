@@ -28,6 +28,29 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName files.example
+    <Location />
+        AuthType Basic
+        AuthName "Files"
+        AuthUserFile /etc/apache2/files.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+<VirtualHost *:443>
+    ServerName files.example
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/files.pem
+    <Location />
+        AuthType Basic
+        AuthName "Files"
+        AuthUserFile /etc/apache2/files.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -47,14 +70,34 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName files.example
+    Redirect permanent / https://files.example/
+</VirtualHost>
+<VirtualHost *:443>
+    ServerName files.example
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/files.pem
+    <Location />
+        AuthType Basic
+        AuthName "Files"
+        AuthUserFile /etc/apache2/files.htpasswd
+        Require valid-user
+    </Location>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+Apache httpd 2.4.71 (facts APA-296)
 
 ## References
 
 - RFC 7617, 4 (Basic without a secure channel)
 - https://nginx.org/en/docs/http/configuring_https_servers.html
+- https://httpd.apache.org/docs/2.4/mod/mod_alias.html#redirect
 """
 
 from __future__ import annotations
@@ -63,7 +106,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding
 from auditor.http import Request
-from auditor.rules.common import STRANGER, by_block, deciding, guards
+from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind
 from auditor.server import LOCAL, OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 
@@ -100,7 +143,11 @@ def _judge_block(site: Site, routes: Sequence[Route], ports: Sequence[int], secu
                     line,
                     routes=(f"{request.method} {request.url}",),
                     witness=request,
-                    help="return 301 https://$host$request_uri;  in a server of its own for the plain port",
+                    help=of_kind(
+                        site,
+                        "return 301 https://$host$request_uri;  in a server of its own for the plain port",
+                        f"Redirect permanent / https://{request.host}/  in a <VirtualHost> of its own for the plain port",
+                    ),
                     server=route.server,
                     pattern=route.pattern,
                 )

@@ -30,6 +30,17 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    AuthType Basic
+    AuthName "Staging"
+    AuthUserFile /etc/apache2/staging.htpasswd
+    Require valid-user
+</Location>
+RequestHeader set X-Token expr=%{HTTP:Authorization}
+ProxyPass /api/ http://api.internal/
+```
+
 ## Good example
 
 ```nginx
@@ -39,15 +50,25 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    Require all granted
+</Location>
+RequestHeader set X-Token expr=%{HTTP:Authorization}
+ProxyPass /api/ http://api.internal/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-213, NGX-225); with auth_jwt 1.31.3 alone
+Apache httpd 2.4.71 (facts APA-214)
 
 ## References
 
 - RFC 9110, 11.6.2 (Authorization: one credential for one realm)
 - RFC 6750, 2.1 (Bearer tokens in Authorization)
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html
+- https://httpd.apache.org/docs/2.4/mod/mod_auth_basic.html
 """
 
 from __future__ import annotations
@@ -57,7 +78,7 @@ from typing import NamedTuple
 
 from auditor.findings import HIGH, INFO, LOW, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, ANYBODY, BASIC, BEARER, by_block, deciding, with_header
+from auditor.rules.common import ADMITTED, ANYBODY, BASIC, BEARER, by_block, deciding, of_kind, with_header
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -84,30 +105,31 @@ class _Evidence(NamedTuple):
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     asked = [route for route in routes if route.request.method != "OPTIONS" and OPAQUE not in route.traits]
-    open_sites: dict[Place, Site] = {}
+    open_sites: dict[tuple[Place, ...], Site] = {}
 
-    def without(line: Place) -> Site:
-        if line not in open_sites:
-            open_sites[line] = site.without(line)
-        return open_sites[line]
+    def without(*lines: Place) -> Site:
+        if lines not in open_sites:
+            open_sites[lines] = site.without(*lines)
+        return open_sites[lines]
 
     return by_block(asked, lambda block: _judge_block(site, block, without), (INFO,))
 
 
-def _judge_block(site: Site, routes: Sequence[Route], without: Callable[[Place], Site]) -> Iterator[Finding]:
+def _judge_block(site: Site, routes: Sequence[Route], without: Callable[..., Site]) -> Iterator[Finding]:
     for route in routes:
         bearer = with_header(route.request, _token(route.request))
         before = site.trace(bearer, _ADMITTED)
         gate = _refusing(before)
         line = deciding(gate.because) if gate is not None else None
-        if line is None:
+        if gate is None or line is None:
             continue
         basic = with_header(route.request, BASIC)
         behind = site.trace(basic, _ADMITTED)
         evidence = _second_gate(before, "Bearer", "Basic") or _second_gate(behind, "Basic", "Bearer")
         evidence = evidence or _passed_on(behind)
         if evidence is None or evidence.severity == INFO:
-            opened = without(line)
+            # What the gate is made of, all of it: an AuthType that is left alone refuses everybody.
+            opened = without(*(item.place for item in gate.because if item.place is not None))
             apart = _treated_apart(opened.trace(bearer, _ADMITTED), opened.trace(basic, _ADMITTED))
             evidence = apart or evidence
         if evidence is None:
@@ -125,7 +147,8 @@ def _judge_block(site: Site, routes: Sequence[Route], without: Callable[[Place],
             related=(Related(evidence.place, evidence.says),),
             routes=(route.label,),
             witness=bearer,
-            help="auth_basic off;  where the application checks tokens itself, or give the token a header of its own",
+            help=of_kind(site, "auth_basic off;", "Require all granted")
+            + "  where the application checks tokens itself, or give the token a header of its own",
             server=route.server,
             pattern=route.pattern,
         )

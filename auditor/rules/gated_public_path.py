@@ -26,6 +26,16 @@ server {
 }
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Staging"
+    AuthUserFile /etc/apache2/staging.htpasswd
+    Require valid-user
+</Location>
+Alias /.well-known/acme-challenge/ /var/lib/acme/
+```
+
 ## Good example
 
 ```nginx
@@ -40,15 +50,30 @@ server {
 }
 ```
 
+```apache
+<Location />
+    AuthType Basic
+    AuthName "Staging"
+    AuthUserFile /etc/apache2/staging.htpasswd
+    Require valid-user
+</Location>
+<Location /.well-known/acme-challenge/>
+    Require all granted
+</Location>
+Alias /.well-known/acme-challenge/ /var/lib/acme/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-407, NGX-603)
+Apache httpd 2.4.71 (facts APA-255, APA-282)
 
 ## References
 
 - RFC 8555, 8.3 (the HTTP challenge is fetched without credentials)
 - RFC 8615 (well-known URIs)
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
 """
 
 from __future__ import annotations
@@ -79,6 +104,8 @@ _HEALTH = ("/health", "/healthz", "/health-check", "/healthcheck", "/livez", "/r
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    if site.kind == "apache":
+        return _judge_merged(site, routes)
     own = {area.block for area in site.areas()}
     return by_block(routes, lambda block: _judge_block(site, block, own))
 
@@ -112,6 +139,42 @@ def _judge_block(site: Site, routes: Sequence[Route], own: set[Place]) -> Iterat
             server=route.server,
             pattern=route.pattern,
         )
+
+
+def _judge_merged(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Where sections merge, no block answers alone: what counts is how the path is written (Route.pattern), and that
+    the gate's own section is not about that very path."""
+    own = {(area.gate, area.prefix.rstrip("/")) for area in site.areas()}
+    seen: set[tuple[Place, str]] = set()
+    for route in routes:
+        path = route.request.path
+        name = _public_name(path)
+        if name is None or name not in route.pattern.replace("\\", "") or route.request.method == "OPTIONS":
+            continue
+        found = [_refused(outcome) for outcome in site.trace(route.request, STRANGER)]
+        line = deciding(found[0].because) if found and found[0] is not None else None
+        if line is None or None in found or (line, name) in seen or any((line, p) in own for p in (name, path)):
+            continue
+        seen.add((line, name))
+        yield Finding(
+            NAME,
+            WARNING,
+            f"{path} is asked without credentials by those who need it, and this gate refuses it.",
+            line,
+            routes=(route.label,),
+            witness=route.request,
+            help=f"<Location {name}>  with  Require all granted",
+            server=route.server,
+            pattern=route.pattern,
+        )
+
+
+def _public_name(path: str) -> str | None:
+    """What makes a path one that is asked for without credentials."""
+    bare = path.rstrip("/")
+    if bare in _HEALTH:
+        return bare
+    return next((name for name in _WELL_KNOWN if bare == name or path.startswith(name + "/")), None)
 
 
 def _refused(outcome: Outcome) -> Gate | None:

@@ -23,6 +23,11 @@ server {
 }
 ```
 
+```apache
+LogFormat "%h \\"%r\\" %>s \\"%{Authorization}i\\"" debug
+CustomLog /var/log/apache2/debug.log debug
+```
+
 ## Good example
 
 ```nginx
@@ -35,6 +40,11 @@ server {
 }
 ```
 
+```apache
+LogFormat "%h %u \\"%r\\" %>s" users
+CustomLog /var/log/apache2/users.log users
+```
+
 ## Measured on
 
 Nothing to measure: the server writes what the format says.
@@ -43,6 +53,7 @@ Nothing to measure: the server writes what the format says.
 
 - RFC 6750, 5.3 (Bearer tokens in logs); CWE-532
 - https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format
+- https://httpd.apache.org/docs/2.4/mod/mod_log_config.html#formats
 """
 
 from __future__ import annotations
@@ -51,6 +62,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
+from auditor.rules.common import of_kind
 from auditor.server import Route, Site
 from auditor.settings import Settings
 
@@ -78,7 +90,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 f"Logs hold what clients log in with: this format writes {listed}.",
                 logged.line,
                 related=tuple(Related(log, "written here") for log in logged.logs[:3]),
-                help="Leave it out; $remote_user is the name alone.",
+                help=f"Leave it out; {of_kind(site, '$remote_user', '%u')} is the name alone.",
             )
 
 

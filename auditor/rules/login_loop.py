@@ -32,6 +32,19 @@ server {
 }
 ```
 
+```apache
+<Location />
+    AuthType Form
+    AuthName "Club"
+    AuthFormProvider file
+    AuthUserFile /etc/apache2/club.htpasswd
+    AuthFormLoginRequiredLocation /login.html
+    Session On
+    SessionCookieName session path=/
+    Require valid-user
+</Location>
+```
+
 ## Good example
 
 ```nginx
@@ -57,14 +70,32 @@ server {
 }
 ```
 
+```apache
+<Location />
+    AuthType Form
+    AuthName "Club"
+    AuthFormProvider file
+    AuthUserFile /etc/apache2/club.htpasswd
+    AuthFormLoginRequiredLocation /login.html
+    Session On
+    SessionCookieName session path=/
+    Require valid-user
+</Location>
+<Location /login.html>
+    Require all granted
+</Location>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-308, NGX-407)
+Apache httpd 2.4.71
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page
 - https://nginx.org/en/docs/http/ngx_http_auth_request_module.html#auth_request
+- https://httpd.apache.org/docs/2.4/mod/mod_auth_form.html#authformloginrequiredlocation
 """
 
 from __future__ import annotations
@@ -73,7 +104,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
 from auditor.http import Request, make_request
-from auditor.rules.common import STRANGER, by_block, deciding, guards
+from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -99,12 +130,12 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 continue
             line = _asked_again(refused)
             if line is not None:
-                yield _finding(route, route.request, line, "its own error page", outcome.handler)
+                yield _finding(site, route, route.request, line, "its own error page", outcome.handler)
                 continue
             target = redirect_of(route.request, outcome)
             again = _ends_at(site, target, refused) if target is not None else None
             if target is not None and again is not None:
-                yield _finding(route, target, again, target.url.partition("?")[0], outcome.handler)
+                yield _finding(site, route, target, again, target.url.partition("?")[0], outcome.handler)
 
 
 def redirect_of(request: Request, outcome: Outcome) -> Request | None:
@@ -155,7 +186,7 @@ def _asks(gate: Gate) -> tuple[str, str | None]:
     return gate.kind, gate.source
 
 
-def _finding(route: Route, request: Request, line: Place, where: str, block: Place | None) -> Finding:
+def _finding(site: Site, route: Route, request: Request, line: Place, where: str, block: Place | None) -> Finding:
     return Finding(
         NAME,
         ERROR,
@@ -164,7 +195,11 @@ def _finding(route: Route, request: Request, line: Place, where: str, block: Pla
         related=() if block is None else (Related(block, "this sends them there"),),
         routes=(route.label,),
         witness=request,
-        help="Switch the gate off in a location of its own for the login page (auth_request off;).",
+        help=of_kind(
+            site,
+            "Switch the gate off in a location of its own for the login page (auth_request off;).",
+            f"<Location {request.path}>  with  Require all granted",
+        ),
         server=route.server,
         pattern=route.pattern,
     )
