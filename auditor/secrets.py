@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-# A variable (`$token`) is no secret, and neither is what is masked already, or what our own requests make up. A word
-# that ends an expression is left.
+# A variable (`$token`, `%{TOKEN}e`) is no secret, and neither is what is masked already, or what our own requests make
+# up. A word that ends an expression is left.
 _MADE_UP = r"(?:audit-probe|YXVkaXQ6cHJvYmU=)(?![^\s\"';$&])"
-_SECRET = rf"(?!\$|\*\*\*|{_MADE_UP})[^\s\"';$&]+"
+_SECRET = rf"(?!\$|%\{{|\*\*\*|{_MADE_UP})[^\s\"';$&]+"
 _SCHEMES = r"(?:Basic|Bearer|Digest|Negotiate|Token|ApiKey)"
 _SCHEME = rf"\b((?:{_SCHEMES}\s+)++)(?!realm\b)"  # twice is a mistake, and the credential still one
 # password=..., api_key: ..., $http_x_api_key != "...": a name that says so, and then a value.
@@ -16,9 +16,15 @@ _GIVEN = rf"({_NAMES}\s*(?:!?~\*?+|!?==?+|:)\s*[\"']?)"
 _NAME = rf"({_NAMES}\s+[\"']?)"
 _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
 # The whole value of a line that sets Cookie, or Authorization without a scheme that is known.
-_NAMED = r"(?:_header|_param|_headers)\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+"
-_HEADER = rf"({_NAMED})(?!([\"']?){_SCHEMES}\b)"
-_WHOLE = r"(?:\"(?!\$|\*\*\*)[^\"$]+\"|'(?!\$|\*\*\*)[^'$]+'|(?!\$|\*\*\*|off;)[^\s\"';$]+)"
+_SETS = r"(?:_header|_param|_headers|RequestHeader\s+(?:set|setifempty|add|append|merge))"
+_NAMED = rf"{_SETS}\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+"
+_HEADER = rf"({_NAMED})(?!([\"']?)(?:expr=)?{_SCHEMES}\b)"
+_WHOLE = (
+    r"(?:\"(?!\$|\*\*\*|(?:expr=)?%\{)[^\"$]+\"|'(?!\$|\*\*\*|(?:expr=)?%\{)[^'$]+'"
+    r"|(?!\$|\*\*\*|(?:expr=)?%\{|off(?:;|\s|$))[^\s\"';$]+)"
+)
+# httpd's own credentials for an upstream: AuthBasicFake USER PASSWORD.
+_FAKE = r"(\bAuthBasicFake\s+(?:\"[^\"]*\"|'[^']*'|[^\s\"']+)\s+)"
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
 # In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
@@ -35,6 +41,7 @@ def mask(text: str) -> str:
         text = re.sub(_GIVEN + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_NAME + r"(?![!=~:])" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
+        text = re.sub(_FAKE + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
         text = re.sub(_LINE, r"\1***", text, flags=re.IGNORECASE)
     return _without_userinfo(text)
 

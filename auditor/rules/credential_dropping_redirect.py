@@ -55,7 +55,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, MEDIUM, Finding
 from auditor.http import Request, make_request, split_port
-from auditor.rules.common import ADMITTED, BEARER, deciding, with_header
+from auditor.rules.common import ADMITTED, BEARER, deciding, of_kind, with_header
 from auditor.rules.cors import allows_credentials
 from auditor.rules.shapes import is_api
 from auditor.server import Route, Site
@@ -90,9 +90,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 confidence=MEDIUM,
                 routes=(f"{request.method} {request.url}",),
                 witness=request,
-                help="absolute_redirect off;  for a redirect that stays at the origin by which the client came"
-                if _same_path(request, target)
-                else "proxy_pass to it instead of the redirect, or tell programs its address",
+                help=_help(site, _same_path(request, target)),
                 server=route.server,
                 pattern=route.pattern,
             )
@@ -162,6 +160,20 @@ def _told_of_https(site: Site) -> bool:
     """Whether what shows the proxy in front is the scheme that it tells."""
     place = site.position[1]
     return place is not None and "proto" in place.text.lower()
+
+
+def _help(site: Site, same: bool) -> str:
+    if same:
+        return of_kind(
+            site,
+            "absolute_redirect off;  for a redirect that stays at the origin by which the client came",
+            "UseCanonicalName Off, or a ServerName with the scheme and port by which clients come",
+        )
+    return of_kind(
+        site,
+        "proxy_pass to it instead of the redirect, or tell programs its address",
+        "ProxyPass to it instead of the redirect, or tell programs its address",
+    )
 
 
 def _same_path(request: Request, target: str) -> bool:

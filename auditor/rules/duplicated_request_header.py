@@ -8,6 +8,8 @@ them, one of them often in an included snippet. A later line does not replace an
 It is silent about headers that are lists, such as X-Forwarded-For, and about parameters of FastCGI and its
 like, of which the last one counts.
 
+`RequestHeader add` of httpd puts a line beside those that are there: another line's, or the client's own Authorization.
+
 ## Why it is bad
 
 A request with two Host lines must be answered 400. With other headers it depends on the application which
@@ -23,6 +25,16 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    RequestHeader set X-Tenant main
+    <Location /tenants/>
+        RequestHeader add X-Tenant other
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -32,14 +44,27 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    RequestHeader set X-Tenant main
+    <Location /tenants/>
+        RequestHeader set X-Tenant other
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (fact NGX-010)
+
+Apache 2.4.71 (fact APA-006)
 
 ## References
 
 - RFC 9112, 3.2 (Host) and RFC 9110, 5.3 (field order)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
 
 from __future__ import annotations
@@ -47,12 +72,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, traced
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, of_kind, traced
 from auditor.rules.repairs import SAFE, Edits, fix, without, written
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Exchange
+from auditor.trace import ADDED, Exchange
 from auditor.values import Value
 
 NAME = "duplicated-request-header"
@@ -82,16 +107,17 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 yield Finding(
                     NAME,
                     WARNING,
-                    f"{exchange.upstream} receives {name} twice: this line does not replace the other one"
+                    f"{exchange.upstream} receives {name} twice: this line does not replace "
+                    + ("the client's own" if first is None else "the other one")
                     + (", and two Host lines are answered 400." if name.lower() == "host" else "."),
                     second,
-                    related=(Related(first, "the other line"),),
+                    related=() if first is None else (Related(first, "the other line"),),
                     routes=(route.label,),
                     witness=request,
-                    help=f"Keep one of the two {name} lines.",
+                    help=of_kind(site, f"Keep one of the two {name} lines.", f"RequestHeader set {name} ..."),
                     server=route.server,
                     pattern=route.pattern,
-                    fix=fix(True, _without_one(first, second)) if same else None,
+                    fix=fix(True, _without_one(first, second)) if same and first is not None else None,
                 )
 
 
@@ -109,16 +135,18 @@ def _without_one(first: Place, second: Place) -> Edits:
     return ()
 
 
-def _twice(exchange: Exchange) -> Iterator[tuple[str, Place, Place, bool]]:
-    """The headers that two lines set, with these lines, and whether both send the same value."""
-    lines: dict[str, Place] = {}
+def _twice(exchange: Exchange) -> Iterator[tuple[str, Place | None, Place, bool]]:
+    """The headers that two lines set, or a line beside the client's own Authorization, with these lines, and whether
+    both send the same value."""
+    lines: dict[str, Place | None] = {}
     values: dict[str, Value] = {}
     for sent in exchange.headers:
         line = deciding(sent.because)
         name = sent.name.lower()
-        if line is None or sent.present != "yes" or name in _LISTS:
+        clients = line is None and name == "authorization" and sent.fate != ADDED
+        if (line is None and not clients) or sent.present != "yes" or name in _LISTS:
             continue
-        if name in lines and lines[name] != line:
+        if line is not None and name in lines and lines[name] != line:
             yield sent.name, lines[name], line, values[name] == sent.value
         lines.setdefault(name, line)
         values.setdefault(name, sent.value)

@@ -47,7 +47,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, host_of, traced
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, host_of, of_kind, traced
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -97,13 +97,25 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             related=() if line is None else (Related(line, "this gate has checked it"),),
             routes=(route.label,),
             witness=request,
-            help='proxy_set_header Authorization "";  (repeat inherited proxy_set_header lines beside it)'
-            if exchange.protocol.startswith("HTTP")
-            else "Clear HTTP_AUTHORIZATION on the way to the application.",
+            help=_help(site, exchange),
             server=route.server,
             pattern=route.pattern,
             fix=fix(False, cleared(exchange, ("Authorization",))) if exchange.protocol.startswith("HTTP") else None,
         )
+
+
+def _help(site: Site, exchange: Exchange) -> str:
+    if exchange.protocol.startswith("HTTP"):
+        return of_kind(
+            site,
+            'proxy_set_header Authorization "";  (repeat inherited proxy_set_header lines beside it)',
+            "RequestHeader unset Authorization  (in the section of the gate; not early: that is before the gate)",
+        )
+    return of_kind(
+        site,
+        "Clear HTTP_AUTHORIZATION on the way to the application.",
+        "RequestHeader unset Authorization  in the section of the gate, or no CGIPassAuth On there",
+    )
 
 
 def _goes_public(exchange: Exchange) -> bool:

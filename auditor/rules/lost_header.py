@@ -53,7 +53,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, of_kind, with_header
 from auditor.server import LOSES, Route, Site
 from auditor.settings import WATCHED_HEADERS, Settings
 from auditor.source import Place
@@ -86,7 +86,7 @@ def _judge_block(site: Site, routes: Sequence[Route], added: Sequence[str]) -> I
                 if line is not None:
                     # What a map leaves of the cookies is chosen, as a rule.
                     severity = WARNING if name in added or name in told else INFO
-                    yield _finding(severity, route, request, exchange, name, line, told.get(name))
+                    yield _finding(site, severity, route, request, exchange, name, line, told.get(name))
 
 
 def _told(site: Site, request: Request) -> dict[str, Place | None]:
@@ -117,7 +117,14 @@ def _lost_by(exchange: Exchange, name: str, plain_is_meant: bool) -> Place | Non
 
 
 def _finding(
-    severity: str, route: Route, request: Request, exchange: Exchange, name: str, line: Place, told: Place | None
+    site: Site,
+    severity: str,
+    route: Route,
+    request: Request,
+    exchange: Exchange,
+    name: str,
+    line: Place,
+    told: Place | None,
 ) -> Finding:
     odd = "_" in name
     return Finding(
@@ -129,7 +136,11 @@ def _finding(
         related=() if told is None else (Related(told, "browsers are told to send it"),),
         routes=(route.label,),
         witness=request,
-        help=f"Call it {name.replace('_', '-')}, or write: underscores_in_headers on;  (in the default server)"
+        help=of_kind(
+            site,
+            f"Call it {name.replace('_', '-')}, or write: underscores_in_headers on;  (in the default server)",
+            f"Call it {name.replace('_', '-')}: programs never get names with an underscore.",
+        )
         if odd
         else f"Remove the line, or pass {name} on beside it.",
         server=route.server,

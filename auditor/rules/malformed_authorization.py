@@ -9,7 +9,8 @@ makes of them. Reports
 - a switch taken for a value: `off` is sent as it stands;
 - the name of the header, or a colon behind the scheme, inside the value;
 - Basic with a plain `user:password`, which must be base64;
-- a scheme without credentials: `Bearer ` and nothing more. It is a warning where a client can fill it.
+- a scheme without credentials: `Bearer ` and nothing more. It is a warning where a client can fill it;
+- httpd's `(null)` for a variable that is not there, an empty value, and two credentials in one value.
 
 ## Why it is bad
 
@@ -25,6 +26,15 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /api/ http://127.0.0.1:9000/
+    <Location /api/>
+        RequestHeader set Authorization "expr=Bearer %{HTTP:Authorization}"
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -34,14 +44,27 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /api/ http://127.0.0.1:9000/
+    <Location /api/>
+        SetEnvIf Cookie "token=([^;]+)" TOKEN=$1
+        RequestHeader set Authorization "Bearer %{TOKEN}e" env=TOKEN
+    </Location>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-024, NGX-029)
+
+Apache 2.4.71 (facts APA-006, APA-018)
 
 ## References
 
 - RFC 9110, 11.4 (credentials) and 11.6.2 (Authorization)
 - RFC 6750, 2.1 (Bearer) and RFC 7617, 2 (Basic)
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
 
 from __future__ import annotations
@@ -50,7 +73,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, WARNING, Finding
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, traced
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, of_kind, traced
 from auditor.rules.repairs import UNSAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -79,7 +102,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 line = deciding(sent.because) if sent is not None else None
                 if sent is None or line is None or sent.fate == FORWARDED:
                     continue
-                verdict = _verdict(sent, line)
+                verdict = _verdict(site, sent, line)
                 if verdict is None:
                     continue
                 severity, what, help = verdict
@@ -109,7 +132,7 @@ def _is_whole_header(sent: SentHeader) -> bool:
     ]
 
 
-def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
+def _verdict(site: Site, sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
     """Severity, what is sent, and what to write instead; None where it can be valid."""
     text = sent.value.text
     if text is None:
@@ -117,6 +140,20 @@ def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
     name = sent.name
     text = text.strip()
     low = text.lower()
+    if not text and not name.startswith("HTTP_") and line.text.rstrip("; ").endswith(('""', "''")):
+        return WARNING, f"An empty {name} goes out, which is no credentials and yet a header:", _clear(site, name)
+    if "(null)" in low.split():
+        return (
+            WARNING,
+            "A client without the value that this line is made of has (null) sent as credentials:",
+            "Set the header only where the value is there: env=NAME at the end of the line.",
+        )
+    if re.match(_SCHEME + r"\s+[^\s,]+\s*,\s*" + _SCHEME + r"\s+\S", low) and CONFIG in sent.value.sources:
+        return (
+            ERROR,
+            "The client's credentials and those of this line are sent in one value, with a comma between them:",
+            f"Replace the client's {name}, or pass it on as it came.",
+        )
     twice = re.match(_SCHEME + r"\s+" + _SCHEME + r"(\s|$)", low)
     if twice:
         return (
@@ -125,7 +162,7 @@ def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
             f"Pass {name} on as the client sent it: its value begins with the scheme.",
         )
     if low in _SWITCHES:
-        return ERROR, f"The word {low} is sent as the credentials:", f"An empty value clears {name}."
+        return ERROR, f"The word {low} is sent as the credentials:", _clear(site, name)
     if re.match(r"authorization\s*:|" + _SCHEME + r"\s*:", low):
         return (
             ERROR,
@@ -148,3 +185,7 @@ def _verdict(sent: SentHeader, line: Place) -> tuple[str, str, str] | None:
             f"Make the whole value empty in that case (a map with an empty default): then no {name} is sent.",
         )
     return None
+
+
+def _clear(site: Site, name: str) -> str:
+    return of_kind(site, f"An empty value clears {name}.", f"RequestHeader unset {name}")

@@ -21,6 +21,15 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /api/ http://127.0.0.1:9000/
+    <Location /api/>
+        RequestHeader set Authorization "Basic Z3Vlc3Q6Z3Vlc3Q="
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -29,14 +38,24 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /api/ http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-018, NGX-019)
+
+Apache 2.4.71 (facts APA-006, APA-150, APA-352, APA-372)
 
 ## References
 
 - RFC 9110, 11.6.2 (Authorization)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
+- https://httpd.apache.org/docs/2.4/mod/mod_auth_basic.html#authbasicfake
 """
 
 from __future__ import annotations
@@ -65,7 +84,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if exchange is None or sent is None or sent.fate != REPLACED or guards(outcome):
             continue
         line = deciding(sent.because)
-        if line is None or client_header("Authorization") in sent.value.sources:
+        if line is None or "(null)" in (sent.value.text or "") or line.text.rstrip("; ").endswith(('""', "''")):
+            continue  # nobody's credentials: malformed-authorization tells of it
+        if client_header("Authorization") in sent.value.sources:
             continue
         yield Finding(
             NAME,

@@ -22,6 +22,15 @@ location /registry/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /registry/ http://127.0.0.1:9000/
+    <Location /registry/>
+        AuthBasicFake service secret
+    </Location>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -33,14 +42,31 @@ location /registry/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ProxyPass /registry/ http://127.0.0.1:9000/
+    <Location /registry/>
+        AuthType Basic
+        AuthName "Registry"
+        AuthUserFile /etc/apache2/registry.htpasswd
+        Require valid-user
+        # audit: ignore[hardcoded-credential] a test account
+        RequestHeader set Authorization "Basic c2VydmljZTpzZWNyZXQ="
+    </Location>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-019, NGX-025)
+
+Apache 2.4.71 (facts APA-006, APA-352)
 
 ## References
 
 - RFC 9110, 11.6.2 (Authorization)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_set_header
+- https://httpd.apache.org/docs/2.4/mod/mod_auth_basic.html#authbasicfake
 """
 
 from __future__ import annotations
@@ -48,7 +74,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
-from auditor.rules.common import STRANGER, by_block, deciding, traced
+from auditor.rules.common import STRANGER, by_block, deciding, of_kind, traced
 from auditor.server import LOCAL, OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.trace import Outcome, SentHeader
@@ -90,7 +116,11 @@ def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Ite
             related=() if place is None else (Related(place, "the requests go here"),),
             routes=(route.label,),
             witness=request,
-            help="Put a gate in front (auth_basic, auth_request, allow and deny), or remove the line.",
+            help=of_kind(
+                site,
+                "Put a gate in front (auth_basic, auth_request, allow and deny), or remove the line.",
+                "Put a gate in front (AuthType, AuthUserFile and Require valid-user; Require ip), or remove the line.",
+            ),
             server=route.server,
             pattern=route.pattern,
         )
@@ -99,7 +129,7 @@ def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Ite
 def _is_own(sent: SentHeader) -> bool:
     """Whether the whole value comes from the configuration, and can be credentials: a scheme with something behind."""
     words = (sent.value.text or "").split()
-    own = sent.present == "yes" and set(sent.value.sources) == {CONFIG} and len(words) > 1
+    own = sent.present == "yes" and set(sent.value.sources) == {CONFIG} and len(words) > 1 and "(null)" not in words
     return own and not any(name in _readable(words[-1]).lower() for name in _GUESTS)
 
 

@@ -68,8 +68,10 @@ def traits_of(site: ApacheSite, server: Server) -> frozenset[str]:
                 found.add(words.CORS)
             if "upgrade" in low or "force-proxy-request" in low:
                 found.add(words.UPGRADE)
-            if line.key == "requestheader" and line.args[:1] and line.args[0].lower() in ("add", "early"):
+            if line.key == "requestheader" and line.args[:1] and line.args[0].lower() == "add":
                 found.add(words.REPEATED)
+            if "access-control-allow-headers" in low and "_" in low:
+                found.add(words.LOSES)
             if "www-authenticate" in low:
                 found.update((words.CHALLENGE, words.REFUSAL))
             if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
