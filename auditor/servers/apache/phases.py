@@ -12,6 +12,7 @@ from auditor.servers.apache import (
     headers,
     intake,
     proxy,
+    remoteip,
     response,
     rewrite,
     storage,
@@ -50,8 +51,10 @@ def handle(shared: Shared, request: Request) -> Run:
 
 
 def _post_read(run: Run) -> None:
-    """post_read_request: server-wide SetEnvIf and early RequestHeader lines."""
+    """post_read_request: mod_remoteip, server-wide SetEnvIf and early RequestHeader lines."""
     modules = run.config.modules
+    if modules.has("remoteip"):
+        remoteip.apply(run)
     if modules.has("headers"):
         headers.early(run)
     if modules.has("setenvif"):
