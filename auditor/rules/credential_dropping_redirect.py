@@ -28,6 +28,17 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName www.example.com
+    <Location /api/>
+        Header always set Access-Control-Allow-Origin https://app.example
+        Header always set Access-Control-Allow-Headers Authorization
+    </Location>
+    Redirect 308 /api/ https://api.example.com/api/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -37,16 +48,30 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    ServerName www.example.com
+    <Location /api/>
+        Header always set Access-Control-Allow-Origin https://app.example
+        Header always set Access-Control-Allow-Headers Authorization
+    </Location>
+    ProxyPass /api/ https://api.example.com/api/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3: what stands in Location, by absolute_redirect, port_in_redirect,
 server_name_in_redirect, return and rewrite
+
+Apache 2.4.71 (Redirect and RewriteRule with R)
 
 ## References
 
 - RFC 9110, 15.4 (redirects: a client that follows one considers removing Authorization)
 - https://fetch.spec.whatwg.org/#http-redirect-fetch (step 13)
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#absolute_redirect
+- https://httpd.apache.org/docs/2.4/mod/mod_alias.html#redirect
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ in a client certificate where no certificate is asked for.
 
 It is silent where the same line counts in another block, too, in which the value is there.
 
+With httpd that is `%{REMOTE_USER}e`, and `%{REMOTE_USER}s` without mod_ssl: `(null)` is sent.
+
 ## Why it is bad
 
 The application gets no user, and takes everybody for a guest or refuses everybody.
@@ -21,6 +23,19 @@ server {
         proxy_pass http://app;
     }
 }
+```
+
+```apache
+<VirtualHost *:80>
+    <Location />
+        AuthType Basic
+        AuthName "Staff"
+        AuthUserFile /etc/apache2/staff.htpasswd
+        Require valid-user
+        RequestHeader set X-Remote-User %{REMOTE_USER}e
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
 ```
 
 ## Good example
@@ -39,14 +54,31 @@ server {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location />
+        AuthType Basic
+        AuthName "Staff"
+        AuthUserFile /etc/apache2/staff.htpasswd
+        Require valid-user
+        RequestHeader unset Authorization
+        RequestHeader set X-Remote-User expr=%{REMOTE_USER}
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+
+Apache 2.4.71 (facts APA-018, APA-030)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_verify_client
 - RFC 9440 (client certificates in headers)
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 
 Sends a Proxy header to every route that goes to FastCGI or SCGI, and reports the line that hands it on.
 
+httpd never makes this variable of itself.
+
 ## Why it is bad
 
 Many libraries take the variable HTTP_PROXY for the setting of that name, so a client chooses the proxy for the
@@ -19,6 +21,16 @@ location ~ \\.php$ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location /app/>
+        CGIPassAuth On
+        SetEnvIf Proxy "(.+)" HTTP_PROXY=$1
+    </Location>
+    ProxyPass /app/ fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -30,14 +42,26 @@ location ~ \\.php$ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location /app/>
+        CGIPassAuth On
+    </Location>
+    ProxyPass /app/ fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (fact NGX-107)
+
+Apache 2.4.71 (facts APA-013, APA-148)
 
 ## References
 
 - https://httpoxy.org/; CVE-2016-5385
 - RFC 3875, 4.1.18 (headers as variables)
+- https://httpd.apache.org/docs/2.4/env.html
 """
 
 from __future__ import annotations
@@ -45,7 +69,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding
-from auditor.rules.common import ADMITTED, BASIC, by_block, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, of_kind, with_header
 from auditor.rules.repairs import SAFE, cleared, fix
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -77,7 +101,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 exchange.place,
                 routes=(route.label,),
                 witness=request,
-                help='fastcgi_param HTTP_PROXY "";  (with scgi_pass: scgi_param)',
+                help=of_kind(
+                    site,
+                    'fastcgi_param HTTP_PROXY "";  (with scgi_pass: scgi_param)',
+                    "Remove the line that makes HTTP_PROXY of it: httpd itself never does.",
+                ),
                 server=route.server,
                 pattern=route.pattern,
                 fix=fix(True, cleared(exchange, ("HTTP_PROXY",))),

@@ -6,6 +6,9 @@ Asks every route behind a Basic gate with good credentials, and reports the upst
 Authorization header that the gate has checked is passed on. That is the default of nginx. It is an
 info, and a warning where the header leaves over plain HTTP to a public name or address.
 
+httpd passes it on to http:// upstreams, and to programs by CGIPassAuth. `RequestHeader unset Authorization` is made
+behind the gate; with `early` it would be in front of it, and nobody would get in.
+
 ## Why it is bad
 
 The application does not need the password of the gate, and may log it, or take it for one of its
@@ -21,6 +24,18 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location />
+        AuthType Basic
+        AuthName "Staging"
+        AuthUserFile /etc/apache2/staging.htpasswd
+        Require valid-user
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -32,14 +47,30 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location />
+        AuthType Basic
+        AuthName "Staging"
+        AuthUserFile /etc/apache2/staging.htpasswd
+        Require valid-user
+        RequestHeader unset Authorization
+    </Location>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-001, NGX-003)
+
+Apache 2.4.71 (facts APA-002 to APA-004, APA-114, APA-147)
 
 ## References
 
 - RFC 7617 (Basic authentication), section 4: the password is readable by all who see the header
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ Sends headers to every route that has an upstream, and reports what keeps them f
 
 Authorization has a rule of its own, and a line that keeps it off is reported there only.
 
+httpd drops names with an underscore or a dot on the way to programs (CGI, FastCGI, SCGI, WSGI) only.
+
 ## Why it is bad
 
 The application misses a session, a key, a tenant, and nothing in the access log tells why.
@@ -26,6 +28,17 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location /api/>
+        Header always set Access-Control-Allow-Origin https://app.example
+        Header always set Access-Control-Allow-Headers "Authorization, X_Tenant"
+        CGIPassAuth On
+    </Location>
+    ProxyPass /api/ fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -36,15 +49,29 @@ location /api/ {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    <Location /api/>
+        Header always set Access-Control-Allow-Origin https://app.example
+        Header always set Access-Control-Allow-Headers "Authorization, X-Tenant"
+        CGIPassAuth On
+    </Location>
+    ProxyPass /api/ fcgi://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-005, NGX-014 to NGX-016)
+
+Apache 2.4.71 (facts APA-012, APA-148, APA-169)
 
 ## References
 
 - RFC 9110, 5.1 (field names)
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#underscores_in_headers
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#ignore_invalid_headers
+- https://httpd.apache.org/docs/2.4/env.html
 """
 
 from __future__ import annotations
@@ -112,7 +139,8 @@ def _lost_by(exchange: Exchange, name: str, plain_is_meant: bool) -> Place | Non
     authorization = exchange.loss("Authorization")
     if authorization is not None and deciding(authorization.because) == line:
         return None
-    plain = line.text.rstrip("; ").endswith(('""', "''")) or name.lower() not in line.text.lower()
+    text = line.text.rstrip("; ").lower()
+    plain = text.endswith(('""', "''")) or " unset " in text or name.lower() not in text
     return None if plain and plain_is_meant else line
 
 

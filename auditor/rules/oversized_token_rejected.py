@@ -21,6 +21,13 @@ server {
 }
 ```
 
+```apache
+LimitRequestFieldSize 4094
+<VirtualHost *:80>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -32,14 +39,24 @@ server {
 }
 ```
 
+```apache
+LimitRequestFieldSize 16380
+<VirtualHost *:80>
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-034, NGX-036, NGX-037)
+
+Apache 2.4.71 (facts APA-015, APA-016)
 
 ## References
 
 - RFC 6585, 5 (431) and RFC 9110, 5.4 (field limits)
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#large_client_header_buffers
+- https://httpd.apache.org/docs/2.4/mod/core.html#limitrequestfieldsize
 """
 
 from __future__ import annotations

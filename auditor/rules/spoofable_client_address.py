@@ -13,6 +13,8 @@ are infos, told once for blocks that are alike. It is silent where the configura
 and where the header belongs to a network of content delivery in front (`$http_cf_connecting_ip`). Behind another
 proxy all of it is an info, and so it is on the way to a service that auth subrequests ask, which judges sessions.
 
+With httpd everybody is believed where RemoteIPHeader stands without RemoteIPInternalProxy or RemoteIPTrustedProxy.
+
 ## Why it is bad
 
 Address lists, rate limits and logs of the application believe what any client writes into the header.
@@ -26,6 +28,13 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    RemoteIPHeader X-Forwarded-For
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -36,14 +45,26 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    RemoteIPHeader X-Forwarded-For
+    RemoteIPInternalProxy 10.0.0.0/8
+    ProxyPass / http://127.0.0.1:9000/
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3
+
+Apache 2.4.71 (RemoteIPHeader with and without those who are believed; fact APA-001)
 
 ## References
 
 - RFC 7239, 8.1 (what a Forwarded header is worth)
 - https://nginx.org/en/docs/http/ngx_http_realip_module.html
+- https://httpd.apache.org/docs/2.4/mod/mod_remoteip.html
+- https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxyaddheaders
 """
 
 from __future__ import annotations
@@ -52,7 +73,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY, Supposed, by_block, deciding, same_upstream, with_header
+from auditor.rules.common import ANYBODY, Supposed, by_block, deciding, of_kind, same_upstream, with_header
 from auditor.server import SUBREQUEST, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -100,7 +121,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         request = with_header(with_header(route.request, (_FORWARDED_FOR, _FORGED)), (_REAL, _FORGED))
         for outcome in site.trace(request, _WORLD):
             if outcome.main is not None:
-                for severity, line, message, help, related in _verdicts(outcome, outcome.main):
+                for severity, line, message, help, related in _verdicts(site, outcome, outcome.main):
                     yield Finding(
                         NAME,
                         severity,
@@ -118,14 +139,15 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
 Verdict = tuple[str, Place, str, str, tuple[Related, ...]]
 
 
-def _verdicts(outcome: Outcome, exchange: Exchange) -> Iterator[Verdict]:
+def _verdicts(site: Site, outcome: Outcome, exchange: Exchange) -> Iterator[Verdict]:
     believed = _believed(outcome, exchange)
     if believed is not None:
         yield (
             WARNING,
             believed,
             f"Every client is believed about its own address: {_FORWARDED_FOR} or {_REAL} decides what it is.",
-            "Name the addresses of the proxies in front, and no others.",
+            "Name the addresses of the proxies in front, and no others."
+            + of_kind(site, "", "  (RemoteIPInternalProxy ADDRESS; without such a line everybody is believed)"),
             (),
         )
         return
@@ -140,7 +162,7 @@ def _verdicts(outcome: Outcome, exchange: Exchange) -> Iterator[Verdict]:
                 INFO,
                 line,
                 f"{name} begins with what the client sent: only its last address is this server's own word.",
-                f"proxy_set_header {name} $remote_addr;",
+                _help(site, name),
                 (),
             )
         elif _is_the_clients(header):
@@ -148,7 +170,7 @@ def _verdicts(outcome: Outcome, exchange: Exchange) -> Iterator[Verdict]:
                 WARNING,
                 line,
                 f"This line passes on {name} as the client sent it to {exchange.upstream}.",
-                f"proxy_set_header {name} $remote_addr;",
+                _help(site, name),
                 (),
             )
     set_ = [name for name, header in sent.items() if header is not None and lines[name] and _tells_the_address(header)]
@@ -163,9 +185,16 @@ def _verdicts(outcome: Outcome, exchange: Exchange) -> Iterator[Verdict]:
             WARNING if name == _FORWARDED_FOR else INFO,
             here,
             f"{exchange.upstream} gets {name} as the client sent it, beside this server's own {set_[0]}.",
-            f"proxy_set_header {name} $remote_addr;",
+            _help(site, name),
             (Related(other, f"{set_[0]} is set here"),) if here is not other else (),
         )
+
+
+def _help(site: Site, name: str) -> str:
+    own = f"RequestHeader set {name} expr=%{{REMOTE_ADDR}}"
+    if name == _FORWARDED_FOR:
+        own = f"RequestHeader unset {name}  (ProxyAddHeaders, on by default, then sends the address alone)"
+    return of_kind(site, f"proxy_set_header {name} $remote_addr;", own)
 
 
 def _tells_the_address(sent: SentHeader) -> bool:
