@@ -19,6 +19,20 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    DocumentRoot /srv/www
+    # httpd ignores a URL here: the redirect would take the challenge away
+    ErrorDocument 401 http://www.example.com/how-to-subscribe.html
+    <Directory /srv/www>
+        AuthType Basic
+        AuthName "Subscribers"
+        AuthUserFile /etc/apache2/subscribers.htpasswd
+        Require valid-user
+    </Directory>
+</VirtualHost>
+```
+
 ## Good example
 
 ```nginx
@@ -27,14 +41,31 @@ location / {
 }
 ```
 
+```apache
+<VirtualHost *:80>
+    DocumentRoot /srv/www
+    ErrorDocument 401 /how-to-subscribe.html
+    <Directory /srv/www>
+        AuthType Basic
+        AuthName "Subscribers"
+        AuthUserFile /etc/apache2/subscribers.htpasswd
+        Require valid-user
+    </Directory>
+</VirtualHost>
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-002, NGX-004, NGX-028)
+
+Apache 2.4.71 (facts APA-229, APA-281, APA-286, APA-287, APA-351)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass_header
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_hide_header
+- https://httpd.apache.org/docs/2.4/mod/core.html#errordocument
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
 """
 
 from __future__ import annotations
@@ -99,6 +130,7 @@ def _changes_nothing(site: Site, line: Place) -> bool:
         asked: tuple[tuple[Request, World], ...] = (
             (route.request, STRANGER),
             (with_header(route.request, BASIC), ADMITTED),
+            (with_header(route.request, BASIC), ORIGIN_REFUSES),
             (with_header(route.request, BEARER), ORIGIN_REFUSES),
         )
         for request, world in asked:

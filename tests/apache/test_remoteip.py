@@ -21,7 +21,7 @@ ProxyPass / http://@A@/
 """
 )
 # What the lines believe, by what the client says; None: nobody is believed.
-TOLD = {
+TOLD: dict[str, dict[str, str | None]] = {
     "198.51.100.99": {"": "198.51.100.99", "internal": "198.51.100.99", "trusted": "198.51.100.99"},
     "10.1.2.3": {"": None, "internal": "10.1.2.3", "trusted": None},
     "198.51.100.99, 203.0.113.5": {"": "198.51.100.99", "internal": "203.0.113.5", "trusted": "198.51.100.99"},

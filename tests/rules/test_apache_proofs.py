@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from auditor.check import judge, load_sites
+from auditor.http import Pairs
 from auditor.settings import DEFAULT
 from probes.compare import Observation
 from probes.proofs import witness_line
@@ -68,11 +69,17 @@ class Lab(NamedTuple):
 
     def told(self, seen: Observation) -> Observation:
         """An observation with the example's own ports and addresses."""
-        headers = seen.reply.headers
-        for ours, port in self.ports.items():
-            headers = tuple((name, value.replace(f":{port}", f":{ours}")) for name, value in headers)
-        exchanges = [one._replace(origin=self.names.get(one.origin, one.origin)) for one in seen.exchanges]
-        return seen._replace(reply=seen.reply._replace(headers=headers), exchanges=tuple(exchanges))
+
+        def own(headers: Pairs) -> Pairs:
+            for ours, port in self.ports.items():
+                headers = tuple((name, value.replace(f":{port}", f":{ours}")) for name, value in headers)
+            return headers
+
+        exchanges = [
+            one._replace(origin=self.names.get(one.origin, one.origin), headers=own(one.headers))
+            for one in seen.exchanges
+        ]
+        return seen._replace(reply=seen.reply._replace(headers=own(seen.reply.headers)), exchanges=tuple(exchanges))
 
 
 class Text(NamedTuple):

@@ -213,6 +213,25 @@ def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
     """Lines that name a gate or its challenge and look as if they did nothing, where no request shows a difference."""
     for line, header, why, instead in _suspects(site):
         yield Suspect(line.place, line.name, header, why, instead, anywhere=True)
+    for server in site.servers():
+        upstreams = [line for line in server.all("proxypass") if len(line.args) > 1]
+        if any(line.args[1] == "!" for line in upstreams):
+            continue
+        for section in server.sections("location"):
+            line_there = next((one for one in upstreams if section.pattern.startswith(one.args[0])), None)
+            if section.regex or line_there is None or not line_there.args[1].startswith(("http://", "https://")):
+                continue
+            for line in section.directives:
+                if _is_for_programs(line):
+                    why = "it is about programs (CGI, FastCGI and the like), and this upstream gets the header anyway"
+                    yield Suspect(line.place, line.name, "Authorization", why, exchanges=(line_there.place,))
+
+
+def _is_for_programs(line: Directive) -> bool:
+    if line.key in ("cgipassauth", "wsgipassauthorization"):
+        return line.args[:1] != () and line.args[0].lower() == "on"
+    copies = line.key in ("setenvif", "setenvifnocase") and "authorization" in line.args[:1][0].lower()
+    return copies and all(word.startswith("HTTP_AUTHORIZATION=") for word in line.args[2:])
 
 
 def _suspects(site: ApacheSite) -> Iterator[tuple[Directive, str, str, str]]:
