@@ -78,6 +78,7 @@ class Files:
         self.near = near or Surroundings()
         self.notes: list[Note] = []
         self._states: dict[str, str | None] = {}
+        self._gaps: dict[str, str | None] = {}
         self._cache: dict[str, SourceFile] = {}
         self._dump = {source.name: source for source in dump}
         self._relative_names = not entry.name.startswith("/")
@@ -170,6 +171,7 @@ class Files:
         here = os.path.abspath(here)
         self._others.append((there, here))
         self._states.clear()
+        self._gaps.clear()
         if whole:
             self._whole.append(here)
 
@@ -327,6 +329,12 @@ class Files:
     def gap(self, path: str) -> str | None:
         """ "missing" for what is not in a folder of pages that is at hand: a document root beside the configuration is
         taken to be whole, as no store of secrets is. None where no such folder is known."""
+        known = self._gaps.get(path, "")
+        if known == "":
+            known = self._gaps[path] = self._gap(path)
+        return known
+
+    def _gap(self, path: str) -> str | None:
         for here, _, _ in self._candidates(_clean(self.absolute(path))):
             folder = os.path.dirname(here)
             while folder not in self._bases and len(folder) > 1:

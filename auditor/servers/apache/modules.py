@@ -44,17 +44,26 @@ class Modules:
         self.known = known
         self._loaded = {module_name(name) for name in loaded}
         self._shown: set[str] = set()
+        self._answers: dict[str, bool] = {}
         self.asked: set[str] = set()  # by <IfModule>, where the answer was assumed
 
     def load(self, name: str) -> None:
         self._loaded.add(module_name(name))
+        self._answers.clear()
 
     def show(self, name: str) -> None:
         """A directive of that module is in use: without the module the server would not start with it."""
         self._shown.add(module_name(name))
+        self._answers.clear()
 
     def has(self, name: str) -> bool:
         """Whether the module is there, by its identifier or source file."""
+        found = self._answers.get(name)
+        if found is None:
+            found = self._answers[name] = self._has(name)
+        return found
+
+    def _has(self, name: str) -> bool:
         low = module_name(name)
         low = _SPELLINGS.get(low, low) if low not in self._loaded else low
         if low in self._loaded or low in BUILT_IN:

@@ -92,11 +92,17 @@ def prepare(run: Run) -> None:
     walk.location(run)
     walk.conditions(run)
     run.shared.handler = _handler_place(run.layers) or run.shared.handler
+    _meets(run)
     if run.main is None and modules.has("setenvif"):
         env.match_headers(run, False)
     auth.check(run)
     storage.find_handler(run)
     _fixups(run)
+
+
+def _meets(run: Run) -> None:
+    if run.shared.met is not None:
+        run.shared.met.update(run.layers.sections)
 
 
 def _translate(run: Run) -> None:
@@ -195,6 +201,7 @@ def redirected(run: Run, redirect: InternalRedirect) -> Run:
 def die(run: Run, end: Respond) -> Run:
     """ap_die: the answer that a status gets, an ErrorDocument's or the server's own."""
     status = end.status
+    _meets(run)
     first = run
     while run.status != 200 and first.prev is not None and first.prev.status != 200:
         first = first.prev

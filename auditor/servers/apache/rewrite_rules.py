@@ -146,7 +146,7 @@ def make_rule(line: Directive, conditions: tuple[Cond, ...]) -> Rule | None:
     return Rule(line, conditions, pattern[negated:], negated, output, flags, status, answers, drops)
 
 
-def _own_rules(section: Section) -> list[Rule]:
+def own_rules(section: Section) -> list[Rule]:
     found = _OWN.get(section)
     if found is None:
         found = []
@@ -221,7 +221,7 @@ def _merge(layers: Layers) -> Rules:
         options = merged.options if own is None else own
         base = section.last("rewritebase") or (merged.base if "mergebase" in options else None)
         # Server-wide rules are no per-directory ones.
-        rules = [] if section.kind == "server" else _own_rules(section)
+        rules = [] if section.kind == "server" else own_rules(section)
         rules = list(_inherited(options, merged.options, rules, merged.rules))
         merged = Rules(engine, options, rules, _folder_of(section), base)
     return merged
@@ -256,7 +256,7 @@ _SERVERS: WeakKeyDictionary[Server, ServerRules] = WeakKeyDictionary()
 
 
 def _make_server(server: Server) -> ServerRules:
-    own = _own_rules(server.section)
+    own = own_rules(server.section)
     maps = {line.args[0]: line for line in server.section.all("rewritemap") if len(line.args) > 1}
     options = _options(server.section)
     if server.main is None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from auditor.http import Request
 from auditor.samples import samples
 from auditor.server import Note, Route
+from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours
+from auditor.servers.apache.seen import Eyes
 from auditor.servers.apache.storage import ASSUMED_ROOT
-from auditor.servers.apache.traits import traits_of
+from auditor.servers.apache.traits import Traits
 from auditor.servers.apache.walk import has_wildcards
 from auditor.source import Place
 
@@ -23,18 +25,24 @@ if TYPE_CHECKING:
 MAX_ROUTES = 300  # of one virtual host
 MAX_CROSSINGS = 60
 _PROBE = "audit-probe"
+# Whose paths say what they are for, which rules look at: two of them are two routes, however alike.
+_NAMES_PATHS = ("<Location", "<Directory", "ProxyPass", "Alias", "ScriptAlias", "WSGI", "Redirect")
 
 
 def make_routes(site: ApacheSite) -> list[Route]:
     """All routes of a site. What no witness reaches is told in the site's notes."""
     routes: list[Route] = []
+    makers: list[_Maker] = []
     for server in site.servers():
         base = _base(site, server)
         if base is None:
             text = f"the virtual host {server.label or '(without a name)'} was not judged: no request chooses it"
             site.note(Note("unreached", text, server.place))
             continue
-        routes.extend(islice(_Maker(site, server, base).routes(), MAX_ROUTES))
+        makers.append(_Maker(site, server, base))
+    eyes, traits = Eyes(site), Traits(site)
+    for maker in makers:
+        routes.extend(islice(maker.routes(eyes, traits), MAX_ROUTES))
     return routes
 
 
@@ -72,16 +80,23 @@ class _Maker:
             uri = self._uri_of(folder)
             if uri is not None:
                 site.trace(base._replace(target=f"{uri}/{_PROBE}"))
-        self.traits = traits_of(site, server)
 
-    def routes(self) -> Iterator[Route]:
-        seen: set[Request] = set()
+    def routes(self, eyes: Eyes, traits: Traits) -> Iterator[Route]:
+        """The routes; of requests that are treated alike, and that no line names by their path, the first one only."""
+        judged = [(uri, own) for own in self.site.overrides.judged() if (uri := self._uri_of(own.folder)) is not None]
+        look = eyes.of_server(self.server, judged, self.base).look
+        alike = Alike(self._sections())
+        met: set[object] = set()
         for request, pattern in self._all():
-            if request in seen or any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
+            if any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
                 continue
-            seen.add(request)
+            key = (alike.key(request), pattern if pattern.startswith(_NAMES_PATHS) else "")
+            if key in met:
+                continue
+            met.add(key)
+            seen = look(request)
             handler = self._handler(request)
-            yield Route(request, self.server.label or "_", pattern, handler, self.traits)
+            yield Route(request, self.server.label or "_", pattern, handler, traits.of(self.server, seen))
 
     def _handler(self, request: Request) -> Place | None:
         outcomes = self.site.trace(request)

@@ -57,10 +57,19 @@ class Options(NamedTuple):
 class Shared:
     """What a request, its internal redirects and its subrequests share."""
 
-    def __init__(self, config: Config, overrides: Overrides, options: Options, path: Path, request: Request) -> None:
+    def __init__(
+        self,
+        config: Config,
+        overrides: Overrides,
+        options: Options,
+        path: Path,
+        request: Request,
+        met: set[Section] | None = None,
+    ) -> None:
         self.config = config
         self.overrides = overrides  # finds and reads .htaccess
         self.options = options
+        self.met = met  # gets the sections that were met on the way, where somebody asks for them
         self.path = path
         self.request = request
         self.steps: list[Step] = []

@@ -76,6 +76,7 @@ class ApacheSite:
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None
         self._areas: Sequence[Area] | None = None
+        self._met: set[Section] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
         self.access_folders: tuple[str, ...] = ()  # whose .htaccess is at hand
@@ -136,6 +137,21 @@ class ApacheSite:
             return (Outcome((), "unknown", None, steps=(step,)),)
         return tuple(outcome._replace(when=when) for outcome, when in found)
 
+    def met(self, request: Request, world: World | None, sections: set[object]) -> Outcomes:
+        """The request's trace; `sections` gets the keys (seen.key_of) of all sections that it met on the way."""
+        from auditor.servers.apache.seen import key_of
+
+        known = world if world is not None else Unknowns()
+        met: set[Section] = set()
+        self._met = met
+        try:
+            outcomes = self.trace_once(request, known)
+        finally:
+            self._met = None
+        self._memo[request, known] = outcomes
+        sections.update(key_of(section) for section in met if section.kind != "server")
+        return outcomes
+
     def _run(self, request: Request, path: Path) -> Outcome:
         from auditor.servers.apache import phases
 
@@ -143,7 +159,7 @@ class ApacheSite:
         if listener is None or (request.tls and not listener.tls):
             why = f"nothing listens on port {request.port}" + (" with TLS" if listener is not None else "")
             return Outcome((), "closed", None, steps=(Step(None, "", why),))
-        shared = Shared(self.config, self._overrides, Options(self.version), path, request)
+        shared = Shared(self.config, self._overrides, Options(self.version), path, request, self._met)
         try:
             run = phases.handle(shared, request)
         except Unpredictable as error:
@@ -262,14 +278,14 @@ class ApacheSite:
 
     def sections(self) -> Iterable[tuple[Server, Section]]:
         """All sections of all servers, nested ones too, and the .htaccess files that are at hand."""
-        for server in (self.config.main, *self.config.hosts):
-            stack = [server.section]
+        tops = [(server, server.section) for server in (self.config.main, *self.config.hosts)]
+        tops += [(self.config.main, section) for section in self._overrides.judged()]
+        for server, top in tops:
+            stack = [top]
             while stack:
                 section = stack.pop(0)
                 yield server, section
                 stack = [*section.sections, *stack]
-        for section in self._overrides.judged():
-            yield self.config.main, section
 
 
 def _access_file_name(config: Config) -> str:

@@ -1,20 +1,21 @@
-"""What may stand in the way of a request, in the words of auditor.server. Sections of httpd merge, so this is told for
-a virtual host as a whole: sound, if coarse."""
+"""What may stand in the way of a request, in the words of auditor.server: told from the lines of all sections that it
+may meet."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor import server as words
-from auditor.servers.apache.config import Section, Server
+from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.seen import Seen, sections_by_key
 
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
 
 _LINES = {
     "authtype": (words.GATE, words.CHALLENGE, words.FORBIDS),
-    "require": (words.GATE, words.CHALLENGE, words.FORBIDS),
     "<requireall": (words.GATE, words.CHALLENGE, words.FORBIDS),
     "<requireany": (words.GATE, words.CHALLENGE, words.FORBIDS),
     "<requirenone": (words.GATE, words.CHALLENGE, words.FORBIDS),
@@ -23,15 +24,9 @@ _LINES = {
     "allow": (words.GATE, words.FORBIDS),
     "satisfy": (words.GATE,),
     "authbasicfake": (words.AUTHORIZATION, words.SECRET, words.REQUEST_HEADERS),
-    "requestheader": (words.REQUEST_HEADERS, words.IDENTITY, words.CLIENT_ADDRESS, words.SECRET, words.LOSES),
     "remoteipheader": (words.CLIENT_ADDRESS,),
     "cacheenable": (words.CACHE,),
-    "errordocument": (words.REFUSAL, words.REDIRECTS, words.FORBIDS),
-    "header": (words.REFUSAL,),
     "fallbackresource": (words.REDIRECTS,),
-    "rewriterule": (words.REDIRECTS, words.FORBIDS, words.CHALLENGE),
-    "redirect": (words.REDIRECTS, words.FORBIDS, words.CHALLENGE),
-    "redirectmatch": (words.REDIRECTS, words.FORBIDS, words.CHALLENGE),
     "setenvif": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
     "setenvifnocase": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
     "setenvifexpr": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
@@ -45,49 +40,117 @@ _LINES = {
     "proxypass": (words.UPSTREAM, words.UPGRADE),
     "proxypassmatch": (words.UPSTREAM, words.UPGRADE),
 }
+_OPTIONS = re.compile(r"(?i)(?<![\w-])options(?![\w-])")
+_REFUSES = re.compile(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,.*)?\]")  # flags of a RewriteRule
 _AUTHORIZATION = re.compile(r"(?i)authorization")
 
 
-def traits_of(site: ApacheSite, server: Server) -> frozenset[str]:
-    """The traits of all routes of a virtual host."""
+# Of lines that count together with others only.
+_OVERRIDES = "overrides"
+_PAGES = {"401": "page-401", "403": "page-403", "407": "page-403"}
+_PROXIES = frozenset((words.UPSTREAM, words.UPGRADE))
+
+
+class Traits:
+    """The traits of a site's routes."""
+
+    def __init__(self, site: ApacheSite) -> None:
+        self._site = site
+        self._sections = sections_by_key(section for _, section in site.sections())
+        self._known: dict[int, frozenset[str]] = {}
+
+    def of(self, server: Server, seen: Seen) -> frozenset[str]:
+        """Those of a route of that server."""
+        found: set[str] = set()
+        if seen.sections is None:
+            stack = [self._site.config.main.section, server.section, *self._site.overrides.judged()]
+            while stack:
+                section = stack.pop()
+                stack.extend(section.sections)
+                found |= self._of(section)
+        else:
+            found |= self._of(self._site.config.main.section) | self._of(server.section)
+            for key in seen.sections:
+                found |= self._of(self._sections[key])
+            if not seen.sends:
+                found -= _PROXIES
+        # A page for a refusal matters where something refuses: a line of these, or an upstream that is overridden.
+        refuses = _OVERRIDES in found or not found.isdisjoint((words.GATE, words.FORBIDS, words.CHALLENGE))
+        if refuses and _PAGES["401"] in found:
+            found.update((words.REFUSAL, words.FORBIDS))
+        if refuses and _PAGES["403"] in found:
+            found.add(words.FORBIDS)
+        found -= {_OVERRIDES, *_PAGES.values()}
+        if not self._site.config.modules.known and self._site.context != "htaccess":
+            found.update((words.CGI, words.UPSTREAM))
+        if self._site.overrides.ignored:
+            found.add(words.GATE)  # perhaps one that does not count
+        if _local(self._site, server):
+            found.add(words.LOCAL)
+        return frozenset(found)
+
+    def _of(self, section: Section) -> frozenset[str]:
+        found = self._known.get(id(section))
+        if found is None:
+            found = self._known[id(section)] = _of_section(section, self._site.context == "htaccess")
+        return found
+
+
+def _of_line(line: Directive) -> Iterator[str]:
+    """What depends on the words of a line."""
+    key = line.key
+    first = line.args[0].lower() if line.args else ""
+    if line.limit is not None or first == "method":
+        yield words.METHODS
+    if line.limit is not None and line.limit.covers("OPTIONS") != line.limit.covers("GET"):
+        yield words.CORS
+    if key == "require" and tuple(word.lower() for word in line.args) != ("all", "granted"):
+        yield from (words.GATE, words.FORBIDS)
+        if first != "all":
+            yield words.CHALLENGE
+    elif key == "requestheader":
+        yield words.REQUEST_HEADERS
+        if first == "add":
+            yield words.REPEATED
+        if first != "unset":
+            yield from (words.IDENTITY, words.CLIENT_ADDRESS, words.SECRET, words.LOSES)
+    elif key in ("redirect", "redirectmatch", "rewriterule"):
+        yield words.REDIRECTS
+        if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
+            yield from (words.FORBIDS, words.CHALLENGE)
+    elif key == "errordocument":
+        yield words.REDIRECTS
+        if first in _PAGES:
+            yield _PAGES[first]
+    elif key == "proxyerroroverride":
+        yield _OVERRIDES
+
+
+def _of_section(section: Section, assumed: bool) -> frozenset[str]:
     found: set[str] = set()
-    stack: list[Section] = [site.config.main.section, server.section, *site.overrides.judged()]
-    assumed = site.context == "htaccess"
-    while stack:
-        section = stack.pop()
-        stack.extend(section.sections)
-        for line in section.directives:
-            found.update(_LINES.get(line.key, ()))
-            if line.limit is not None or line.args[:1] == ("method",):
-                found.add(words.METHODS)
-            text = line.rest
-            if _AUTHORIZATION.search(text) or line.key in ("cgipassauth", "wsgipassauthorization"):
-                found.update((words.AUTHORIZATION, words.CGI, words.UPSTREAM))
-            low = text.lower()
-            if "access-control-" in low or "options" in low:
-                found.add(words.CORS)
-            if "upgrade" in low or "force-proxy-request" in low:
-                found.add(words.UPGRADE)
-            if line.key == "requestheader" and line.args[:1] and line.args[0].lower() == "add":
-                found.add(words.REPEATED)
-            if "access-control-allow-headers" in low and "_" in low:
-                found.add(words.LOSES)
-            if "www-authenticate" in low:
-                found.update((words.CHALLENGE, words.REFUSAL))
-            if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
-                found.update((words.CGI, words.UPSTREAM))
-                if not assumed:
-                    found.add(words.AUTHORIZATION)
-            if "[p" in low or ",p" in low:
-                found.add(words.UPSTREAM)
-            if "php" in low and not assumed:
-                found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
-    if not site.config.modules.known and not assumed:
-        found.update((words.CGI, words.UPSTREAM))
-    if site.overrides.ignored:
-        found.add(words.GATE)  # perhaps one that does not count
-    if _local(site, server):
-        found.add(words.LOCAL)
+    for line in section.directives:
+        found.update(_LINES.get(line.key, ()))
+        found.update(_of_line(line))
+        text = line.rest
+        if _AUTHORIZATION.search(text) or line.key in ("cgipassauth", "wsgipassauthorization"):
+            found.update((words.AUTHORIZATION, words.CGI, words.UPSTREAM))
+        low = text.lower()
+        if "access-control-" in low or _OPTIONS.search(text):
+            found.add(words.CORS)
+        if "upgrade" in low or "force-proxy-request" in low:
+            found.add(words.UPGRADE)
+        if "access-control-allow-headers" in low and "_" in low:
+            found.add(words.LOSES)
+        if "www-authenticate" in low:
+            found.update((words.CHALLENGE, words.REFUSAL))
+        if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
+            found.update((words.CGI, words.UPSTREAM))
+            if not assumed:
+                found.add(words.AUTHORIZATION)
+        if "[p" in low or ",p" in low:
+            found.add(words.UPSTREAM)
+        if "php" in low and not assumed:
+            found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
     return frozenset(found)
 
 

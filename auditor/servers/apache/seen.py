@@ -1,0 +1,161 @@
+"""Which sections a route's requests meet, whatever their headers and methods are: what its
+traits are told from.
+
+A request's way depends on its path, on what is not known (both ways are walked), and on conditions of RewriteRule and
+<If> on headers and the like, which rules of this product vary. Where there are such conditions, the way without any
+rewriting and the ways of all fixed targets are met, too; where that is not enough, nothing is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditor.http import Request
+from auditor.servers.apache.config import Section, Server
+from auditor.servers.apache.rewrite_rules import Cond, Rule, own_rules
+from auditor.source import Place
+from auditor.world import Answer, Question
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.site import ApacheSite
+
+MAX_TARGETS = 20
+# Variables of mod_rewrite that do not change with headers (but Host) and methods.
+_STABLE = re.compile(
+    r"%\{(?:HTTPS|HTTP_HOST|HTTP:Host|REQUEST_(?:URI|FILENAME|SCHEME)|SCRIPT_\w+|QUERY_STRING|DOCUMENT_ROOT|PATH_INFO"
+    r"|SERVER_(?:NAME|PORT|ADDR|PROTOCOL)|CONTEXT_\w+|ENV:REDIRECT_STATUS)\}"
+)
+_CONDITIONS = frozenset(("if", "elseif", "else"))
+_VARIED_REQUIRES = frozenset(("env", "expr", "method", "not"))
+
+
+class _Admits:
+    """A world in which every user is accepted."""
+
+    def ask(self, question: Question) -> Answer | None:
+        return Answer("accepted", "the credentials are accepted", True) if question.kind == "credentials" else None
+
+
+_ADMITS = _Admits()
+_BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")
+
+
+class Seen(NamedTuple):
+    """What a route's requests meet: keys of sections (see key_of), None where that cannot be told, and whether any of
+    them may reach a program or an upstream."""
+
+    sections: Set[object] | None
+    sends: bool
+
+
+def key_of(section: Section) -> object:
+    """One name for a section in a site and in that site without some lines."""
+    return ("htaccess", section.folder) if section.kind == "htaccess" else section.place
+
+
+class Eyes:
+    """Tells what routes meet. To be made when the .htaccess files have been read."""
+
+    def __init__(self, site: ApacheSite) -> None:
+        self._site = site
+        self._rules: dict[int, list[Rule]] = {}
+        changing: list[Place] = []
+        self._varied = False
+        for _, section in site.sections():
+            rules = own_rules(section) if section.all("rewriterule") else []
+            self._rules[id(section)] = rules
+            for rule in rules:
+                self._varied = self._varied or any(_varies(condition) for condition in rule.conditions)
+                if rule.answers or rule.output != "-":
+                    changing.append(rule.line.place)
+                    changing += [condition.line.place for condition in rule.conditions]
+        self._bare = site.without(*changing) if self._varied else None
+
+    def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> _ServerEyes:
+        """For the routes of one server; `judged` are the .htaccess sections below it, with the path of each."""
+        sections = [*_all(server.section, "")]
+        if server.main is not None:
+            sections += _all(server.main.section, "")
+        sections += [pair for prefix, section in judged for pair in _all(section, prefix)]
+        told = not any(section.kind in _CONDITIONS or _varied_gate(section) for _, section in sections)
+        targets: list[str] = []
+        for prefix, section in sections:
+            for line in (*section.all("errordocument"), *section.all("fallbackresource")):
+                if line.args[-1:] and line.args[-1].startswith("/"):
+                    targets.append(line.args[-1])
+            for rule in self._rules.get(id(section), ()) if self._varied else ():
+                target = _internal(rule)
+                if target is None:
+                    continue
+                told = told and "$" not in target and "%" not in target
+                bases = [line.args[0] for line in section.all("rewritebase") if line.args]
+                starts = [""] if target.startswith("/") else [one.rstrip("/") + "/" for one in (*bases, prefix)]
+                targets += [start + target for start in starts]
+        targets = [target for target in dict.fromkeys(targets) if re.fullmatch(r"/[!-~]*", target)]
+        requests = [base._replace(target=target) for target in targets]
+        return _ServerEyes(self._site, self._bare, requests, told and len(requests) <= MAX_TARGETS)
+
+
+class _ServerEyes:
+    def __init__(self, site: ApacheSite, bare: ApacheSite | None, targets: Sequence[Request], told: bool) -> None:
+        self._sites = [site] if bare is None else [site, bare]
+        self._targets = targets
+        self._told = told
+        self._elsewhere: tuple[frozenset[object], bool] | None = None
+
+    def look(self, request: Request) -> Seen:
+        """What that request meets, whatever headers it has beside its own."""
+        if not self._told:
+            return Seen(None, True)
+        met: set[object] = set()
+        sends = self._meet(request, met)
+        if self._elsewhere is None:
+            found: set[object] = set()
+            reached = [self._meet(target, found) for target in self._targets]
+            self._elsewhere = frozenset(found), any(reached)
+        return Seen(met | self._elsewhere[0], sends or self._elsewhere[1])
+
+    def _meet(self, request: Request, met: set[object]) -> bool:
+        sends = False
+        for site in self._sites:
+            outcomes = site.met(request, None, met)
+            if any(gate.needs == "credentials" for outcome in outcomes for gate in outcome.gates):
+                outcomes += site.met(request.with_headers(_BASIC), _ADMITS, met)
+            sends = sends or any(one.exchanges or one.action in ("proxied", "cgi", "unknown") for one in outcomes)
+        return sends
+
+
+def _varies(condition: Cond) -> bool:
+    return condition.test == "expr" or "%{" in _STABLE.sub("", condition.subject)
+
+
+def _internal(rule: Rule) -> str | None:
+    """The path that a rule leads to, where that is one of the same server; None for redirects and upstreams."""
+    if rule.answers or rule.output == "-" or rule.has("R", "P") or re.match(r"[a-z]+://", rule.output):
+        return None
+    return rule.output.partition("?")[0]
+
+
+def _varied_gate(section: Section) -> bool:
+    """Whether a gate of the section asks for what the rules vary, so that a request may go further with it."""
+    for line in section.directives:
+        if line.key == "require" and line.args and line.args[0].lower() in _VARIED_REQUIRES:
+            return True
+        if line.key in ("allow", "deny") and any(word.lower().startswith("env=") for word in line.args):
+            return True
+        if line.children:
+            return True
+    return False
+
+
+def _all(section: Section, prefix: str) -> Iterator[tuple[str, Section]]:
+    yield prefix, section
+    for inner in section.sections:
+        yield from _all(inner, prefix)
+
+
+def sections_by_key(sections: Iterable[Section]) -> dict[object, Section]:
+    """The sections by their keys."""
+    return {key_of(section): section for section in sections if section.kind != "server"}
