@@ -41,7 +41,7 @@ def apply_list(context: Context, rules: Sequence[Rule]) -> Result:
     seen: set[tuple[str | None, str | None]] = set()
     while at < len(rules):
         rule = rules[at]
-        if run.main is not None and rule.has("NS", "R"):
+        if (run.main is not None and rule.has("NS", "R")) or (run.shared.options.unrewritten and rule.changes):
             at += 1
             continue
         if not _apply(context, rule, result):

@@ -56,6 +56,11 @@ class Rule(NamedTuple):
         return any(name in self.flags for name in names)
 
     @property
+    def changes(self) -> bool:
+        """Whether the path changes by it, or it ends the request."""
+        return self.answers or self.output != "-"
+
+    @property
     def substitutes(self) -> bool:
         return not self.answers and self.output != "-"
 

@@ -49,9 +49,11 @@ class InternalRedirect(Exception):
 
 
 class Options(NamedTuple):
-    """What the command line says of the server: its version."""
+    """What the command line says of the server: its version. `unrewritten`: no RewriteRule changes a path or ends a
+    request, which seen.py supposes."""
 
     version: tuple[int, ...] = (2, 4, 71)
+    unrewritten: bool = False
 
 
 class Shared:

@@ -9,14 +9,13 @@ rewriting and the ways of all fixed targets are met, too; where that is not enou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Request
 from auditor.servers.apache.config import Section, Server
 from auditor.servers.apache.rewrite_rules import Cond, Rule, own_rules
-from auditor.source import Place
-from auditor.world import Answer, Question
+from auditor.world import Answer, Question, Unknowns, World
 
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
@@ -39,20 +38,16 @@ class _Admits:
 
 
 _ADMITS = _Admits()
+_NOTHING = Unknowns()
 _BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")
 
 
 class Seen(NamedTuple):
-    """What a route's requests meet: keys of sections (see key_of), None where that cannot be told, and whether any of
-    them may reach a program or an upstream."""
+    """What a route's requests meet: the sections, None where that cannot be told, and whether any of them may reach a
+    program or an upstream."""
 
-    sections: Set[object] | None
+    sections: Set[Section] | None
     sends: bool
-
-
-def key_of(section: Section) -> object:
-    """One name for a section in a site and in that site without some lines."""
-    return ("htaccess", section.folder) if section.kind == "htaccess" else section.place
 
 
 class Eyes:
@@ -60,18 +55,10 @@ class Eyes:
 
     def __init__(self, site: ApacheSite) -> None:
         self._site = site
-        self._rules: dict[int, list[Rule]] = {}
-        changing: list[Place] = []
-        self._varied = False
-        for _, section in site.sections():
-            rules = own_rules(section) if section.all("rewriterule") else []
-            self._rules[id(section)] = rules
-            for rule in rules:
-                self._varied = self._varied or any(_varies(condition) for condition in rule.conditions)
-                if rule.answers or rule.output != "-":
-                    changing.append(rule.line.place)
-                    changing += [condition.line.place for condition in rule.conditions]
-        self._bare = site.without(*changing) if self._varied else None
+        self._rules = {id(one): own_rules(one) for _, one in site.sections() if one.all("rewriterule")}
+        self._varied = any(
+            _varies(condition) for rules in self._rules.values() for rule in rules for condition in rule.conditions
+        )
 
     def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> _ServerEyes:
         """For the routes of one server; `judged` are the .htaccess sections below it, with the path of each."""
@@ -95,36 +82,51 @@ class Eyes:
                 targets += [start + target for start in starts]
         targets = [target for target in dict.fromkeys(targets) if re.fullmatch(r"/[!-~]*", target)]
         requests = [base._replace(target=target) for target in targets]
-        return _ServerEyes(self._site, self._bare, requests, told and len(requests) <= MAX_TARGETS)
+        return _ServerEyes(self._site, self._varied, requests, told and len(requests) <= MAX_TARGETS)
 
 
 class _ServerEyes:
-    def __init__(self, site: ApacheSite, bare: ApacheSite | None, targets: Sequence[Request], told: bool) -> None:
-        self._sites = [site] if bare is None else [site, bare]
+    def __init__(self, site: ApacheSite, varied: bool, targets: Sequence[Request], told: bool) -> None:
+        self._site = site
+        self._varied = varied
         self._targets = targets
         self._told = told
-        self._elsewhere: tuple[frozenset[object], bool] | None = None
+        self._elsewhere: Seen | None = None
 
     def look(self, request: Request) -> Seen:
         """What that request meets, whatever headers it has beside its own."""
         if not self._told:
             return Seen(None, True)
-        met: set[object] = set()
-        sends = self._meet(request, met)
         if self._elsewhere is None:
-            found: set[object] = set()
-            reached = [self._meet(target, found) for target in self._targets]
-            self._elsewhere = frozenset(found), any(reached)
-        return Seen(met | self._elsewhere[0], sends or self._elsewhere[1])
+            found = [self._meet(target) for target in self._targets]
+            self._elsewhere = Seen(
+                frozenset().union(*(one.sections or () for one in found)), any(o.sends for o in found)
+            )
+        here = self._meet(request)
+        if here.sections is None or self._elsewhere.sections is None:
+            return Seen(None, True)
+        return Seen(here.sections | self._elsewhere.sections, here.sends or self._elsewhere.sends)
 
-    def _meet(self, request: Request, met: set[object]) -> bool:
+    def _meet(self, request: Request) -> Seen:
+        sections: set[Section] = set()
         sends = False
-        for site in self._sites:
-            outcomes = site.met(request, None, met)
-            if any(gate.needs == "credentials" for outcome in outcomes for gate in outcome.gates):
-                outcomes += site.met(request.with_headers(_BASIC), _ADMITS, met)
+        todo: list[tuple[Request, World, bool]] = [(request, _NOTHING, False)]
+        if self._varied:
+            todo.append((request, _NOTHING, True))
+        for asked, world, unrewritten in todo:
+            outcomes, met = self._site.met(asked, world, unrewritten)
+            if not outcomes:
+                return Seen(None, True)
+            sections |= met
+            if world is _NOTHING and any(gate.needs == "credentials" for one in outcomes for gate in one.gates):
+                todo.append((request.with_headers(_BASIC), _ADMITS, unrewritten))
             sends = sends or any(one.exchanges or one.action in ("proxied", "cgi", "unknown") for one in outcomes)
-        return sends
+        return Seen(sections, sends)
+
+
+def _both(one: Seen, other: Seen) -> Seen:
+    known = one.sections is not None and other.sections is not None
+    return Seen({*(one.sections or ()), *(other.sections or ())} if known else None, one.sends or other.sends)
 
 
 def _varies(condition: Cond) -> bool:
@@ -154,8 +156,3 @@ def _all(section: Section, prefix: str) -> Iterator[tuple[str, Section]]:
     yield prefix, section
     for inner in section.sections:
         yield from _all(inner, prefix)
-
-
-def sections_by_key(sections: Iterable[Section]) -> dict[object, Section]:
-    """The sections by their keys."""
-    return {key_of(section): section for section in sections if section.kind != "server"}

@@ -76,7 +76,6 @@ class ApacheSite:
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None
         self._areas: Sequence[Area] | None = None
-        self._met: set[Section] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
         self.access_folders: tuple[str, ...] = ()  # whose .htaccess is at hand
@@ -137,29 +136,27 @@ class ApacheSite:
             return (Outcome((), "unknown", None, steps=(step,)),)
         return tuple(outcome._replace(when=when) for outcome, when in found)
 
-    def met(self, request: Request, world: World | None, sections: set[object]) -> Outcomes:
-        """The request's trace; `sections` gets the keys (seen.key_of) of all sections that it met on the way."""
-        from auditor.servers.apache.seen import key_of
+    def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, set[Section]]:
+        """What happens to the request, and all sections that it meets on the way; `unrewritten` as Options has it."""
+        sections: set[Section] = set()
+        options = Options(self.version, unrewritten)
+        known = Worlds(world, self._world)
+        found = walk(lambda path: self._run(request, path, options, sections), known)
+        outcomes = tuple(outcome._replace(when=when) for outcome, when in found or ())
+        if outcomes and not unrewritten:
+            self._memo[request, world] = outcomes
+        return outcomes, sections
 
-        known = world if world is not None else Unknowns()
-        met: set[Section] = set()
-        self._met = met
-        try:
-            outcomes = self.trace_once(request, known)
-        finally:
-            self._met = None
-        self._memo[request, known] = outcomes
-        sections.update(key_of(section) for section in met if section.kind != "server")
-        return outcomes
-
-    def _run(self, request: Request, path: Path) -> Outcome:
+    def _run(
+        self, request: Request, path: Path, options: Options | None = None, met: set[Section] | None = None
+    ) -> Outcome:
         from auditor.servers.apache import phases
 
         listener = find_listener(self.config, request.port)
         if listener is None or (request.tls and not listener.tls):
             why = f"nothing listens on port {request.port}" + (" with TLS" if listener is not None else "")
             return Outcome((), "closed", None, steps=(Step(None, "", why),))
-        shared = Shared(self.config, self._overrides, Options(self.version), path, request, self._met)
+        shared = Shared(self.config, self._overrides, options or Options(self.version), path, request, met)
         try:
             run = phases.handle(shared, request)
         except Unpredictable as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor import server as words
 from auditor.servers.apache.config import Directive, Section, Server
-from auditor.servers.apache.seen import Seen, sections_by_key
+from auditor.servers.apache.seen import Seen
 
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
@@ -56,8 +56,7 @@ class Traits:
 
     def __init__(self, site: ApacheSite) -> None:
         self._site = site
-        self._sections = sections_by_key(section for _, section in site.sections())
-        self._known: dict[int, frozenset[str]] = {}
+        self._known: dict[Section, frozenset[str]] = {}
 
     def of(self, server: Server, seen: Seen) -> frozenset[str]:
         """Those of a route of that server."""
@@ -70,8 +69,8 @@ class Traits:
                 found |= self._of(section)
         else:
             found |= self._of(self._site.config.main.section) | self._of(server.section)
-            for key in seen.sections:
-                found |= self._of(self._sections[key])
+            for section in seen.sections:
+                found |= self._of(section)
             if not seen.sends:
                 found -= _PROXIES
         # A page for a refusal matters where something refuses: a line of these, or an upstream that is overridden.
@@ -90,9 +89,9 @@ class Traits:
         return frozenset(found)
 
     def _of(self, section: Section) -> frozenset[str]:
-        found = self._known.get(id(section))
+        found = self._known.get(section)
         if found is None:
-            found = self._known[id(section)] = _of_section(section, self._site.context == "htaccess")
+            found = self._known[section] = _of_section(section, self._site.context == "htaccess")
         return found
 
 
@@ -113,7 +112,7 @@ def _of_line(line: Directive) -> Iterator[str]:
         if first == "add":
             yield words.REPEATED
         if first != "unset":
-            yield from (words.IDENTITY, words.CLIENT_ADDRESS, words.SECRET, words.LOSES)
+            yield from (words.IDENTITY, words.CLIENT_ADDRESS, words.SECRET, words.LOSES, words.REPEATED)
     elif key in ("redirect", "redirectmatch", "rewriterule"):
         yield words.REDIRECTS
         if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
