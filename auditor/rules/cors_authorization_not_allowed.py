@@ -27,6 +27,20 @@ location /api/ {
 }
 ```
 
+```apache
+RewriteEngine On
+RewriteCond %{REQUEST_METHOD} =OPTIONS
+RewriteRule ^/api/ - [R=204,L]
+RewriteCond %{HTTP:Authorization} ^$
+RewriteRule ^/api/ - [R=401,L]
+<Location /api/>
+    Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"
+    Header always set Access-Control-Allow-Origin "https://app.example.com"
+    Header always set Access-Control-Allow-Headers "Content-Type"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -41,14 +55,29 @@ location /api/ {
 }
 ```
 
+```apache
+RewriteEngine On
+RewriteCond %{REQUEST_METHOD} =OPTIONS
+RewriteRule ^/api/ - [R=204,L]
+RewriteCond %{HTTP:Authorization} ^$
+RewriteRule ^/api/ - [R=401,L]
+<Location /api/>
+    Header always set WWW-Authenticate "Bearer realm=\\"api\\"" "expr=%{REQUEST_STATUS} == 401"
+    Header always set Access-Control-Allow-Origin "https://app.example.com"
+    Header always set Access-Control-Allow-Headers "Content-Type, Authorization"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-315, NGX-416)
+nginx 1.22.1, 1.31.3 (facts NGX-315, NGX-416); Apache 2.4.71 (facts APA-289, APA-292)
 
 ## References
 
 - https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
 - https://nginx.org/en/docs/http/ngx_http_headers_module.html#add_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
 """
 
 from __future__ import annotations
@@ -57,7 +86,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BEARER, STRANGER, by_block, deciding, guards, with_header
+from auditor.rules.common import ADMITTED, BEARER, STRANGER, by_block, deciding, guards, of_kind, with_header
 from auditor.rules.cors import preflight, tokens
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -98,7 +127,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 related=(Related(takes, "this takes it"),),
                 routes=(f"OPTIONS {request.url}",),
                 witness=request,
-                help='add_header Access-Control-Allow-Headers "Authorization, Content-Type";',
+                help=of_kind(
+                    site,
+                    'add_header Access-Control-Allow-Headers "Authorization, Content-Type";',
+                    'Header always set Access-Control-Allow-Headers "Authorization, Content-Type"',
+                ),
                 server=route.server,
                 pattern=route.pattern,
             )

@@ -23,6 +23,15 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    SetEnvIf Origin "(.*)" ORIGIN=$1
+    Header always set Access-Control-Allow-Origin "%{ORIGIN}e" env=ORIGIN
+    Header always set Access-Control-Allow-Credentials "true"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -33,14 +42,25 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    SetEnvIf Origin "^https://app\\.example\\.com$" ORIGIN=$0
+    Header always set Access-Control-Allow-Origin "%{ORIGIN}e" env=ORIGIN
+    Header always set Access-Control-Allow-Credentials "true"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (fact NGX-402)
+nginx 1.22.1, 1.31.3 (fact NGX-402); Apache 2.4.71, by this rule's own proof
 
 ## References
 
 - https://fetch.spec.whatwg.org/#cors-protocol-and-credentials
 - https://nginx.org/en/docs/http/ngx_http_map_module.html
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
+- https://httpd.apache.org/docs/2.4/mod/mod_setenvif.html
 """
 
 from __future__ import annotations
@@ -49,7 +69,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, with_header
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, of_kind, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import Outcome
@@ -57,6 +77,16 @@ from auditor.trace import Outcome
 NAME = "cors-credentials-wildcard"
 SEVERITY = ERROR
 
+_HELP = (
+    "Name the origins that may:\n"
+    "map $http_origin $allowed_origin {\n"
+    "    https://app.example  $http_origin;\n"
+    "}\n"
+    "add_header Access-Control-Allow-Origin $allowed_origin always;",
+    "Name the origins that may:\n"
+    'SetEnvIf Origin "^https://app\\.example$" ALLOWED=$0\n'
+    'Header always set Access-Control-Allow-Origin "%{ALLOWED}e" env=ALLOWED',
+)
 _STRANGE = "any-page.example"
 
 
@@ -72,7 +102,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 if route.request.method == "OPTIONS":
                     request = with_header(route.request, ("Origin", origin))
                 for outcome in site.trace(request, ADMITTED):
-                    yield from _judge_outcome(route, request, outcome, origin)
+                    yield from _judge_outcome(site, route, request, outcome, origin)
 
 
 def _origins(request: Request) -> Iterator[str]:
@@ -85,7 +115,7 @@ def _origins(request: Request) -> Iterator[str]:
             yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
 
 
-def _judge_outcome(route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:
+def _judge_outcome(site: Site, route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:
     allowed = outcome.response_header("Access-Control-Allow-Origin")
     credentials = outcome.response_header("Access-Control-Allow-Credentials")
     if allowed is None or credentials is None or credentials.value.text != "true":
@@ -112,11 +142,7 @@ def _judge_outcome(route: Route, request: Request, outcome: Outcome, origin: str
         related=() if second is None else (Related(second, "credentials are allowed"),),
         routes=(route.label,),
         witness=request,
-        help="Name the origins that may:\n"
-        "map $http_origin $allowed_origin {\n"
-        "    https://app.example  $http_origin;\n"
-        "}\n"
-        "add_header Access-Control-Allow-Origin $allowed_origin always;",
+        help=of_kind(site, *_HELP),
         server=route.server,
         pattern=route.pattern,
     )

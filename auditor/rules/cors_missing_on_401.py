@@ -25,6 +25,19 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    AuthType Basic
+    AuthName "API"
+    AuthUserFile /etc/apache2/api.htpasswd
+    Require method OPTIONS
+    Require valid-user
+    Header set Access-Control-Allow-Origin "https://app.example.com"
+    Header set Access-Control-Allow-Credentials "true"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -39,23 +52,49 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    AuthType Basic
+    AuthName "API"
+    AuthUserFile /etc/apache2/api.htpasswd
+    Require method OPTIONS
+    Require valid-user
+    Header always set Access-Control-Allow-Origin "https://app.example.com"
+    Header always set Access-Control-Allow-Credentials "true"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-239, NGX-316, NGX-402, NGX-403)
+nginx 1.22.1, 1.31.3 (facts NGX-239, NGX-316, NGX-402, NGX-403); Apache 2.4.71 (facts APA-023, APA-288,
+APA-289)
 
 ## References
 
 - https://fetch.spec.whatwg.org/#http-cors-protocol
 - https://nginx.org/en/docs/http/ngx_http_headers_module.html#add_header
+- https://httpd.apache.org/docs/2.4/mod/mod_headers.html#header
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import HIGH, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import BASIC, BEARER, ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, with_header
+from auditor.rules.common import (
+    BASIC,
+    BEARER,
+    ORIGIN_REFUSES,
+    STRANGER,
+    Supposed,
+    by_block,
+    deciding,
+    of_kind,
+    with_header,
+)
 from auditor.rules.cors import allows_credentials, origin_of
 from auditor.rules.repairs import SAFE, always, fix
 from auditor.server import Route, Site
@@ -89,7 +128,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         for asked, world in ((request, STRANGER), (with_header(request, BEARER), ORIGIN_REFUSES)):
             refused = [each for each in site.trace(asked, world) if _lacks(each)]
             if refused:
-                yield _finding(route, asked, line, refused[0])
+                yield _finding(site, route, asked, line, refused[0])
                 break
 
 
@@ -110,7 +149,7 @@ def _lacks(outcome: Outcome) -> bool:
     return not outcome.replaced
 
 
-def _finding(route: Route, request: Request, line: Place, outcome: Outcome) -> Finding:
+def _finding(site: Site, route: Route, request: Request, line: Place, outcome: Outcome) -> Finding:
     place = next((deciding(gate.because) for gate in outcome.gates if gate.result == "refused"), None)
     if place is None and outcome.main is not None:
         place = outcome.main.place
@@ -124,7 +163,9 @@ def _finding(route: Route, request: Request, line: Place, outcome: Outcome) -> F
         related=() if place is None else (Related(place, "the 401 comes from here"),),
         routes=(route.label,),
         witness=request,
-        help=f"{line.text.rstrip('; ')} always;",
+        help=of_kind(
+            site, f"{line.text.rstrip('; ')} always;", re.sub(r"(?i)^(Header)( onsuccess)?\s", r"\1 always ", line.text)
+        ),
         server=route.server,
         pattern=route.pattern,
         fix=fix(True, always(outcome.withheld, "access-control-")),

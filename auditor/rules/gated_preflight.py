@@ -24,6 +24,18 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    AuthType Basic
+    AuthName "Staging"
+    AuthUserFile /etc/apache2/staging.htpasswd
+    Require valid-user
+    Header always set Access-Control-Allow-Origin "https://app.example.com"
+    Header always set Access-Control-Allow-Headers "Authorization"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -41,14 +53,29 @@ location /api/ {
 }
 ```
 
+```apache
+<Location /api/>
+    AuthType Basic
+    AuthName "Staging"
+    AuthUserFile /etc/apache2/staging.htpasswd
+    Require method OPTIONS
+    Require valid-user
+    Header always set Access-Control-Allow-Origin "https://app.example.com"
+    Header always set Access-Control-Allow-Headers "Authorization"
+</Location>
+ProxyPass /api/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239)
+nginx 1.22.1, 1.31.3 (facts NGX-217, NGX-239); Apache 2.4.71 (facts APA-235, APA-242, APA-291, APA-292,
+APA-293)
 
 ## References
 
 - https://fetch.spec.whatwg.org/#cors-preflight-fetch
 - https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#return
+- https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
 """
 
 from __future__ import annotations
@@ -57,7 +84,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
 from auditor.http import Response
-from auditor.rules.common import ADMITTED, BASIC, STRANGER, by_block, deciding, with_header
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, by_block, deciding, of_kind, with_header
 from auditor.rules.cors import origin_of, preflight
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -68,6 +95,19 @@ SEVERITY = ERROR
 
 # Headers that only make sense where requests need a preflight; Allow-Origin alone is usual for fonts and public files.
 _PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
+_HELP = (
+    "Answer OPTIONS before the gate:\n"
+    "if ($request_method = OPTIONS) {\n"
+    '    add_header Access-Control-Allow-Origin "https://app.example";\n'
+    '    add_header Access-Control-Allow-Headers "Authorization";\n'
+    "    return 204;\n"
+    "}",
+    "Let preflights in, beside those whom the line names:\n"
+    "Require method OPTIONS\n"
+    "or answer them before the gate, in the virtual host (in a .htaccess it would be behind the gate):\n"
+    "RewriteCond %{REQUEST_METHOD} =OPTIONS\n"
+    "RewriteRule ^ - [R=204,L]",
+)
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -99,12 +139,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 related=() if place is None else (Related(place, "meant for requests from another origin"),),
                 routes=(f"OPTIONS {request.url}",),
                 witness=request,
-                help="Answer OPTIONS before the gate:\n"
-                "if ($request_method = OPTIONS) {\n"
-                '    add_header Access-Control-Allow-Origin "https://app.example";\n'
-                '    add_header Access-Control-Allow-Headers "Authorization";\n'
-                "    return 204;\n"
-                "}",
+                help=of_kind(site, *_HELP),
                 server=route.server,
                 pattern=route.pattern,
             )

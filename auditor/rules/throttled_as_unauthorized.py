@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports limits on requests or connections that answer 401.
+Reports limits on requests or connections that answer 401. httpd itself has no limits with a status of
+their own, so the rule has nothing to say there.
 
 ## Why it is bad
 

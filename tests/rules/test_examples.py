@@ -70,7 +70,7 @@ Require all granted
 </Directory>
 {}</VirtualHost>
 """
-APR1 = "alice:$apr1$auditorg$43AP0cEfKCNzbiEo.cgb11\n"
+APR1 = "alice:$apr1$auditor0$GpQFDBJQMaCcavegAmJSm0\n"
 
 
 def of_httpd(text: str, folder: Path, with_files: bool, text_of_users: str = APR1) -> list[Finding]:
