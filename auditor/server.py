@@ -157,6 +157,15 @@ class Logged(NamedTuple):
     logs: tuple[Place, ...]
 
 
+class Managed(NamedTuple):
+    """A block that another program writes anew, in which lines stand that are none of its own: `owner` is the program,
+    `first` the number of the line with its mark."""
+
+    owner: str
+    first: int
+    lines: tuple[Place, ...]
+
+
 class Unfilled(NamedTuple):
     """A line that makes a header for the upstream of something that is never there: `header` is its name, `value` what
     it is made of, `why` a clause on why that is empty, `instead` what to write."""
@@ -254,6 +263,10 @@ class Site(Protocol):
     def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
         """What to write so that the program which such a request reaches gets the client's Authorization, where the
         server withholds it from programs of itself: the best way first, each tried; then what does not work here."""
+        ...
+
+    def managed(self) -> Iterable[Managed]:
+        """Blocks that other programs write anew, with lines in them that those would drop."""
         ...
 
     def captures(self) -> Iterable[Capture]:

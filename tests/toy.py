@@ -32,6 +32,7 @@ from auditor.server import (
     Comment,
     Limit,
     Logged,
+    Managed,
     Misplaced,
     Note,
     Route,
@@ -198,6 +199,10 @@ class ToySite:
 
     def ways_to_pass(self, request: Request, world: World) -> Sequence[str]:
         """The toy withholds nothing of itself."""
+        return []
+
+    def managed(self) -> Sequence[Managed]:
+        """Nobody but its author writes the toy's text."""
         return []
 
     def captures(self) -> Sequence[Capture]:

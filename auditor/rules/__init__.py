@@ -68,6 +68,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "lost-header": frozenset({UPSTREAM}),
     "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "malformed-user-file": frozenset({GATE}),
+    "managed-block-edit": frozenset(),
     "method-limited-gate": frozenset({GATE, METHODS}),
     "misplaced-gate": frozenset({GATE}),
     "missing-challenge": frozenset({CHALLENGE}),

@@ -25,6 +25,14 @@ location /reports/ {
 }
 ```
 
+```apache
+<Location /reports/>
+    Require ip 10.0.0.0/8
+    RequestHeader set Authorization "Basic cmVwb3J0czpKNHQ4MXhRcA=="
+</Location>
+ProxyPass /reports/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -36,9 +44,18 @@ location /reports/ {
 }
 ```
 
+```apache
+<Location /reports/>
+    Require ip 10.0.0.0/8
+    # readable by root only, and in no repository
+    IncludeOptional /etc/apache2/secrets/reports/*.conf
+</Location>
+ProxyPass /reports/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (fact NGX-019)
+nginx 1.22.1, 1.31.3 (fact NGX-019); Apache 2.4.71, by this rule's own proof
 
 ## References
 
@@ -52,7 +69,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, traced
+from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, of_kind, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import SentHeader
@@ -91,7 +108,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                         routes=(route.label,),
                         witness=request,
                         help="Keep the line in a file of its own, readable by root only and in no repository:\n"
-                        "include /etc/nginx/secrets/NAME.conf;",
+                        + of_kind(
+                            site, "include /etc/nginx/secrets/NAME.conf;", "Include /etc/apache2/secrets/NAME.conf"
+                        ),
                         server=route.server,
                         pattern=route.pattern,
                     )

@@ -15,11 +15,23 @@ proxy_pass http://app;
 proxy_set_header Authorization "";  # audit: ignore[stripped-authorization]
 ```
 
+```apache
+ProxyPass / http://127.0.0.1:9000/
+# audit: ignore[stripped-authorization]
+RequestHeader unset Authorization
+```
+
 ## Good example
 
 ```nginx
 proxy_pass http://app;
 proxy_set_header Authorization "";  # audit: ignore[stripped-authorization] the application has sessions of its own
+```
+
+```apache
+ProxyPass / http://127.0.0.1:9000/
+# audit: ignore[stripped-authorization] the application has sessions of its own
+RequestHeader unset Authorization
 ```
 
 ## Measured on

@@ -3,7 +3,8 @@
 ## What it does
 
 Names each place whose effect on headers or gates could not be worked out: an include that is not at
-hand, code in Lua or njs, a directive of a module that is not known here.
+hand, code in Lua, njs or Perl, a module of another project that answers requests or sets headers
+(mod_security, mod_jk, Passenger, single sign-on), a login that is not known here.
 
 ## Why it is bad
 
@@ -16,6 +17,13 @@ location / {
     access_by_lua_file /etc/nginx/gate.lua;
     proxy_pass http://app;
 }
+```
+
+```apache
+<Location />
+    LuaHookAccessChecker /etc/apache2/gate.lua check early
+</Location>
+ProxyPass / http://127.0.0.1:9000/
 ```
 
 ## Good example
@@ -31,6 +39,13 @@ location = /check {
     proxy_set_header Content-Length "";
     proxy_pass http://auth:9001;
 }
+```
+
+```apache
+<Location />
+    Require ip 10.0.0.0/8
+</Location>
+ProxyPass / http://127.0.0.1:9000/
 ```
 
 ## Measured on

@@ -16,10 +16,19 @@ It would silence the next such defect without anybody having looked at it.
 proxy_pass http://app;
 ```
 
+```apache
+# audit: ignore[stripped-authorization] the application has its own login
+ProxyPass / http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
 proxy_pass http://app;
+```
+
+```apache
+ProxyPass / http://127.0.0.1:9000/
 ```
 
 ## Measured on

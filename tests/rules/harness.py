@@ -25,7 +25,7 @@ FILES = HERE / "files"
 NAMES = [name for name in rules.NAMES if (HERE / name).is_dir()]
 OPTIONS = Options(roots=(("/srv", str(FILES)),))
 
-_EXPECT = re.compile(r"expect(-next)?: ([\w-]+)")
+_EXPECT = re.compile(r"expect(-next|-below)?: ([\w-]+)")
 
 
 class Case(NamedTuple):
@@ -75,7 +75,7 @@ def options(path: Path) -> Options:
 
 def expected(path: Path) -> set[tuple[str, int]]:
     """The rules and lines that the comments of a configuration mark: their own line, or (`expect-next`) the next that
-    is no comment, since httpd has no comments behind a directive."""
+    is no comment, since httpd has no comments behind a directive. `expect-below` is about the next line, a comment."""
     found = set()
     waiting: list[str] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -83,7 +83,9 @@ def expected(path: Path) -> set[tuple[str, int]]:
             found |= {(name, number) for name in waiting}
             waiting = []
         for match in _EXPECT.finditer(line):
-            if match.group(1):
+            if match.group(1) == "-below":
+                found.add((match.group(2), number + 1))
+            elif match.group(1):
                 waiting.append(match.group(2))
             else:
                 found.add((match.group(2), number))

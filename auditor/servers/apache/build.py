@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from auditor.servers.apache import foreign
 from auditor.servers.apache.config import Address, Config, Directive, Limit, Section, Server
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.load import Item, Loader
@@ -92,6 +93,8 @@ class _Builder:
             self._check(directive, inside)
             key = directive.key
             if item.items is None:
+                if spec_of(key) is None or key.startswith("lua"):
+                    foreign.tell(self._loader, directive)
                 directives.append(directive._replace(limit=limit) if limit is not None else directive)
             elif key in ("<limit", "<limitexcept"):
                 methods = frozenset(word for word in directive.args)

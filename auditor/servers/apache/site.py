@@ -15,6 +15,7 @@ from auditor.server import (
     Comment,
     Limit,
     Logged,
+    Managed,
     Misplaced,
     Note,
     Route,
@@ -218,6 +219,11 @@ class ApacheSite:
         from auditor.servers.apache.passing import ways_to_pass
 
         return ways_to_pass(self, request, world)
+
+    def managed(self) -> Iterable[Managed]:
+        from auditor.servers.apache.managed import make_managed
+
+        return make_managed(self)
 
     def captures(self) -> Iterable[Capture]:
         return ()

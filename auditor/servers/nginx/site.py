@@ -14,6 +14,7 @@ from auditor.server import (
     Comment,
     Limit,
     Logged,
+    Managed,
     Misplaced,
     Note,
     Route,
@@ -184,6 +185,10 @@ class NginxSite:
         from auditor.servers.nginx.unfilled import make_unfilled
 
         return make_unfilled(self.http)
+
+    def managed(self) -> Iterable[Managed]:
+        """No program is known that writes a part of an nginx configuration which users edit, too."""
+        return ()
 
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures
