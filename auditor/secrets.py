@@ -27,9 +27,18 @@ _WHOLE = (
 _FAKE = r"(\bAuthBasicFake\s+(?:\"[^\"]*\"|'[^']*'|[^\s\"']+)\s+)"
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
+# Lines of httpd: AuthBasicFake USER PASSWORD, AuthLDAPBindPassword, OIDCClientSecret, SessionCryptoPassphrase, and
+# RequestHeader as above. What is made of the request is no secret.
+_HTTPD = (
+    r"^(\s*(?:\w+(?:password|secret|passphrase)|authbasicfake\s+(?:\"[^\"]*\"|\S+))\s+)",
+    rf"(requestheader\s+\w+\s+[\"']?(?:proxy-authorization|authorization|cookie)[\"']?\s+)(?!([\"']?){_SCHEMES}\b)",
+)
+_WHOLE_OF_HTTPD = r"(?![\"']?(?:expr=|%\{))" + _WHOLE
+_SET = rf"(\b\w*authorization[:=])(?!%|\$|\*|[\"']|{_SCHEMES}\b)[^\s\],\"']+"  # E=HTTP_AUTHORIZATION:..., SetEnvIf
+_DBD = r"(dbdparams\s.*?\bpass(?:wd|word)?=)[^\s\"',]+"
 # In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
 _NO_WORD = r"(?=[^\s\"';]*(?:\d|=|[a-z][A-Z]))"
-_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "passw", "authorization", "cookie")
+_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "pass", "authorization", "cookie")
 
 
 def mask(text: str) -> str:
@@ -43,6 +52,10 @@ def mask(text: str) -> str:
         text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
         text = re.sub(_FAKE + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
         text = re.sub(_LINE, r"\1***", text, flags=re.IGNORECASE)
+        for line in _HTTPD:
+            text = re.sub(line + _WHOLE_OF_HTTPD, r'\1"***"', text, flags=re.IGNORECASE)
+        text = re.sub(_SET, r"\1***", text, flags=re.IGNORECASE)
+        text = re.sub(_DBD, r"\1***", text, flags=re.IGNORECASE)
     return _without_userinfo(text)
 
 

@@ -82,3 +82,43 @@ def test_masked_in_sentences(text: str, shown: str) -> None:
 )
 def test_sentences_are_left(text: str) -> None:
     assert mask_sentence(text) == text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AuthBasicFake reports {}",
+        "AuthBasicFake %{{REMOTE_USER}} {}",
+        '    AuthLDAPBindPassword "{}"',
+        "OIDCClientSecret {}",
+        "SessionCryptoPassphrase {}",
+        'RequestHeader set Authorization "{}"',
+        'RequestHeader set Cookie "session={}"',
+        'RequestHeader set X-Api-Key "{}"',
+        "SetEnv DB_PASSWORD {}",
+        "RewriteRule ^ - [E=HTTP_AUTHORIZATION:{},L]",
+        'SetEnvIf Host "^a" HTTP_AUTHORIZATION={}',
+        'DBDParams "host=db user=site pass={}"',
+        "ProxyPass / http://site:{}@app.internal/",
+    ],
+)
+def test_lines_of_httpd(line: str) -> None:
+    masked = mask(line.format("NineTons42"))
+    assert "NineTons42" not in masked
+    assert masked.startswith(line.split()[0] if not line.startswith(" ") else " ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RequestHeader unset Authorization",
+        "RequestHeader set Authorization expr=%{HTTP:X-Token}",
+        'RequestHeader set Authorization "%{AUTH}e"',
+        "RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]",
+        'SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1',
+        "AuthUserFile /etc/apache2/site.htpasswd",
+        "SSLPassPhraseDialog builtin",
+    ],
+)
+def test_lines_of_httpd_without_secrets(line: str) -> None:
+    assert mask(line) == line
