@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditor.check import Options, load_sites
+from auditor.http import make_request
 from auditor.servers.apache.syntax import parse, words_of
 from auditor.source import InputError, source_of
 
@@ -116,3 +117,32 @@ def test_a_file_that_includes_itself(tmp_path: Path) -> None:
 def test_sections_without_end() -> None:
     with pytest.raises(InputError, match="inside of each other"):
         parse(source_of(b"<Directory />\n" * 200, "httpd.conf"))
+
+
+def test_a_folder_is_one_configuration(tmp_path: Path) -> None:
+    """Parts and .htaccess files are read where they belong, not once more by themselves."""
+    files = {
+        "httpd.conf": "ServerRoot /etc/httpd\nListen 80\nLoadModule dir_module m\nIncludeOptional conf.d/*.conf\n",
+        "conf.d/site.conf": "<VirtualHost *:80>\nDocumentRoot /srv/site\n</VirtualHost>\n",
+        "pages/site/.htaccess": "Require all granted\n",
+        "pages/site/deep/.htaccess": "Require all granted\n",
+        "pages/site/index.html": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    sites, errors, _ = load_sites([str(tmp_path)], Options())
+    assert not errors
+    assert [site.files[0].name for site in sites] == [str(tmp_path / "httpd.conf")]
+
+
+def test_what_stands_beside_require_lines_in_a_container_counts(tmp_path: Path) -> None:
+    """As the package of Nagios has it (add_authz_section)."""
+    text = (
+        "Listen 80\n<Location /a>\n<RequireAll>\nAuthType Basic\nAuthName R\nAuthUserFile /none\n"
+        "Require valid-user\n</RequireAll>\n</Location>\nProxyPass / http://127.0.0.1:9/\n"
+    )
+    (tmp_path / "httpd.conf").write_text(text)
+    (site,), _, _ = load_sites([str(tmp_path / "httpd.conf")], Options())
+    (outcome,) = site.trace(make_request("http://localhost/a"))
+    assert (outcome.status, outcome.gates[0].realm) == (401, "R")

@@ -102,6 +102,7 @@ class _Builder:
                 self._fill(item.items, directives, sections, inner, inside)
             elif key in _CONTAINERS:
                 directives.append(self._container(item, limit))
+                directives.extend(self._others(item, limit))
             elif key in _SECTIONS:
                 kind, regex = _SECTIONS[key]
                 words = directive.args
@@ -123,12 +124,22 @@ class _Builder:
             if directive.place in self._removed:
                 continue
             if child.items is None:
-                yield directive._replace(limit=limit)
+                if directive.key == "require":
+                    yield directive._replace(limit=limit)
             elif directive.key in ("<limit", "<limitexcept"):
                 methods = frozenset(directive.args)
                 yield from self._children(child, Limit(methods, directive.key == "<limitexcept", directive.place))
             else:
                 yield self._container(child, limit)
+
+    def _others(self, item: Item, limit: Limit | None) -> Iterator[Directive]:
+        """What stands in a container and is no Require line: it counts as if it stood around it (add_authz_section)."""
+        for child in item.items or ():
+            directive = child.directive
+            if child.items is not None:
+                yield from self._others(child, limit)
+            elif directive.key != "require" and directive.place not in self._removed:
+                yield directive._replace(limit=limit) if limit is not None else directive
 
     def _check(self, directive: Directive, inside: bool) -> None:
         """httpd does not start with a directive that stands where it must not."""
