@@ -14,6 +14,7 @@ from auditor.excerpts import excerpted
 from auditor.findings import Edit, Finding, Fix, Related, finding_json
 from auditor.reports.terminal import Terminal
 from auditor.server import Comment, Note
+from auditor.servers.apache.site import ApacheSite
 from auditor.servers.nginx.site import NginxSite
 from auditor.source import Place, SourceFile
 
@@ -33,8 +34,11 @@ def told(place: Place | None) -> Iterator[Any]:
 def test_places_of_real_configurations(name: str, step: int) -> None:
     sites, _, _ = load_sites([str(TREES / name)], Options())
     for site in sites:
-        assert isinstance(site, NginxSite)
-        places = [directive.place for directive in site.tree.walk()][::step]
+        if isinstance(site, NginxSite):
+            places = [directive.place for directive in site.tree.walk()][::step]
+        else:
+            assert isinstance(site, ApacheSite)
+            places = [line.place for _, section in site.sections() for line in section.directives][::step]
         places += [Place(place.source, place.line) for place in places[::3]]
         copies, _, _ = excerpted(Finding("x", "error", "", place) for place in places)
         copies = pickle.loads(pickle.dumps(copies))
