@@ -12,7 +12,8 @@ reach the origin, or is checked by a Basic gate of the route: that challenge is 
 On httpd it asks the server's own gates, too. `Header always unset` takes their challenge away where a
 local page stands in for the 401, and nowhere else. And a page that does not exist is a warning where
 the front controller of an application (WordPress, Laravel) takes every path that is no file: its
-answer, most often 404, goes out in place of the 401.
+answer, most often 404, goes out in place of the 401. It is an info where it is not known whether the
+page exists.
 
 ## Why it is bad
 
@@ -71,7 +72,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
+from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, of_kind, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
@@ -151,25 +152,21 @@ def _own(route: Route, request: Request, outcome: Outcome) -> Iterator[Finding]:
     if outcome.status == 401 and line is not None and page is not None:
         message = "Browsers do not ask for the password of this gate: this takes its challenge away."
         yield _finding(route, request, line, message, "Remove the line.", ERROR, place, meets="the gate")
-    elif outcome.status is None and page is not None and _PAGE.search(page.page) and not _is_guess(outcome):
+    elif outcome.status is None and page is not None and _PAGE.search(page.page):
+        guess = any(asked.question.kind == "file" for asked in outcome.when)  # not known which files there are
         answers = outcome.main.upstream if outcome.main is not None else "a program"
         yield _finding(
             route,
             request,
             page.line,
-            f"Browsers do not ask for the password of this gate: {page.page} is not there, so {answers} answers in "
-            "place of the 401, most likely with 404.",
+            f"Browsers do not ask for the password of this gate{' if' if guess else ':'} {page.page} is not there"
+            f"{':' if guess else ', so'} {answers} answers in place of the 401, most likely with 404.",
             f"Create the page, keep {page.page} away from the program, or let the server make the page: "
             "ErrorDocument 401 default",
-            WARNING,
+            INFO if guess else WARNING,
             place,
             meets="the gate",
         )
-
-
-def _is_guess(outcome: Outcome) -> bool:
-    """Whether it is not known which files there are."""
-    return any(asked.question.kind == "file" for asked in outcome.when)
 
 
 def _may_answer(exchange: Exchange, outcome: Outcome) -> bool:

@@ -168,7 +168,7 @@ def _script(site: Site, area: Area, route: Route, passed: Outcome) -> Iterator[F
     assert passed.main is not None
     script = passed.main.header("SCRIPT_NAME")
     name = script.value.text if script is not None else None
-    if not name or route.request.path.startswith(name) or _inside(area, name):
+    if not name or route.request.path.startswith(name) or _inside(area, name) or _has_own(site, area, route):
         return
     request = route.request._replace(target=name + area.prefix.rstrip("/"))
     for outcome in site.trace(request, STRANGER):
@@ -182,6 +182,18 @@ def _script(site: Site, area: Area, route: Route, passed: Outcome) -> Iterator[F
             help = f'<LocationMatch "^({name})?{area.prefix.rstrip("/")}(/|$)">  is about both'
             yield _finding(area, route._replace(request=request), main.place, ERROR, how, help, area.prefix)
             return
+
+
+def _has_own(site: Site, area: Area, route: Route) -> bool:
+    """Whether the guarded part is a folder with an index of its own: a script outside of it does not serve that."""
+    request = with_header(route.request._replace(method="GET", target=area.prefix.rstrip("/") + "/"), BASIC)
+    for outcome in site.trace(request, ADMITTED):
+        script = outcome.main.header("SCRIPT_NAME") if outcome.main is not None else None
+        if script is not None and _inside(area, script.value.text or ""):
+            return True
+        if outcome.file is not None and outcome.status == 200:
+            return True
+    return False
 
 
 def _finding(

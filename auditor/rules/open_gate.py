@@ -135,7 +135,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
             )
         elif gate.reason == "satisfied":
             other = _admits_anybody(site, route.request, gate)
-            if other is not None:
+            if other is not None and not _is_cut_out(site, line):
                 yield _finding(
                     route,
                     line,
@@ -198,6 +198,16 @@ def _finding(
         help=help,
         server=route.server,
         pattern=route.pattern,
+    )
+
+
+def _is_cut_out(site: Site, line: Place) -> bool:
+    """Whether the same gate refuses elsewhere: it is opened on purpose for a part of what it guards (admin-ajax.php)."""
+    return any(
+        gate.result == "refused" and deciding(gate.because) == line
+        for route in site.routes()
+        for outcome in site.trace(route.request, STRANGER)
+        for gate in outcome.gates
     )
 
 

@@ -64,8 +64,8 @@ HTTPD = [name for name in rules.NAMES if example(name, "Bad example", "apache")]
 HOST = """Listen 80
 <VirtualHost *:80>
 ServerName site.example
-DocumentRoot /srv/www
-<Directory /srv/www>
+DocumentRoot /var/www/html
+<Directory /var/www/html>
 Require all granted
 </Directory>
 {}</VirtualHost>
@@ -84,7 +84,7 @@ def of_httpd(text: str, folder: Path, with_files: bool, text_of_users: str = APR
     alone = text.startswith("# .htaccess\n")
     config = folder / "tree" / (".htaccess" if alone else "site.conf")
     config.write_text(text if alone or "<VirtualHost" in text else HOST.format(text))
-    roots = (("/etc/apache2", str(deployed)), ("/srv", str(FILES)))
+    roots = (("/etc/apache2", str(deployed)), ("/srv", str(FILES)), ("/var/www/html", str(FILES / "www")))
     report = check([str(config)], Options(kind="apache", roots=roots))
     assert not report.errors, report.errors
     return list(report.findings)
