@@ -146,7 +146,7 @@ def _judge_block(site: Site, routes: Sequence[Route], ports: Sequence[int], secu
                     help=of_kind(
                         site,
                         "return 301 https://$host$request_uri;  in a server of its own for the plain port",
-                        f"Redirect permanent / https://{request.host}/  in a <VirtualHost> of its own for the plain port",
+                        f"Redirect permanent / https://{request.host}/  in the <VirtualHost> of the plain port",
                     ),
                     server=route.server,
                     pattern=route.pattern,

@@ -72,7 +72,8 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
             help = (
                 "Write it into a section for the very paths that shall be open, or write `AuthMerging And` beside it."
             )
-            yield _finding(area, route, line, INFO if is_asset(path) else ERROR, how, help)
+            harmless = is_asset(path) or (not bare and not _is_whole(site, area, route, line))
+            yield _finding(area, route, line, INFO if harmless else ERROR, how, help)
         return
     if any(gate.result == "refused" for gate in outcome.gates):
         return
@@ -81,11 +82,11 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     if line is None or _guards_other_methods(site, area, route):
         return
     if bare and path == bare:
-        if area.prefix.endswith("/") and main is not None:
+        if area.prefix.endswith("/") and main is not None and area.block.text.lower().startswith("<location"):
             how = "without its final slash it is no part of that section"
             yield _finding(area, route, line, WARNING, how, f"<Location {bare}>  is about {bare} and all below it")
         return
-    if main is None:
+    if main is None or outcome.action == "cgi":
         # Files of another folder, under a path of their own.
         yield _finding(area, route, line, INFO, "the folder behind it is not the one that is guarded", "")
         return
@@ -97,6 +98,16 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     if not area.block.text.lower().startswith("<directory"):
         how = "this line hands it on without the gate"
     yield _finding(area, route, line, severity, how, f"Put the gate into <Location {area.prefix}>.")
+
+
+def _is_whole(site: Site, area: Area, route: Route, line: Place) -> bool:
+    """Whether that line opens any path of the area."""
+    request = route.request._replace(method="GET", target=area.prefix.rstrip("/") + _PROBE)
+    return any(
+        gate.reason == "overridden" and deciding(gate.because) == line
+        for outcome in site.trace(request, STRANGER)
+        for gate in outcome.gates
+    )
 
 
 def _guards_other_methods(site: Site, area: Area, route: Route) -> bool:

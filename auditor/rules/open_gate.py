@@ -78,7 +78,7 @@ from collections.abc import Iterator, Sequence
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, of_kind, serves
-from auditor.server import Route, Site
+from auditor.server import OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import Gate, Outcome
@@ -133,7 +133,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                 help="Pass the subrequest on to a service that judges the credentials: auth_basic, allow and deny do "
                 "not count in subrequests.",
             )
-        elif gate.reason == "satisfied":
+        elif gate.reason == "satisfied" and not (OPAQUE in route.traits and site.kind == "apache"):
             other = _admits_anybody(site, route.request, gate)
             if other is not None and not _is_cut_out(site, line):
                 yield _finding(
@@ -213,14 +213,15 @@ def _is_cut_out(site: Site, line: Place) -> bool:
 
 def _admits_anybody(site: Site, request: Request, gate: Gate) -> Place | None:
     """The line of the other gate, if that lets a second address of nobody's in as well."""
+    found: Place | None = None
     for outcome in site.trace(request, STRANGER._replace(address=ANYBODY_ELSE)):
         same = any(item.kind == gate.kind and item.reason == "satisfied" for item in outcome.gates)
         if not same or not serves(outcome):
             return None
         for item in outcome.gates:
-            if item.needs == "address" and item.result == "passed":
-                return deciding(item.because)
-    return None
+            if found is None and item.needs == "address" and item.result == "passed":
+                found = deciding(item.because)
+    return found
 
 
 # Headers that carry a secret: a gate that opens for these may be checked further on.

@@ -32,6 +32,13 @@ def passed_line(run: Run) -> Directive | None:
     return lines[-1] if lines else _last(run, "order")
 
 
+def depends(run: Run) -> bool:
+    """Whether an Allow or Deny line is about a variable: then who is let in depends on the request."""
+    return any(
+        word.lower().startswith("env=") for key in ("allow", "deny") for line in _lines(run, key) for word in line.args
+    )
+
+
 def _method(run: Run) -> tuple[int, Directive] | None:
     """am_check_access(); TRACE is not its business."""
     for section in reversed(run.layers.sections):

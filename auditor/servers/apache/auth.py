@@ -12,7 +12,9 @@ from auditor.servers.apache import access, authn, authz
 from auditor.servers.apache.gates import (
     ADDRESSES,
     gate_line,
+    open_here,
     skip,
+    stands_apart,
     tell,
     tell_addresses,
     tell_auth,
@@ -46,6 +48,10 @@ def check(run: Run) -> None:
             raise Respond(status, line)
     else:
         passed = access.passed_line(run) or any_line
+        if any_line is not None and (access.depends(run) or stands_apart(run, any_line)):
+            run.step(any_line, "nobody is asked for credentials here")
+            open_here(run, any_line)
+            return
         if passed is not None:
             tell(run, Gate("access", None, None, "passed", decides(passed), needs="address"))
         if any_line is not None:

@@ -61,6 +61,21 @@ def skip(run: Run, reason: str) -> None:
         tell_auth(run, "skipped", gate_line(run), reason)
 
 
+def stands_apart(run: Run, line: Directive) -> bool:
+    """Whether a line stands in another section than the line that asks for a user."""
+    tree = authz.rules_of(run.layers).tree
+    if tree is None or not tree.needs_user(run.method):
+        return False
+    return _section_of(run, line) is not _section_of(run, gate_line(run))
+
+
+def open_here(run: Run, line: Directive) -> None:
+    """Tell that a line of this part of the site opens the gate."""
+    tree = authz.rules_of(run.layers).tree
+    if tree is not None and tree.needs_user(run.method):
+        tell_auth(run, "off", line, "overridden" if _overrides(run, line) else "")
+
+
 def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
     """Everybody is let in. Where AuthType stands, that is a choice between two conditions, a line that opens, or an
     AuthType that no Require follows."""
@@ -120,6 +135,8 @@ def _overrides(run: Run, line: Directive) -> bool:
     if opening.kind != "location":
         return False
     prefix = _prefix_of(run, sections[guarding[-1]])
+    if opening.regex and re.match(r"\^/[\w(\[]", opening.pattern):
+        return False  # about paths that it names
     match = re.match(r"\^?(/[\w/-]*)", opening.pattern)
     path = (match[1] if match else "").rstrip("/")
     return prefix is not None and not path.startswith(prefix.rstrip("/") + "/")

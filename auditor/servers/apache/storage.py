@@ -108,7 +108,10 @@ def _top(run: Run, path: str, root: str) -> str:
         )
     if not _folder_may_exist(run, path, root):
         return MISSING
-    return state_of(run, path, run.server.last("documentroot"))
+    # What a <Directory> is written for is taken to be one.
+    bare = path.rstrip("/")
+    named = any(not one.regex and one.pattern.rstrip("/") == bare for one in run.server.sections("directory"))
+    return state_of(run, path, run.server.last("documentroot"), (DIRECTORY if named else FILE, MISSING))
 
 
 def _folder_may_exist(run: Run, path: str, root: str) -> bool:

@@ -35,6 +35,7 @@ _LINES = {
     "limitrequestline": (words.LIMITS,),
     "customlog": (words.LOGGED,),
     "logformat": (words.LOGGED,),
+    "authzsvnaccessfile": (words.GATE, words.OPAQUE),
     "luahookaccesschecker": (words.OPAQUE,),
     "luahookauthchecker": (words.OPAQUE,),
     "proxypass": (words.UPSTREAM, words.UPGRADE),
