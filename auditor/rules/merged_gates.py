@@ -24,9 +24,12 @@ _ORDER = {ERROR: 0, WARNING: 1, INFO: 2}
 def find_ways(site: Site) -> Iterator[Finding]:
     """The ways round the gates of the site: of each line that makes one, the worst."""
     found: dict[tuple[str, Place | None, Place], Finding] = {}
+    by_server: dict[str, list[Route]] = {}
+    for route in site.routes():
+        if route.request.method in _METHODS:
+            by_server.setdefault(route.server, []).append(route)
     for area in site.areas():
-        routes = [route for route in site.routes() if route.server == area.server and route.request.method in _METHODS]
-        for finding in _of_area(site, area, routes):
+        for finding in _of_area(site, area, by_server.get(area.server, [])):
             key = (area.server, area.gate, finding.place)
             known = found.get(key)
             if known is None or _ORDER[finding.severity] < _ORDER[known.severity]:
@@ -87,6 +90,8 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
             yield _finding(area, route, line, WARNING, how, f"<Location {bare}>  is about {bare} and all below it")
         return
     if main is None or outcome.action == "cgi":
+        if outcome.gates:
+            return  # another kind of gate let it in
         # Files of another folder, under a path of their own.
         yield _finding(area, route, line, INFO, "the folder behind it is not the one that is guarded", "")
         return

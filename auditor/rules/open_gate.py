@@ -212,11 +212,11 @@ def _is_cut_out(site: Site, line: Place) -> bool:
 
 
 def _admits_anybody(site: Site, request: Request, gate: Gate) -> Place | None:
-    """The line of the other gate, if that lets a second address of nobody's in as well."""
+    """The line of the other gate, if that lets a second address of nobody's in as well, whatever is not known."""
     found: Place | None = None
     for outcome in site.trace(request, STRANGER._replace(address=ANYBODY_ELSE)):
         same = any(item.kind == gate.kind and item.reason == "satisfied" for item in outcome.gates)
-        if not same or not serves(outcome):
+        if not same:
             return None
         for item in outcome.gates:
             if found is None and item.needs == "address" and item.result == "passed":

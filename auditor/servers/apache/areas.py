@@ -63,14 +63,16 @@ def _asks(line: Directive) -> bool:
 def _of_server(site: ApacheSite, server: Server) -> Iterator[tuple[str | None, Section]]:
     """Each section of a server with the path prefix that leads into it; None where there is no such one."""
     sections = list(server.section.sections)
+    # A virtual host without a DocumentRoot of its own is there for what it hands on.
+    pages = server.main is None or server.section.last("documentroot") is not None
     if server.main is not None:
-        sections += server.main.section.sections
+        sections += [one for one in server.main.section.sections if pages or one.kind != "directory"]
     for section in sections:
         if section.kind == "location":
             yield (None if section.regex or any(c in section.pattern for c in "*?[") else section.pattern), section
         elif section.kind == "directory":
             yield (None if section.regex else uri_of(site, server, section.pattern)), section
-    for section in site.overrides.judged():
+    for section in site.overrides.judged() if pages else ():
         yield uri_of(site, server, section.folder), section
 
 
