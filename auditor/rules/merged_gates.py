@@ -40,6 +40,7 @@ def find_ways(site: Site) -> Iterator[Finding]:
 def _of_area(site: Site, area: Area, routes: list[Route]) -> Iterator[Finding]:
     bare = area.prefix.rstrip("/")
     own = [route for route in routes if _inside(area, merged(route.request.path))]
+    own += _further(area, routes, {route.request.target for route in own})
     for route in own:
         if not _OPEN.isdisjoint(route.request.path.lower().split("/")):
             continue
@@ -49,6 +50,21 @@ def _of_area(site: Site, area: Area, routes: list[Route]) -> Iterator[Finding]:
     if bare:
         for route in own[:20]:
             yield from _other_names(site, area, route)
+
+
+def _further(area: Area, routes: list[Route], known: set[str]) -> Iterator[Route]:
+    """Requests for the area that no route stands for, since others outside of it are treated alike: the area itself,
+    anything in it, and anything with an extension that a route has."""
+    bare = area.prefix.rstrip("/")
+    if not bare or not routes:
+        return
+    first = next((route for route in routes if route.request.method == "GET"), routes[0])
+    names = (name for route in routes if (name := route.request.path.rpartition("/")[2]))
+    endings = dict.fromkeys(name[name.find(".") :] for name in names if "." in name)
+    for target in ("", "/", _PROBE, *(_PROBE + ending for ending in list(endings)[:8])):
+        if bare + target not in known:
+            request = first.request._replace(target=bare + target, headers=first.request.headers[:1])
+            yield Route(request, first.server, area.prefix, None, first.traits)
 
 
 def _inside(area: Area, path: str) -> bool:

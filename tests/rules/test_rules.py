@@ -64,6 +64,14 @@ def test_has_all_it_needs(name: str) -> None:
     assert (proof(name) is not None) != (name in TEXT_RULES), "a proof, or a place among the rules that need none"
 
 
+@pytest.mark.parametrize("name", [name for name in rules.NAMES if "```apache" in rules.documentation(name)])
+def test_has_all_it_needs_for_httpd(name: str) -> None:
+    assert [case for case in cases(good=False, kind="apache") if case.rule == name], "nothing that must be reported"
+    assert [case for case in cases(good=True, kind="apache") if case.rule == name], "nothing that must stay silent"
+    assert "2.4.71" in rules.documentation(name) or name in TEXT_RULES
+    assert (proof(name, "apache-proof.yaml") is not None) != (name in TEXT_RULES), "a proof, or a place among those"
+
+
 @pytest.mark.parametrize("name", rules.NAMES)
 def test_documentation(name: str) -> None:
     text = rules.documentation(name)
