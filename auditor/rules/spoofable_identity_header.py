@@ -70,7 +70,7 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
@@ -220,9 +220,9 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
                     spelled = [_title(name).replace("-", separator) for name in through]
                     lines = dict.fromkeys(checked[upstream, name] for name in through)
                     finding = _other_route(site, route, exchange.place, request, settings, spelled, list(lines))
-                    if separator == "_" and site.kind == "apache":
-                        # Forwarded by default on every route. Most origins know such names as what they are, or drop
-                        # them (gunicorn, nginx, httpd).
+                    if site.kind == "apache" and not _is_spelled_so(spelled, lines):
+                        # Both spellings are forwarded by default on every route. Most origins know such names as what
+                        # they are, or drop those with an underscore (gunicorn, nginx, httpd).
                         finding = finding._replace(severity=INFO)
                     elif separator == "-" and site.kind == "nginx" and exchange.protocol.startswith("HTTP"):
                         finding = finding._replace(fix=fix(False, cleared(exchange, spelled)))
@@ -277,6 +277,12 @@ def _other_route(
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _is_spelled_so(names: Sequence[str], lines: Iterable[Place]) -> bool:
+    """Whether one of the lines has one of the names as it is spelled here."""
+    words = {word.strip("\"'").lower() for line in lines for word in line.text.split()}
+    return not words.isdisjoint(name.lower() for name in names)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -159,7 +159,7 @@ def _folder(site: ApacheSite, rule: Place | None) -> str | None:
 
 
 def _why(exchange: Exchange, rule: Place) -> str:
-    if exchange.header("REDIRECT_HTTP_AUTHORIZATION") is not None:
+    if any(sent.name.startswith("REDIRECT_") and sent.name.endswith("HTTP_AUTHORIZATION") for sent in exchange.headers):
         return (
             "(why not so: what the line sets is renamed REDIRECT_HTTP_AUTHORIZATION by the internal redirect of a "
             "rewrite in .htaccess or <Directory>, and the second round does not reach the line)"
