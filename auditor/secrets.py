@@ -16,15 +16,12 @@ _GIVEN = rf"({_NAMES}\s*(?:!?~\*?+|!?==?+|:)\s*[\"']?)"
 _NAME = rf"({_NAMES}\s+[\"']?)"
 _USERINFO = r"(://[^\s/@:$\"']*:)[^\s/@$\"']+(?=@)"
 # The whole value of a line that sets Cookie, or Authorization without a scheme that is known.
-_SETS = r"(?:_header|_param|_headers|RequestHeader\s+(?:set|setifempty|add|append|merge))"
-_NAMED = rf"{_SETS}\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+"
-_HEADER = rf"({_NAMED})(?!([\"']?)(?:expr=)?{_SCHEMES}\b)"
+_NAMED = r"(?:_header|_param|_headers)\s+[\"']?(?:(?:proxy[_-]|http_)*authorization|cookie)[\"']?\s+"
+_HEADER = rf"({_NAMED})(?!([\"']?){_SCHEMES}\b)"
 _WHOLE = (
     r"(?:\"(?!\$|\*\*\*|(?:expr=)?%\{)[^\"$]+\"|'(?!\$|\*\*\*|(?:expr=)?%\{)[^'$]+'"
     r"|(?!\$|\*\*\*|(?:expr=)?%\{|off(?:;|\s|$))[^\s\"';$]+)"
 )
-# httpd's own credentials for an upstream: AuthBasicFake USER PASSWORD.
-_FAKE = r"(\bAuthBasicFake\s+(?:\"[^\"]*\"|'[^']*'|[^\s\"']+)\s+)"
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
 # Lines of httpd: AuthBasicFake USER PASSWORD, AuthLDAPBindPassword, OIDCClientSecret, SessionCryptoPassphrase, and
@@ -50,7 +47,6 @@ def mask(text: str) -> str:
         text = re.sub(_GIVEN + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_NAME + r"(?![!=~:])" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
         text = re.sub(_HEADER + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
-        text = re.sub(_FAKE + _WHOLE, r'\1"***"', text, flags=re.IGNORECASE)
         text = re.sub(_LINE, r"\1***", text, flags=re.IGNORECASE)
         for line in _HTTPD:
             text = re.sub(line + _WHOLE_OF_HTTPD, r'\1"***"', text, flags=re.IGNORECASE)
