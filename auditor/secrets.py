@@ -28,7 +28,8 @@ _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
 # RequestHeader as above. What is made of the request is no secret.
 _HTTPD = (
     r"^(\s*(?:\w+(?:password|secret|passphrase)|authbasicfake\s+(?:\"[^\"]*\"|\S+))\s+)",
-    rf"(requestheader\s+\w+\s+[\"']?(?:proxy-authorization|authorization|cookie)[\"']?\s+)(?!([\"']?){_SCHEMES}\b)",
+    r"(requestheader\s+(?:add|append|merge|set|setifempty)\s+[\"']?(?:proxy-authorization|authorization|cookie)[\"']?\s+)"
+    rf"(?!([\"']?){_SCHEMES}\b)",
 )
 _WHOLE_OF_HTTPD = r"(?![\"']?(?:expr=|%\{))" + _WHOLE
 _SET = rf"(\b\w*authorization[:=])(?!%|\$|\*|[\"']|{_SCHEMES}\b)[^\s\],\"']+"  # E=HTTP_AUTHORIZATION:..., SetEnvIf

@@ -17,7 +17,7 @@ where a line means to and does not (a RewriteRule that is not reached, or whose 
 REDIRECT_HTTP_AUTHORIZATION only), and where the configuration shows that programs sign in (a path such as /api/,
 CORS headers that allow Authorization); a warning where one program answers for all paths, an info for single scripts.
 Nothing is said of mod_php and mod_proxy_uwsgi, which hand it on. The help names the lines that work in this very
-set-up, each tried.
+set-up, each tried. A line that takes the header away before the gate reads it (`early`) locks everybody out: an error.
 
 ## Why it is bad
 
@@ -71,7 +71,7 @@ location /api/ {
 
 nginx 1.22.1, 1.31.3 (facts NGX-003, NGX-005, NGX-018)
 
-Apache 2.4.71 (facts APA-103, APA-109, APA-121 to APA-149, APA-161 to APA-168, APA-361 to APA-368)
+Apache 2.4.71 (facts APA-004, APA-103, APA-109, APA-121 to APA-149, APA-161 to APA-168, APA-361 to APA-368)
 
 ## References
 
@@ -88,7 +88,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
+from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import (
     ADMITTED,
@@ -98,17 +98,17 @@ from auditor.rules.common import (
     deciding,
     guards,
     host_of,
+    of_kind,
     same_upstream,
     traced,
     with_header,
 )
-from auditor.rules.cors import allows_credentials
 from auditor.rules.repairs import UNSAFE, fix, without
-from auditor.rules.shapes import is_api
+from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, withheld
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Exchange, SentHeader
+from auditor.trace import Exchange, Outcome
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
@@ -122,7 +122,8 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     questions: dict[str, set[object]] = {}
-    handed = _Handed(site)
+    handed = Handed(site)
+    yield from by_block(routes, lambda block: _locked_out(site, block))
     for finding in by_block(routes, lambda block: _judge_block(site, block, handed)):
         if finding.severity == WARNING:
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
@@ -158,29 +159,7 @@ def _upstream_of(site: Site, finding: Finding) -> object:
     return next((same_upstream(outcome.main) for outcome in outcomes if outcome.main is not None), None)
 
 
-class _Handed:
-    """Where the header does arrive: the lines that hand it on, and the upstreams that get it, by virtual host."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._found: tuple[set[Place | None], set[object]] | None = None
-
-    @property
-    def found(self) -> tuple[set[Place | None], set[object]]:
-        if self._found is None:
-            lines: set[Place | None] = set()
-            upstreams: set[object] = set()
-            for header in (BASIC, BEARER):
-                for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
-                    sent = outcome.main.header("Authorization") if outcome.main is not None else None
-                    if sent is not None and outcome.main is not None:
-                        lines.add(deciding(sent.because))
-                        upstreams.add((route.server, same_upstream(outcome.main)))
-            self._found = lines, upstreams
-        return self._found
-
-
-def _judge_block(site: Site, routes: Sequence[Route], handed: _Handed) -> Iterator[Finding]:
+def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterator[Finding]:
     # By block: a gate that is off for this request (a preflight, say) still uses up the credentials of the others.
     gated = set()
     supplied = set()  # handlers that make the header of a cookie, where the client has one
@@ -198,14 +177,14 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: _Handed) -> Iterat
             if loss is not None and sent is None:
                 lost.append((route, request, outcome, exchange, deciding(loss.because) or exchange.place))
     # What arrives under another name shows best what goes wrong.
-    lost.sort(key=lambda item: not any(_is_renamed(sent) for sent in item[3].headers))
+    lost.sort(key=lambda item: not any(is_renamed(sent) for sent in item[3].headers))
     for route, request, outcome, exchange, line in lost:
         if line is None or (outcome.handler, route.pattern) in gated or _is_bucket(exchange):
             continue
-        if line == exchange.place or _means_to_pass(line):
+        if line == exchange.place or means_to_pass(line):
             # A copy that works for other requests is meant for these only, unless it is made and then renamed.
-            if line not in handed.found[0] or any(_is_renamed(sent) for sent in exchange.headers):
-                yield _withheld(site, route, request, exchange, line, handed)
+            if line not in handed.found[0] or any(is_renamed(sent) for sent in exchange.headers):
+                yield withheld(site, route, request, exchange, line, handed)
             continue
         plain = _is_plain_clear(line)
         asks = plain or outcome.handler in supplied
@@ -218,7 +197,7 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: _Handed) -> Iterat
             _message(exchange, plain, asks),
             line,
             confidence=MEDIUM if asks else HIGH,
-            related=_related(exchange, line),
+            related=related(exchange, line),
             routes=(route.label,),
             witness=request,
             help=_help(line, asks),
@@ -228,55 +207,34 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: _Handed) -> Iterat
         )
 
 
-def _withheld(site: Site, route: Route, request: Request, exchange: Exchange, line: Place, handed: _Handed) -> Finding:
-    """The server itself keeps the header from programs, and no line changes that for this request."""
-    meant = line != exchange.place
-    name = next((sent.name for sent in exchange.headers if _is_renamed(sent)), None)
-    what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
-    if meant:
-        severity = ERROR
-    elif (route.server, same_upstream(exchange)) in handed.found[1]:
-        severity = INFO  # where it is wanted has been decided
-    elif _expects_credentials(site, request):
-        severity = ERROR
-    else:
-        severity = WARNING if _takes_all(request, exchange) else INFO
-    return Finding(
-        NAME,
-        severity,
-        f"The client's Authorization does not reach {exchange.upstream}: {what}"
-        + ("" if meant else " The server withholds it from programs where no line says otherwise."),
-        line,
-        confidence=HIGH if meant else MEDIUM,
-        related=_related(exchange, line),
-        routes=(route.label,),
-        witness=request,
-        help="\n".join(site.ways_to_pass(request, ADMITTED)) or "Hand it on to the program.",
-        server=route.server,
-        pattern=route.pattern,
-    )
+def _locked_out(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Gates that refuse everybody, because the header is gone when their turn comes."""
+    for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
+        gate = next((one for one in outcome.gates if one.result == "refused" and one.scheme == "Basic"), None)
+        if gate is None or gate.reason or outcome.exchanges:
+            continue
+        own = {item.place for item in gate.because}
+        for step in outcome.steps:
+            line = step.place
+            if line is None or line in own or "authorization" not in line.text.lower():
+                continue
+            if any(_admits(each, gate.kind) for each in site.without(line).trace(request, ADMITTED)):
+                yield Finding(
+                    NAME,
+                    ERROR,
+                    "Nobody gets past this gate: the client's Authorization is gone before the gate reads it.",
+                    line,
+                    related=tuple(Related(place, "the gate") for place in own if place is not None)[:1],
+                    routes=(route.label,),
+                    witness=request,
+                    help=of_kind(site, "Remove the line.", "Without `early` the line counts behind the gate."),
+                    server=route.server,
+                    pattern=route.pattern,
+                )
 
 
-def _means_to_pass(line: Place) -> bool:
-    """Whether the line copies the header for the program: it does not get there then."""
-    return "HTTP_AUTHORIZATION" in line.text
-
-
-def _is_renamed(sent: SentHeader) -> bool:
-    return sent.name.endswith("_HTTP_AUTHORIZATION") and bool(sent.value.text)
-
-
-def _expects_credentials(site: Site, request: Request) -> bool:
-    """Whether the configuration shows that programs sign in there."""
-    return is_api(request.path) or request.host.startswith("api.") or allows_credentials(site, request)
-
-
-def _takes_all(request: Request, exchange: Exchange) -> bool:
-    """Whether the program answers for paths that are no file's: an application, not a script among pages."""
-    name = request.path.rpartition("/")[2]
-    if exchange.protocol == "cgi" and exchange.upstream.rpartition("/")[2] in request.path:
-        return False
-    return name != "" and "." not in name
+def _admits(outcome: Outcome, kind: str) -> bool:
+    return any(gate.kind == kind and gate.result == "passed" for gate in outcome.gates)
 
 
 def _loses_cookies(site: Site, request: Request) -> bool:
@@ -298,11 +256,6 @@ def _message(exchange: Exchange, plain: bool, asks: bool) -> str:
             "This line clears it, and no gate of this route has used it."
         )
     return f"The client's Authorization does not reach {exchange.upstream}: requests arrive there without credentials."
-
-
-def _related(exchange: Exchange, line: Place) -> tuple[Related, ...]:
-    place = exchange.place
-    return () if place is None or place == line else (Related(place, "the requests go here"),)
 
 
 def _help(line: Place, asks: bool) -> str:

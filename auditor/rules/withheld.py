@@ -1,0 +1,91 @@
+"""Authorization that a server keeps from programs of itself (httpd, RFC 3875, 4.1.18): how bad that is, and what to
+write."""
+
+from __future__ import annotations
+
+from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
+from auditor.http import Request
+from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, same_upstream, traced
+from auditor.rules.cors import allows_credentials
+from auditor.rules.shapes import is_api
+from auditor.server import Route, Site
+from auditor.source import Place
+from auditor.trace import Exchange, SentHeader
+
+
+class Handed:
+    """Where the header does arrive: the lines that hand it on, and the upstreams that get it, by virtual host."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._found: tuple[set[Place | None], set[object]] | None = None
+
+    @property
+    def found(self) -> tuple[set[Place | None], set[object]]:
+        if self._found is None:
+            lines: set[Place | None] = set()
+            upstreams: set[object] = set()
+            for header in (BASIC, BEARER):
+                for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
+                    sent = outcome.main.header("Authorization") if outcome.main is not None else None
+                    if sent is not None and outcome.main is not None:
+                        lines.add(deciding(sent.because))
+                        upstreams.add((route.server, same_upstream(outcome.main)))
+            self._found = lines, upstreams
+        return self._found
+
+
+def withheld(site: Site, route: Route, request: Request, exchange: Exchange, line: Place, handed: Handed) -> Finding:
+    """The server itself keeps the header from programs, and no line changes that for this request."""
+    meant = line != exchange.place
+    name = next((sent.name for sent in exchange.headers if is_renamed(sent)), None)
+    what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
+    if meant:
+        severity = ERROR
+    elif (route.server, same_upstream(exchange)) in handed.found[1]:
+        severity = INFO  # where it is wanted has been decided
+    elif _expects_credentials(site, request):
+        severity = ERROR
+    else:
+        severity = WARNING if _takes_all(request, exchange) else INFO
+    return Finding(
+        "stripped-authorization",
+        severity,
+        f"The client's Authorization does not reach {exchange.upstream}: {what}"
+        + ("" if meant else " The server withholds it from programs where no line says otherwise."),
+        line,
+        confidence=HIGH if meant else MEDIUM,
+        related=related(exchange, line),
+        routes=(route.label,),
+        witness=request,
+        help="\n".join(site.ways_to_pass(request, ADMITTED)) or "Hand it on to the program.",
+        server=route.server,
+        pattern=route.pattern,
+    )
+
+
+def means_to_pass(line: Place) -> bool:
+    """Whether the line copies the header for the program: it does not get there then."""
+    return "HTTP_AUTHORIZATION" in line.text
+
+
+def is_renamed(sent: SentHeader) -> bool:
+    return sent.name.endswith("_HTTP_AUTHORIZATION") and bool(sent.value.text)
+
+
+def _expects_credentials(site: Site, request: Request) -> bool:
+    """Whether the configuration shows that programs sign in there."""
+    return is_api(request.path) or request.host.startswith("api.") or allows_credentials(site, request)
+
+
+def _takes_all(request: Request, exchange: Exchange) -> bool:
+    """Whether the program answers for paths that are no file's: an application, not a script among pages."""
+    name = request.path.rpartition("/")[2]
+    if exchange.protocol == "cgi" and exchange.upstream.rpartition("/")[2] in request.path:
+        return False
+    return name != "" and "." not in name
+
+
+def related(exchange: Exchange, line: Place) -> tuple[Related, ...]:
+    place = exchange.place
+    return () if place is None or place == line else (Related(place, "the requests go here"),)
