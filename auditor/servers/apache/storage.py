@@ -116,7 +116,7 @@ def _top(run: Run, path: str, root: str) -> str:
 
 def _folder_may_exist(run: Run, path: str, root: str) -> bool:
     folder = posixpath.dirname(path.rstrip("/"))
-    while len(folder) > len(root):
+    while len(folder) > max(len(root), 1):  # of DocumentRoot / nothing is left
         known = run.shared.path.known(Question("file", folder))
         if known is not None:
             return known.name == DIRECTORY
