@@ -163,7 +163,9 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     if kind == "uwsgi":
         url = parse_url((run.filename or "").removeprefix("proxy:"))
         run.path_info = url.path if url is not None else ""
-    if run.path_info and script.endswith(run.path_info):
+        if len(run.path_info) > 1:  # so many characters go, whatever they are (uwsgi_send_headers)
+            script = script[: max(len(script) - len(run.path_info), 0)]
+    elif run.path_info and script.endswith(run.path_info):
         script = script[: len(script) - len(run.path_info)]
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
     if run.path_info or kind == "wsgi":
