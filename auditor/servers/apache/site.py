@@ -326,9 +326,10 @@ def load(entry: Entry, options: Any) -> Site:
     return make_site(entry.source, entry.files, entry.context)
 
 
-def make_site(source: SourceFile, files: Files, context: str) -> ApacheSite:
-    """The site of a main file, a part of a configuration, or a .htaccess alone."""
-    loader = Loader(files, Modules())
+def make_site(source: SourceFile, files: Files, context: str, loader: Loader | None = None) -> ApacheSite:
+    """The site of a main file, a part of a configuration, or a .htaccess alone. `loader` may know more than the files
+    do, or note more."""
+    loader = Loader(files, Modules()) if loader is None else loader
     if context == "htaccess":
         return _alone(loader, source, files)
     items = loader.read(source)
