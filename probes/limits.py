@@ -52,7 +52,7 @@ def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str, gues
     """The limit of one listener, by a route of it. `guess` is that of another listener: most have the same."""
 
     def passes(size: int) -> bool:
-        outcomes, predicted = predict(session.site, sandbox.world(), line(size))
+        outcomes, predicted = predict(session.site, sandbox.world(line(size)), line(size))
         sandbox.refresh(keys_of(outcomes))
         session.requests += 1
         seen.append(sandbox.observe(line(size), told(line(size), predicted)).reply.status)
@@ -62,7 +62,7 @@ def _limit(session: Session, sandbox: Sandbox, route: Route, listener: str, gues
         return session.asker.complete(oversized(session.asker.base(route), size))
 
     def predicted_to_pass(size: int) -> bool:
-        outcomes, _ = predict(session.site, sandbox.world(), line(size))
+        outcomes, _ = predict(session.site, sandbox.world(line(size)), line(size))
         return all(outcome.status not in REFUSALS[:4] and outcome.action != "closed" for outcome in outcomes)
 
     seen: list[int | None] = []

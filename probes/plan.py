@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditor.asked import read_line
 from auditor.http import Request, make_request
 from auditor.reports.trace_json import trace_json
 from auditor.server import Route
-from auditor.servers.nginx.site import NginxSite
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Outcomes
@@ -18,27 +16,25 @@ from auditor.world import World, Worlds
 from probes.compare import CGI_LIKE
 from probes.log import Answer
 from probes.questions import IDENTITY, PROBES, Line, Probe, spoofed
-from probes.sandbox.mirror import USER, Collector
+from probes.sandbox.kits import Kit
+from probes.sandbox.mirror import Collector
 from probes.sandbox.sandbox import Told
 
 VISITOR = "visitor-of-audit"  # who the stand-in of an auth service says it is
 REFUSAL = (("WWW-Authenticate", 'Bearer realm="audit-probe-auth"'),)
-_SETS = re.compile(r"(?:proxy|grpc)_set_header$|(?:fastcgi|uwsgi|scgi)_param$")
 
 
 class Asker:
     """Makes the lines for a configuration and predicts them."""
 
-    def __init__(self, site: NginxSite, secret: str, settings: Settings, client: str) -> None:
+    def __init__(self, site: Any, kit: Kit, secret: str, settings: Settings, client: str) -> None:
         self.site = site
         self.client = client  # the address that the server sees
-        self.given = f"{USER}:{secret}"
-        self.identities = identity_names(site, settings)
+        self.given = f"{kit.user(site)}:{secret}"
+        self.identities = identity_names(kit.sets(site), settings)
         self.probes = probes_for(self.identities)
-        text = "\n".join(source.text for source in site.files)
-        names = dict.fromkeys(re.findall(r"\$\{?upstream_http_(\w+)", text))
         # What the configuration takes out of an auth service's answer, in the order in which it does.
-        self.verdict = tuple((name.replace("_", "-"), VISITOR) for name in names)
+        self.verdict = tuple((name.replace("_", "-"), VISITOR) for name in kit.captured(site))
 
     def base(self, route: Route) -> Line:
         """The route's own request as a line, from this machine."""
@@ -61,12 +57,12 @@ class Asker:
         return None if made is None else self.complete(made)
 
 
-def identity_names(site: NginxSite, settings: Settings) -> list[str]:
-    """The identity headers that the configuration itself sets, in the usual spelling."""
+def identity_names(sets: Iterable[str], settings: Settings) -> list[str]:
+    """Of the names that the configuration itself sets, the identity headers, in the usual spelling."""
     names: dict[str, None] = {}
-    for directive in site.tree.walk():
-        if _SETS.match(directive.name) and directive.args and settings.names_identity(directive.args[0]):
-            names[directive.args[0].removeprefix("HTTP_").replace("_", "-").title()] = None
+    for name in sets:
+        if settings.names_identity(name):
+            names[name.removeprefix("HTTP_").replace("_", "-").title()] = None
     return list(names)
 
 
@@ -79,7 +75,7 @@ def probes_for(names: Sequence[str]) -> tuple[Probe, ...]:
     return tuple(by_name.get(probe.name, probe) for probe in PROBES)
 
 
-def predict(site: NginxSite, world: World, line: Line) -> tuple[Outcomes, dict[str, Any]]:
+def predict(site: Any, world: World, line: Line) -> tuple[Outcomes, dict[str, Any]]:
     """The outcomes of a line, and the same as the JSON that observations are compared with."""
     request, given = read_line(line)
     outcomes = site.trace_once(request, Worlds(given, world))
@@ -115,9 +111,7 @@ def _answer(line: Mapping[str, Any], role: str, upstream: str) -> Answer:
     return Answer(said.get("status", 200), tuple((name, value) for name, value in said.get("headers", ())), body)
 
 
-def rehearse(
-    site: NginxSite, lines: Sequence[Line], world: World, collector: Collector
-) -> dict[Place, set[tuple[str, str]]]:
+def rehearse(site: Any, lines: Sequence[Line], world: World, collector: Collector) -> dict[Place, set[tuple[str, str]]]:
     """Traces the lines so that `collector` learns which files they touch; gives what each line that sends requests on
     has sent them to: upstream and URI."""
     evaluated: dict[Place, set[tuple[str, str]]] = {}

@@ -11,26 +11,24 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from auditor.server import Route
-from auditor.servers.nginx.site import NginxSite, parse_version
 from auditor.settings import DEFAULT, Settings
 from auditor.source import Place
 from probes.caches import answer_keys, keys_of, may_hit, must_hit, without_main
-from probes.compare import Observation, differences
+from probes.compare import Observation
 from probes.fates import Fate, fates
 from probes.limits import Limit, find_limits
 from probes.plan import Asker, brief, predict, rehearse, told
 from probes.questions import Line, Probe
 from probes.runners.program import Program
 from probes.sandbox.check import Unsafe
-from probes.sandbox.mirror import Collector
-from probes.sandbox.sandbox import GivenUp, Prepared, Sandbox, ServerRefused
-from probes.sandbox.seal import Taken
+from probes.sandbox.kits import kit_of
+from probes.sandbox.sandbox import GivenUp, Sandbox, ServerRefused
+from probes.sandbox.sealed import Taken
 
 AGREES = "agrees"
 DIFFERS = "differs"
 UNPREDICTED = "not predicted"  # the configuration leaves it to code or modules: what was seen stands alone
 FAILED = "no answer"  # the server did not answer in time
-CACHES = ("proxy_cache", "fastcgi_cache", "uwsgi_cache", "scgi_cache")
 REPEATED = "repeat-other"  # asks what another probe has just asked, of a cache
 
 
@@ -102,24 +100,24 @@ class Session:
         self.program = program
         self.options = options
         self.witnesses = witnesses
-        self.original: NginxSite = site.at_version(parse_version(program.version))
+        self.kit = kit_of(site.kind)
+        self.original: Any = self.kit.site(site, program)
         self.routes = [route for route in self.original.routes() if self._listened(route)]
         self.secret = secrets.token_hex(8)
-        self.asker = Asker(self.original, self.secret, options.settings, program.machine)
+        self.asker = Asker(self.original, self.kit, self.secret, options.settings, program.machine)
         self.requests = 0
-        self.caches = any(each.name in CACHES and each.args != ["off"] for each in self.original.tree.walk())
+        self.caches = self.kit.caches(self.original)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.sandboxes: list[Sandbox] = []
         lines = [line for number, route in enumerate(self.routes) for line in self._rehearsed(route, number)]
         lines += witnesses
-        collector = Collector(self.original.known_files, _pages(self.original), _folders(self.original))
+        collector = self.kit.collector(self.original)
         evaluated = rehearse(self.original, lines, _Client(program.machine), collector)
-        self.prepared = Prepared(self.original, program, collector, evaluated, self.secret)
-        self.prepared.code = options.code
+        self.prepared = self.kit.prepare(self.original, program, collector, evaluated, self.secret, options.code)
         try:
-            self.sandboxes.append(Sandbox(self.prepared))
-            self.site: NginxSite = self.original
+            self.sandboxes.append(self.kit.sandbox(self.prepared))
+            self.site: Any = self.original
             sealed = self.sandboxes[0].sealed
             if sealed is not None and sealed.changed:
                 self.site = self.original.without(*sealed.changed)
@@ -148,7 +146,7 @@ class Session:
         """Starts further sandboxes, so that several requests can be on their way side by side."""
         wanted = self.options.sandboxes or min(2, os.cpu_count() or 1, 1 + len(self.routes) // 12)
         while len(self.sandboxes) < wanted:
-            self.sandboxes.append(Sandbox(self.prepared))
+            self.sandboxes.append(self.kit.sandbox(self.prepared))
 
     # --- asking
 
@@ -173,7 +171,7 @@ class Session:
         another one is to meet the answer to that: `before` is the trace of it."""
         with self._lock:
             self.requests += 1
-            outcomes, predicted = predict(self.site, sandbox.world(), line)
+            outcomes, predicted = predict(self.site, sandbox.world(line), line)
         cell = Cell(probe.name, probe.title, line, brief(predicted), None, FAILED)
         if probe.name != REPEATED:
             sandbox.refresh(keys_of(outcomes))
@@ -183,12 +181,12 @@ class Session:
             late = isinstance(error, TimeoutError)
             why = "the server did not answer in time" if late else f"the server is not there: {error}"
             return cell._replace(differences=(why,)), predicted
-        found = differences(predicted, seen)
+        found = self.kit.differences(predicted, seen)
         hit = False
         if probe.name == REPEATED and before is not None:
-            if found and may_hit(before, predicted) and not differences(without_main(predicted), seen):
+            if found and may_hit(before, predicted) and not self.kit.differences(without_main(predicted), seen):
                 hit, found = True, []
-            elif not found and must_hit(self.site, before, predicted):
+            elif not (found or self.kit.passes_caches(self.site)) and must_hit(before, predicted):
                 found = ["a stored answer was expected, and the request went to the origin"]
         verdict = DIFFERS if found else AGREES
         if not _predictable(predicted):
@@ -212,7 +210,7 @@ class Session:
         line = self.asker.complete(self.asker.base(route))
         del line["client_ip"]
         with self._lock:
-            _, predicted = predict(self.site, _Anywhere(sandbox.world()), line)
+            _, predicted = predict(self.site, _Anywhere(sandbox.world(line)), line)
         told_of: dict[str, None] = {}
         for outcome in predicted["outcomes"]:
             where = [asked["text"] for asked in outcome["when"] if asked["question"] == "client-address"]
@@ -247,7 +245,7 @@ class Session:
         limits = tuple(find_limits(self, self.sandboxes[0]))
         taken = self.sandboxes[0].taken
         return Probed(
-            f"nginx {self.program.version}",
+            f"{self.kit.label} {self.program.version}",
             tuple(row for row in rows if row is not None),
             limits,
             taken,
@@ -317,15 +315,6 @@ def _main(seen: Observation, predicted: dict[str, Any]) -> Any:
     }
     left = [one for one in seen.exchanges if (one.address, one.target) not in others]
     return left[-1] if left else None
-
-
-def _pages(site: NginxSite) -> list[str]:
-    return [each.args[-1] for each in site.tree.walk() if each.name == "error_page" and each.args]
-
-
-def _folders(site: NginxSite) -> list[str]:
-    found = [each for each in site.tree.walk() if each.name in ("root", "alias") and each.args]
-    return [site.deployed(each.args[0]) for each in found if "$" not in each.args[0]] + [site.deployed("html")]
 
 
 class _Client:

@@ -12,7 +12,6 @@ from auditor.settings import Settings
 from auditor.trace import Outcome
 from auditor.world import Worlds
 from probes.caches import keys_of
-from probes.compare import differences
 from probes.plan import predict, told
 from probes.questions import Line, basic
 
@@ -71,14 +70,14 @@ def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> 
         if not all(asked.question.kind in STEERED for asked in outcome.when):
             continue
         asked = {**line, **_answers(outcome)}
-        outcomes, predicted = predict(session.site, sandbox.world(), asked)
+        outcomes, predicted = predict(session.site, sandbox.world(asked), asked)
         sandbox.refresh(keys_of(outcomes))
         session.requests += 1
         try:
             observation = sandbox.observe(asked, told(asked, predicted))
         except (TimeoutError, OSError):
             return Proof(finding, UNTESTED, "the server did not answer in time")
-        found = differences(predicted, observation)
+        found = session.kit.differences(predicted, observation)
         if found:
             return Proof(finding, REFUTED, "; ".join(found))
         status = observation.reply.status
@@ -92,7 +91,7 @@ def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> 
 
 def _ways(session: Session, sandbox: Sandbox, line: Line) -> tuple[Sequence[Outcome], Any]:
     """How the request can end, where what the upstreams answer is open."""
-    return predict(session.site, Worlds(sandbox.world()), line)
+    return predict(session.site, Worlds(sandbox.world(line)), line)
 
 
 def _answers(outcome: Outcome) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 import posixpath
 import shutil
 from collections.abc import Iterable
+from typing import Any
 
 from auditor.files import Files, FileWorld
 from auditor.globs import to_config
@@ -67,9 +68,9 @@ class Collector:
 class Mirror:
     """The folder that stands for the root of the deployed machine's file system."""
 
-    def __init__(self, folder: str, site: NginxSite) -> None:
+    def __init__(self, folder: str, site: Any) -> None:
         self.folder = folder
-        self._known = site.known_files
+        self._known: Files | None = site.known_files
         self._unreadable: set[str] = set()
         os.makedirs(folder, exist_ok=True)
 
@@ -99,7 +100,8 @@ class Mirror:
 
     def world(self) -> World:
         """What the files in the mirror say."""
-        return _Mirrored(self.folder, frozenset(self._unreadable))
+        files = FileWorld(Files(SourceFile("nginx.conf", ""), (("/", self.folder),)))
+        return Mirrored(files, frozenset(self._unreadable))
 
     def _here(self, path: str) -> str | None:
         """Where that path is in the mirror; None for one that would leave it, or that something else bars."""
@@ -171,11 +173,11 @@ class Mirror:
             self._unreadable.add(path)
 
 
-class _Mirrored:
+class Mirrored:
     """The world of a mirror: nothing outside of it is there."""
 
-    def __init__(self, folder: str, unreadable: frozenset[str]) -> None:
-        self._files = FileWorld(Files(SourceFile("nginx.conf", ""), (("/", folder),)))
+    def __init__(self, files: World, unreadable: frozenset[str]) -> None:
+        self._files = files
         self._unreadable = unreadable
 
     def ask(self, question: Question) -> Answer | None:

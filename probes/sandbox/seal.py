@@ -19,33 +19,13 @@ from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place, SourceFile
 from probes.sandbox import tables
 from probes.sandbox.edits import Edits, line, quoted
+from probes.sandbox.sealed import Sealed, Taken
 from probes.sandbox.targets import Targets
 from probes.sandbox.upstreams import Evaluated, Upstreams, key
 
+__all__ = ["Plan", "Sealed", "Taken", "seal"]
+
 _MARK = "\x01"  # stands for an underscore in what this module writes itself, until the user's text has been edited
-
-
-class Taken(NamedTuple):
-    """A line of the configuration that the sandbox does without, and why."""
-
-    place: Place
-    why: str
-
-
-class Sealed(NamedTuple):
-    """What the server is started with.
-
-    `main` is the text of the main file, `files` the others by their names in the sandbox, `sources` which file of the
-    user's each of them is. `taken` lists what was taken out; `changed` those of its lines without which the prediction
-    has to be made, too. `addresses` are all that the server may connect to.
-    """
-
-    main: str
-    files: dict[str, str]
-    sources: dict[str, SourceFile]
-    taken: tuple[Taken, ...]
-    changed: frozenset[Place]
-    addresses: frozenset[str]
 
 
 class Plan(NamedTuple):

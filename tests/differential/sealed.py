@@ -15,7 +15,7 @@ from probes.probing import ServerRefused, Session
 from probes.runners import local
 from probes.runners.local import Refused, fill
 from probes.runners.program import Program
-from probes.sandbox.sandbox import port_of
+from probes.sandbox.nginx import port_of
 from tests.differential.play import HUNG, Case, Line, Origins, Played, Predict
 
 DEPLOYED = "/etc/nginx"

@@ -60,13 +60,13 @@ probing.secrets = types.SimpleNamespace(token_hex=lambda size: "probe-user-{WORD
 def test_no_difference_shows_a_secret(place: Place) -> None:
     """Where prediction and observation part, both are shown: here everything that was sent."""
     patch = """
-import probes.probing as probing
-differences = probing.differences
+from probes.sandbox.nginx import NginxKit
+differences = NginxKit.differences
 def bare(outcome):
     return {**outcome, "exchanges": [{**each, "headers": []} for each in outcome["exchanges"]]}
 def nothing_predicted(predicted, seen):
     return differences({**predicted, "outcomes": [bare(one) for one in predicted["outcomes"]]}, seen)
-probing.differences = nothing_predicted
+NginxKit.differences = staticmethod(nothing_predicted)
 """
     done = place.run(secret(place), patch=patch)
     assert done.status == 1 and "does not do what was predicted" in done.out, done
