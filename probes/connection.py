@@ -69,6 +69,13 @@ class Connection(asyncio.Protocol):
             self.server_name = _server_names.get(side, "")
         self._made(self)
 
+    def secured(self, transport: asyncio.Transport) -> None:
+        """From here on there is TLS inside: `transport` carries what is said there."""
+        self.transport = transport
+        side = transport.get_extra_info("ssl_object")
+        self.tls = side.version() or ""
+        self.server_name = _server_names.get(side, "")
+
     def data_received(self, data: bytes) -> None:
         if self.guest is not None:
             self.guest.data_received(data)

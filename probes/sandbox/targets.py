@@ -89,11 +89,26 @@ class Targets:
             if kind in ("grpc", "grpcs"):
                 from probes.http2 import Http2 as made  # the package h2 is needed here only
             context = self._context(kind) if kind in _TLS else None
-            local = f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
+            local = self._socket(server)
             origin = made(server, self.log, tls=context, local=local, host=self._host)
             origin.answer = self._answer
             target = self._made[key] = Target(server, shown or server, origin)
             self.names.add(origin.address, shown or server)
+        return target.origin.address
+
+    def forward(self, server: str = CATCH_ALL) -> str:
+        """The address of the stand-in for all HTTP upstreams, of which requests say themselves whom they are for; or
+        for the one that listens on a Unix socket."""
+        key = ("forward", server)
+        target = self._made.get(key)
+        if target is None:
+            from probes.forward import Forward
+
+            local = self._socket(server)
+            origin = Forward(server, self.log, lambda: self._context("https"), self._host, local)
+            origin.answer = self._answer
+            target = self._made[key] = Target(server, server, origin)
+            self.names.add(origin.address, server)
         return target.origin.address
 
     def ports(self) -> dict[int, str]:
@@ -116,6 +131,9 @@ class Targets:
                 pattern = rf"\b{kind}://{re.escape(target.shown)}(?![\w.:-])"
                 text = re.sub(pattern, f"{kind}://{target.origin.address}", text)
         return text
+
+    def _socket(self, server: str) -> str | bool:
+        return f"{self._folder}/origin{len(self._made)}.sock" if server.startswith("unix:") else False
 
     def _context(self, kind: str) -> ssl.SSLContext:
         if self._tls is None:
