@@ -69,15 +69,15 @@ def _static(run: Run) -> Run:
             return finish(run, 200, "static")
         # The refusal is mod_autoindex's; to the server itself a folder is nothing that it could send.
         raise Respond(403 if run.config.modules.has("autoindex") else 404, run.layers.last("options"))
+    php = run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
+    if php and run.found != MISSING and not run.config.modules.known:
+        return _assumed_php(run)  # whatever the method is
     if method not in ("GET", "HEAD", "POST"):
         return _unusual(run)
     if run.found == MISSING:
         raise Respond(404)
     if run.path_info and not run.layers.on("acceptpathinfo"):
         raise Respond(404)
-    php = run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
-    if php and not run.config.modules.known:
-        return _assumed_php(run)
     run.shared.file = run.filename
     return finish(run, 200, "static")
 
