@@ -48,12 +48,16 @@ class Sealing:
 
     @property
     def text(self) -> str:
-        return next(text for name, text in self.sealed.files.items() if name.startswith("conf/0-"))
+        return self.sealed.files[self.name]
+
+    @property
+    def name(self) -> str:
+        """The name of the user's file in the sandbox."""
+        return next(name for name, source in self.sealed.sources.items() if source.path is not None)
 
     def check(self, text: str) -> None:
         """Checks the sealed configuration with this text in the place of the user's."""
-        name = next(name for name in self.sealed.files if name.startswith("conf/0-"))
-        check_sealed(self.sealed._replace(files={**self.sealed.files, name: text}), self.plan, PROGRAM)
+        check_sealed(self.sealed._replace(files={**self.sealed.files, self.name: text}), self.plan, PROGRAM)
 
 
 LINES = {

@@ -353,6 +353,8 @@ PAGES = "/var/www/html"
 _PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
+ASSUMED = "(assumed)"  # the name of text that stands for what is not at hand
+
 # What the main file of every package and image says.
 _PACKAGES = """<FilesMatch "^\\.ht">
     Require all denied
@@ -364,7 +366,7 @@ _PACKAGES = """<FilesMatch "^\\.ht">
 
 
 def _read_assumed(loader: Loader, text: str) -> list[Item]:
-    assumed = SourceFile("(assumed)", text)
+    assumed = SourceFile(ASSUMED, text)
     items = loader.read(assumed)
     loader.sources.remove(assumed)
     return list(items)

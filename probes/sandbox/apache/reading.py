@@ -6,7 +6,7 @@ from __future__ import annotations
 from auditor.files import Files
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import BUILT_IN, USUAL, Modules, module_name
-from auditor.servers.apache.site import ApacheSite, make_site
+from auditor.servers.apache.site import ASSUMED, ApacheSite, make_site
 from auditor.source import InputError, Place, SourceFile
 from probes.runners.httpd import Httpd
 from probes.sandbox.apache.tables import BARRED, FOREIGN
@@ -74,6 +74,8 @@ class Present(Modules):
             super().load(name)
         else:
             self.lacking.add(low)
+        # Without this one no httpd starts, so lines that do not name it are not all that there are.
+        self.known = "authz_core" in self._loaded | self.lacking
 
     def show(self, name: str) -> None:
         if module_name(name) != "php":  # whose files are taken to be run by php-fpm
@@ -98,8 +100,11 @@ class Reader(Loader):
     def __init__(self, files: Files, modules: Modules) -> None:
         super().__init__(files, modules)
         self.included: dict[tuple[SourceFile, int], list[SourceFile]] = {}
+        self.assumed: list[SourceFile] = []  # what is taken to stand around a part of a configuration
 
     def read(self, source: SourceFile, via: Place | None = None) -> list[Item]:
+        if source.name == ASSUMED:
+            self.assumed.append(source)
         if via is not None:
             self.included.setdefault((via.source, via.line), []).append(source)
         return super().read(source, via)

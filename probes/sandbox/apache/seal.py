@@ -83,16 +83,15 @@ class Sealer:
 
     def seal(self) -> Sealed:
         loader = self.reading.loader
-        alone = self.reading.site.context == "htaccess"
         overrides = {found.source: folder for folder, found in self.reading.site.overrides.known()}
-        sources = [source for source in loader.sources if source not in overrides]
+        sources = [*loader.assumed, *(source for source in loader.sources if source not in overrides)]
         for number, source in enumerate(sources):
             base = re.sub(r"[^\w.-]", "_", posixpath.basename(source.name)) or "conf"
             self.names[source] = f"conf/{number}-{base}"
         for folder, found in self.reading.site.overrides.known():
             self.names[found.source] = f"root{folder}/{self.reading.site.overrides.name}"
         files = {name: self._file(source, source in overrides) for source, name in self.names.items()}
-        main = self._main(None if alone else self.names[self.reading.main])
+        main = self._main([*loader.assumed, *([] if self.reading.main in overrides else [self.reading.main])])
         own = {"mime.types": _MIME, "empty.txt": "", **self.together}
         return Sealed(
             main,
@@ -105,7 +104,7 @@ class Sealer:
 
     # --- what stands around the user's text
 
-    def _main(self, name: str | None) -> str:
+    def _main(self, sources: Sequence[SourceFile]) -> str:
         plan, site = self.plan, self.reading.site
         modules = self.reading.modules
         lines = [
@@ -126,15 +125,7 @@ class Sealer:
             lines.append("ServerName audit-sandbox.invalid")
         if site.config.php:
             lines.append("<IfModule mod_dir.c>\nDirectoryIndex index.html index.php\n</IfModule>")
-        if site.context == "part":  # what the packages' main files say
-            lines += [line("<Directory", [self.root]), "AllowOverride None", "</Directory>"]
-        if name is None:
-            lines += [
-                line("<Directory", [self.root + PAGES]),
-                "AllowOverride All\nOptions FollowSymLinks Indexes ExecCGI\nRequire all granted\n</Directory>",
-            ]
-        else:
-            lines.append(line("Include", [f"{plan.folder}/{name}"]))
+        lines += [line("Include", [f"{plan.folder}/{self.names[source]}"]) for source in sources]
         lines += self._behind()
         return "\n".join([*lines, ""])
 
