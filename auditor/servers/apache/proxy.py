@@ -11,7 +11,7 @@ from auditor.servers.apache.config import Config, Directive
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
-from auditor.values import ADDRESS, CLIENT, SERVER, Segment, Value, client_header, literal, unknown
+from auditor.values import ADDRESS, CLIENT, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
@@ -108,7 +108,9 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         target = real + run.uri[length:]
     run.is_proxy, run.proxy_line = True, line
     run.filename = f"proxy:{target}"
-    run.notes["worker"] = True
+    # Where parts of the path are put in, the worker is found only for a URL as long as its name at least, in which
+    # these still stand as $1 (ap_proxy_get_worker_ex).
+    run.notes["worker"] = not regex or "$" not in real or len(target) >= len(real)
     run.handler, run.handler_line = "proxy-server", line
     return True
 
@@ -229,7 +231,9 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
     else:
         why = decides(run.proxy_line) if run.proxy_line is not None else ()
         why += by_default("ProxyPreserveHost Off", PAGE)
-        out.append(_sent(run, Entry("Host", literal(target.url.authority), why)))
+        # Which member of a balancer is asked is not known, where there are several.
+        host = literal(target.url.authority) if len(set(target.servers)) < 2 else unknown(CONFIG)
+        out.append(_sent(run, Entry("Host", host, why)))
     passes = by_default("mod_proxy forwards request headers", PAGE)
     for entry in table:
         low = entry.name.lower()
