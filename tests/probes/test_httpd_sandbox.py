@@ -58,3 +58,14 @@ def test_the_sandbox_does_what_the_configuration_says(name: str, program: Httpd,
     with Session(site_of(main), program, witnesses=lines) as session:
         assert disagreements(session, reached) == []
     assert reached == wanted
+
+
+SAMPLES = Path(__file__).parents[2] / "configs" / "apache"
+MAIN = ("*/broken.conf", "*/mended.conf", "*/good.conf", "*/*/.htaccess", "*/*/public_html/.htaccess")
+
+
+@pytest.mark.parametrize("path", sorted(str(path.relative_to(SAMPLES)) for one in MAIN for path in SAMPLES.glob(one)))
+def test_a_sample_does_what_is_predicted(path: str, program: Httpd) -> None:
+    sites, _, _ = load_sites([str(SAMPLES / path)], Options(kind="apache"))
+    with Session(sites[0], program) as session:
+        assert disagreements(session) == []
