@@ -21,7 +21,10 @@ from probes.sandbox.targets import Names, Targets
 FOLDER = "/sandbox"
 HOST = "<VirtualHost *:80>\nServerName a.example\n%s\n</VirtualHost>"
 # Of each module there is a file; none is loaded here.
-NAMES = "alias rewrite proxy proxy_http cgi auth_basic dir headers mpm_prefork lua authz_core authz_host access_compat"
+NAMES = """
+setenvif alias rewrite proxy proxy_http cgi auth_basic dir headers mpm_prefork lua authz_core authz_host access_compat
+env
+"""
 PROGRAM = Httpd(
     Binary("httpd", "/usr/sbin/httpd", "2.4.71"),
     {name: f"/modules/mod_{name}.so" for name in NAMES.split()},
@@ -89,6 +92,12 @@ LINES = {
     "RewriteRule ^/x /index.php [L]": "RewriteRule ^/x /index.php [L]",
     "RewriteCond /srv/x/%{REQUEST_URI} -f": 'RewriteCond "/sandbox/root/srv/x/%{REQUEST_URI}" "-f"',
     "RewriteCond %{REQUEST_FILENAME} !^/srv/": 'RewriteCond "%{REQUEST_FILENAME}" "!^/sandbox/root/srv/"',
+    "SetEnv LD_PRELOAD /srv/x.so": "",
+    "SetEnvIf Host . LD_PRELOAD=/srv/x.so": "",
+    "RewriteRule ^ - [L,E=LD_PRELOAD:/srv/x.so]": "",
+    "RewriteRule ^ - [E=LD_PRELOAD:/srv/x.so]": "",
+    "SetEnv ENV live": "SetEnv ENV live",
+    "SetEnv FROM here": "SetEnv FROM here",
     "<Perl>\nanything\n</Perl>": "\n\n",
     "EvasiveCommand x": "",
     "<VirtualHost 10.0.0.1:80>\n</VirtualHost>": '<VirtualHost "127.0.0.1:20081">\n</VirtualHost>',
@@ -132,6 +141,8 @@ UNSAFE = (
     "SSLCertificateFile /etc/x.pem",
     "SSLRandomSeed startup exec:/bin/x",
     "Unheard on",
+    "SetEnv LD_PRELOAD /srv/x.so",
+    "SessionCryptoPassphrase exec:/bin/x",
 )
 
 

@@ -38,6 +38,8 @@ class Arguments:
     def of(self, node: Node, words: list[str]) -> New | None:
         """What becomes of the line; None for one that stays."""
         key = node.key
+        if any(tables.RUNS.match(word) for word in words) and node.children is None:
+            return New("", tables.CODE, True)
         if key in tables.PATHS and words:
             at = tables.PATHS[key] % len(words) if tables.PATHS[key] < len(words) else 0
             return self._replaced(node, words, {at: self._inside(words[at])})

@@ -56,6 +56,8 @@ def _is_safe(node: Node, sealed: Sealed, plan: Plan, program: Httpd, own: bool) 
         return False
     if (tables.TLS.match(key) and not own) or (key in tables.CERTIFICATES and words != (plan.certificate,)):
         return False
+    if node.children is None and any(tables.RUNS.match(word) for word in words):
+        return False
     if key == "<virtualhost":
         return all(word == "*" or word.startswith(("*:", f"{plan.address}:")) for word in words)
     if key in tables.PATHS and words:

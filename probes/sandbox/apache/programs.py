@@ -15,9 +15,9 @@ from probes.runners.local import fill
 SEEN = "seen"  # the folder of the notes
 ANSWER = "answer"  # the file with what they answer: a CGI response
 _SHELL = """#!/bin/sh
-cat >@STATE@/seen/body.$$
-cat /proc/$$/environ >@STATE@/seen/cgi.$$
-cat @STATE@/answer
+/bin/cat >@STATE@/seen/body.$$
+/bin/cat /proc/$$/environ >@STATE@/seen/cgi.$$
+/bin/cat @STATE@/answer
 """
 _WSGI = """import tempfile
 def application(environ, start_response):

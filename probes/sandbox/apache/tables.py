@@ -27,7 +27,7 @@ TLS = re.compile(
 )
 CERTIFICATES = ("sslcertificatefile", "sslcertificatekeyfile")
 
-_CODE = "the user's own programs are not run"
+CODE = _CODE = "the user's own programs are not run"
 _REACHES = "it speaks to other machines"
 _WRITES = "it writes files"
 # Taken out, with the reason that the report gives.
@@ -72,6 +72,8 @@ PATHS = {
     **dict.fromkeys(("wsgiscriptalias", "wsgiscriptaliasmatch"), 1),
     **dict.fromkeys(("remoteipinternalproxylist", "remoteiptrustedproxylist", "<iffile"), 0),
 }
+# Words that name a program to be run, or what every program is started with (LD_PRELOAD).
+RUNS = re.compile(r"(?:\[|.*,E=|E=)?(?:E=)?!?LD_[A-Z]|exec:", re.IGNORECASE)
 PROVIDERS = frozenset(("file", "anon", "dbm", "socache"))
 # Arguments with a secret inside, or of the machine: expressions that look at files.
 FILE_TEST = re.compile(r"""(-[dfshLeFUx]\s+['"]?|\bfile(?:size)?\(\s*['"]?)(?=/)""")
