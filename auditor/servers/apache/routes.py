@@ -91,9 +91,9 @@ class _Maker:
             if any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
                 continue
             key = (alike.key(request), pattern if pattern.startswith(_NAMES_PATHS) else "")
-            if key in met:
+            if key in met or request in met:
                 continue
-            met.add(key)
+            met.update((key, request))
             seen = look(request)
             handler = self._handler(request)
             yield Route(request, self.server.label or "_", pattern, handler, traits.of(self.server, seen))

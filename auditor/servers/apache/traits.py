@@ -85,6 +85,8 @@ class Traits:
             found.update((words.CGI, words.UPSTREAM))
         if self._site.overrides.ignored:
             found.add(words.GATE)  # perhaps one that does not count
+        if words.GATE in found and words.UPSTREAM in found:
+            found.add(words.AUTHORIZATION)  # which the gate reads
         if _local(self._site, server):
             found.add(words.LOCAL)
         return frozenset(found)
