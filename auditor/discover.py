@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from auditor.files import Files, is_main
 from auditor.globs import below, has_magic, repository, walk_tree
@@ -14,6 +14,9 @@ from auditor.server import Note
 from auditor.servers.nginx.stock import stock_text
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
 from auditor.surroundings import MAX_TREE, Surroundings
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.entries import Contents
 
 MAX_CANDIDATE = 4 * 1024 * 1024  # bytes; a longer file in a folder is passed over, unless it is named itself
 
@@ -128,18 +131,25 @@ def open_entry(named: Named, options: Reading, near: Surroundings) -> Entry:
 
 
 def _apache(source: SourceFile, folder: str | None, options: Reading, near: Surroundings) -> Entry:
-    from auditor.servers.apache.layout import APACHE, is_main
+    from auditor.servers.apache.entries import Around, open_files
 
-    name = posixpath.basename(source.path or source.name)
-    context = "htaccess" if name.startswith(".htaccess") else "main" if is_main(source.text) else "part"
-    files = Files(source, options.roots, _top(source, folder), layout=APACHE, near=near)
+    context, files = open_files(source, Around(options.roots, _top(source, folder), near))
     return Entry("apache", source, files, context)
 
 
 def _named(source: SourceFile, folder: str | None) -> Named:
     dump = split_dump(source) is not None
     kind = "nginx" if dump else kind_of(source)
+    if kind is None or kind == "apache":
+        _refuse_listing(source)
     return Named(source.name, source.path, folder, kind, dump, len(source.text), None)
+
+
+def _refuse_listing(source: SourceFile) -> None:
+    if source.text.startswith(_LISTINGS):
+        from auditor.servers.apache.dump import refuse_listing
+
+        refuse_listing(source)
 
 
 def _source_of(named: Named) -> SourceFile:
@@ -169,7 +179,7 @@ _OTHER_NAME = (
     r"(?i).*\.(py[ciw]?|[mc]?[jt]s|[jt]sx|go|rb|java|kts?|php|cc?|hh?|cpp|rs|sh|bash|zsh|ps1|bat|pl|lua|sql|ya?ml|json5?"
     r"|toml|ini|env|xml|html?|s?css|md|rst|adoc|txt|lock|pem|crt|key|csr|log|gz|zip|tar)$"
 )
-_APACHE_NAME = r"(\.htaccess|httpd|apache2?)[\w.-]*$"
+_APACHE_NAME = r"(\.htaccess|(httpd|apache2?)([._-][\w.-]*)?)$"
 _APACHE = (
     r"(?m)^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
     r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthType|Require|Header)[ \t][^\n;{]+$)"
@@ -179,6 +189,16 @@ _NGINX = (
     r"|(server_name|try_files|add_header|worker_connections|ssl_certificate|satisfy|limit_req)\s[^\n]*;"
     r"|location\s[^\n{;]+\{|listen\s+[\w.:\[\]*${}/-][^\n;]*;)"
 )
+# In a folder one line that other programs might have, too, is not enough.
+_APACHE_SURELY = (
+    r"(?im:^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
+    r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthUserFile)[ \t][^\n;{]+$"
+    r"|(Require[ \t]+(all|valid-user|user|ip|host)|(Request)?Header[ \t]+(always|set|unset|append|add|edit)"
+    r"|AuthType[ \t]+\w+|SetEnvIf(NoCase)?[ \t]+\S+)\b[^\n;{]*$))"
+)
+_APACHE_INCLUDE = r"^[ \t]*Include(Optional)?[ \t]"
+# How what apachectl prints begins, where it is no configuration.
+_LISTINGS = ("VirtualHost configuration:", "Loaded Modules:", "ServerRoot: ", "Compiled in modules:")
 _NGINX_PERHAPS = r"(?m)^[ \t]*([a-z_]+(\s[^\n]*)?;|(http|events|server|upstream\s+\S+|map\s[^\n{]+)\s*\{)"
 
 
@@ -186,17 +206,27 @@ def kind_of(source: SourceFile, named: bool = True) -> str | None:
     """The kind of server that the file configures, told from name and content: "nginx", "apache" or None."""
     path = source.path or source.name
     name = posixpath.basename(path)
-    if re.match(_APACHE_NAME, name):
+    if name.startswith(".htaccess") or _is_apache_dump(source.text):
+        return "apache"
+    if re.match(_APACHE_NAME, name) and (named or re.search(rf"{_APACHE_SURELY}|(?mi:{_APACHE_INCLUDE})", source.text)):
         return "apache"
     if re.search(_NGINX, source.text):
         return "nginx"
-    if re.search(_APACHE, source.text):
+    if re.search(_APACHE if named else _APACHE_SURELY, source.text):
         return "apache"
     parent = posixpath.basename(posixpath.dirname(os.path.abspath(path)))
     likely = re.match(_NGINX_NAME, name) or re.match(_PART_FOLDER, parent)
     if (likely or named) and re.search(_NGINX_PERHAPS, source.text):
         return "nginx"
     return None
+
+
+def _is_apache_dump(text: str) -> bool:
+    if "# In file: " not in text:
+        return False
+    from auditor.servers.apache.dump import is_dump
+
+    return is_dump(text)
 
 
 _CONTEXTS = (
@@ -229,9 +259,11 @@ def _in_folder(folder: str, options: Reading) -> Iterator[Named]:
             return
         name = os.path.basename(path)
         parent = os.path.basename(os.path.dirname(os.path.abspath(path)))
-        names = (_CONF_NAME, _NGINX_NAME, _APACHE_NAME)
-        part = re.match(_PART_FOLDER, parent) and not re.match(_OTHER_NAME, name)
-        if not part and not any(re.match(pattern, name) for pattern in names):
+        if parent in ("mods-available", "conf-available") and os.path.isdir(_enabled(path)):
+            continue  # what counts of them is included from there
+        other = re.match(_OTHER_NAME, name)
+        part = not other and (re.match(_PART_FOLDER, parent) or re.match(_APACHE_NAME, name))
+        if not part and not any(re.match(pattern, name) for pattern in (_CONF_NAME, _NGINX_NAME)):
             continue
         try:
             if os.path.getsize(path) > MAX_CANDIDATE:
@@ -245,6 +277,11 @@ def _in_folder(folder: str, options: Reading) -> Iterator[Named]:
             yield _named(source, folder)
 
 
+def _enabled(path: str) -> str:
+    """The folder of what is switched on, beside Debian's folder of what is available."""
+    return os.path.dirname(os.path.abspath(path)).removesuffix("available") + "enabled"
+
+
 class _Finder:
     """What includes what. A text is looked at once and not kept."""
 
@@ -253,14 +290,20 @@ class _Finder:
         self.near = Surroundings()
         self._includes: dict[str, list[str]] = {}  # what the files here include, by their paths
         self._mains: dict[str, dict[str, list[Named]]] = {}
+        self._apache: dict[str, list[Named]] = {}  # the configurations of httpd in trees, and what belongs to them
+        self._read: dict[str, Contents] = {}
 
     def including(self, source: SourceFile) -> list[Named]:
         """The main files of the repository in whose configurations this part of one stands."""
-        if is_main(source.text) or source.path is None or split_dump(source):
+        if source.path is None or split_dump(source):
             return []
         real = os.path.realpath(source.path)
         top = repository(os.path.dirname(real))
         if top is None:
+            return []
+        if kind_of(source) == "apache":
+            return self._including_apache(source, real, top)
+        if is_main(source.text):
             return []
         if top not in self._mains:
             found: dict[str, list[Named]] = {}
@@ -271,6 +314,44 @@ class _Finder:
                         found.setdefault(path, []).append(named)
             self._mains[top] = found
         return self._mains[top].get(real, [])
+
+    def _including_apache(self, source: SourceFile, real: str, top: str) -> list[Named]:
+        """The same for httpd; a .htaccess belongs to the configurations that serve its folder, else to the topmost one
+        above it."""
+        from auditor.servers.apache import entries
+        from auditor.servers.apache.dump import is_dump
+        from auditor.servers.apache.layout import is_main as is_apache_main
+
+        if is_dump(source.text) or is_apache_main(source.text):
+            return []
+        access = entries.is_access_file(source.path)
+        found = []
+        for named in self._of_apache(top):
+            path = named.path or ""
+            if os.path.realpath(path) == real or entries.is_access_file(path):
+                continue
+            contents = self._contents(named)
+            if entries.is_served(real, contents.served) if access else real in contents.included:
+                found.append(named)
+        if access and not found:
+            above = entries.topmost(source.path or "", top)
+            return [_named(read_source(above), None)] if above != source.path else []
+        inner = {path for named in found for path in self._contents(named).included}
+        return [named for named in found if os.path.realpath(named.path or "") not in inner] or found
+
+    def _of_apache(self, top: str) -> list[Named]:
+        if top not in self._apache:
+            self._apache[top] = [one for one in _in_folder(os.path.relpath(top), self._options) if one.kind == "apache"]
+        return self._apache[top]
+
+    def _contents(self, named: Named) -> Contents:
+        from auditor.servers.apache.entries import Around, contents
+
+        key = os.path.realpath(named.path) if named.path else named.name
+        if key not in self._read:
+            source = _source_of(named)
+            self._read[key] = contents(source, Around(self._options.roots, _top(source, named.folder), self.near))
+        return self._read[key]
 
     def without_included(self, candidates: Sequence[Named]) -> list[Named]:
         """Each candidate once, without those that another one includes, itself or through other files."""
@@ -283,14 +364,23 @@ class _Finder:
             # The same file by two ways, as sites-enabled links to sites-available: the way that is no link stays.
             if real not in own or os.path.islink(own[real].path or ""):
                 own[real] = candidate
+        served: set[str] = set()
         for real, candidate in own.items():
-            if not candidate.dump:
+            if (self._options.kind or candidate.kind) == "apache":
+                try:
+                    contents = self._contents(candidate)
+                except InputError:
+                    continue
+                included |= contents.included - {real}
+                served.update(contents.served)
+            elif not candidate.dump:
                 try:
                     source = _source_of(candidate)
                 except InputError:  # gone since, as its turn will tell
                     continue
                 included |= self._belonging(source, candidate) - {real}
         left = [candidate for real, candidate in own.items() if real not in included]
+        left = _without_access_files(left, served)
         # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
         return left or list(own.values())[:1]
 
@@ -329,6 +419,17 @@ class _Finder:
             except InputError:
                 self._includes[path] = []
         return self._includes[path]
+
+
+def _without_access_files(candidates: Sequence[Named], served: set[str]) -> list[Named]:
+    """Without the .htaccess files that are read with a configuration that serves them, or with one further up."""
+    paths = [one.path for one in candidates if one.path is not None and os.path.basename(one.path) == ".htaccess"]
+    if not paths:
+        return list(candidates)
+    from auditor.servers.apache.entries import is_served, without_lower
+
+    own = without_lower([path for path in paths if not is_served(path, served)])
+    return [one for one in candidates if one.path not in paths or one.path in own]
 
 
 _INCLUDE = r"""(?m)(?:^|[;{}])[ \t]*include\s+("[^"\n]*"|'[^'\n]*'|[^\s;]+)\s*;"""

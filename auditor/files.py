@@ -86,6 +86,7 @@ class Files:
         self._roots = sorted(pairs, key=lambda pair: -len(pair[0]))
         self._mounts: list[tuple[str, str]] = []  # of a service or image that the entry belongs to
         self._others: list[tuple[str, str]] = []  # of the others near it, which come after its own folder
+        self._adopted: list[tuple[str, str, str]] = []  # what move and adopt have found, and why
         self._templates: set[str] = set()  # the files here that an image fills in with variables of its environment,
         self._environment: dict[str, str] = {}  # and those that are known
         self._bases: list[str] = []
@@ -154,10 +155,8 @@ class Files:
             here = self._bases[-1]
             name = os.path.basename(here)
             if name == "conf" and posixpath.basename(folder) != "conf":
-                self._others.append((f"{folder.rstrip('/')}/conf", here))
                 self._bases = [os.path.dirname(here)]
-            else:
-                self._others.append((f"{folder.rstrip('/')}/conf", here))
+            self._adopted.append((f"{folder.rstrip('/')}/conf", here, "the main file's folder"))
         self.conf_dir = folder
 
     @property
@@ -169,7 +168,7 @@ class Files:
         """From here on, that folder of the deployed machine is looked for in this one of ours; `whole` says that what
         is missing there is missing on the machine, too."""
         here = os.path.abspath(here)
-        self._others.append((there, here))
+        self._adopted.append((there, here, "a folder of pages in this tree"))
         self._states.clear()
         self._gaps.clear()
         if whole:
@@ -264,6 +263,10 @@ class Files:
                 why = f"{self.conf_dir} is taken to be {self._name(base)}, the configuration's own folder"
                 yield base + to_local(there[len(self.conf_dir.rstrip("/")) :]), False, why
         yield from self._mounted(there, self._others)
+        for prefix, here, what in self._adopted:
+            if there == prefix or _below(there, prefix):
+                why = f"{prefix} is taken to be {self._name(here)}, {what}"
+                yield here + to_local(there[len(prefix.rstrip("/")) :]), False, why
 
     def _mounted(self, there: str, mounts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bool, str]]:
         for prefix, here in mounts:

@@ -58,6 +58,29 @@ def image_versions_of(folder: str) -> list[str]:
     return list(found)
 
 
+# What a Dockerfile does to the modules of httpd: Debian's a2enmod, LoadModule lines that sed or echo put in their
+# place, and images that bring mod_php.
+_ENABLED = r"\ba2enmod[ \t]+([\w \t-]+)"
+_LOADED = r"LoadModule(?:\\?[ \t]|\\s)+\+?(\w+?)_module"
+_PHP = (
+    r"""(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*|(?:-\s+)?image:\s*["']?)(?:[\w.-]+/)*"""
+    r"""(?:php:\S*apache|wordpress(?::(?!\S*(?:fpm|cli))|\s))"""
+)
+
+
+def apache_modules_of(folder: str) -> list[str]:
+    """The modules of httpd that the Dockerfiles and Compose files of this folder switch on, each once."""
+    found: dict[str, None] = {}
+    for text, _ in _described(folder):
+        joined = re.sub(r"\\[ \t]*\n", " ", text)
+        for names in re.findall(_ENABLED, joined):
+            found.update(dict.fromkeys(name for name in names.split() if not name.startswith("-")))
+        found.update(dict.fromkeys(re.findall(_LOADED, joined)))
+        if re.search(_PHP, text):
+            found["php"] = None
+    return list(found)
+
+
 Reader = Callable[[str, str], list[Group]]
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from auditor.globs import walk_tree
-from auditor.mounts import Group, image_versions_of, mounts_of
+from auditor.mounts import Group, apache_modules_of, image_versions_of, mounts_of
 
 MAX_TREE = 20_000  # files that are looked at for one with the same ending
 
@@ -18,6 +18,7 @@ class Surroundings:
     def __init__(self) -> None:
         self._mounts: dict[str, list[Group]] = {}
         self._versions: dict[str, list[str]] = {}
+        self._modules: dict[str, list[str]] = {}
         self._trees: dict[str, tuple[dict[str, list[str]], bool]] = {}
 
     def mounts(self, folder: str, top: str) -> list[Group]:
@@ -37,6 +38,15 @@ class Surroundings:
             if one not in self._versions:
                 self._versions[one] = image_versions_of(one)
             found.update(dict.fromkeys(self._versions[one]))
+        return list(found)
+
+    def apache_modules(self, folder: str, top: str) -> list[str]:
+        """The modules of httpd that the Dockerfiles in the folders from `folder` up to `top` switch on."""
+        found: dict[str, None] = {}
+        for one in _upwards(folder, top):
+            if one not in self._modules:
+                self._modules[one] = apache_modules_of(one)
+            found.update(dict.fromkeys(self._modules[one]))
         return list(found)
 
     def files_by_name(self, tree: str) -> tuple[dict[str, list[str]], bool]:

@@ -12,7 +12,7 @@ from auditor.server import Site
 from auditor.settings import DEFAULT, Settings, find
 from auditor.source import InputError
 
-KINDS = ("nginx",)
+KINDS = ("nginx", "apache")
 
 
 def add_input_options(parser: argparse.ArgumentParser, config: bool = True) -> None:

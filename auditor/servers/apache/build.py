@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.servers.apache import foreign
+from auditor.servers.apache.arguments import wrong_arguments
 from auditor.servers.apache.config import Address, Config, Directive, Limit, Section, Server
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.load import Item, Loader
@@ -113,7 +114,7 @@ class _Builder:
                     regex, pattern = True, words[1]
                 sections.append(self.section(kind, pattern, regex, directive, item.items))
             elif key != "<virtualhost":
-                self._loader.note("unanalysed", f"{directive.place.text} is not analysed", directive.place)
+                self._loader.unknown(directive)
 
     def _container(self, item: Item, limit: Limit | None) -> Directive:
         return item.directive._replace(children=tuple(self._children(item, limit)), limit=limit)
@@ -144,8 +145,16 @@ class _Builder:
     def _check(self, directive: Directive, inside: bool) -> None:
         """httpd does not start with a directive that stands where it must not."""
         spec = spec_of(directive.key)
-        if spec is None or (directive.place.source.path is None and not directive.place.line):
+        if spec is None:
+            if not directive.key.startswith("<"):
+                self._loader.unknown(directive)
             return
+        if not self._loader.modules.has(spec.module) and self._loader.certain_of_modules:
+            message = f"Invalid command '{directive.name}': {spec.module.removesuffix('.c')} is not loaded"
+            self._loader.error(directive.place, message)
+        wrong = wrong_arguments(directive)
+        if wrong is not None and not self._loader.template:
+            self._loader.error(directive.place, wrong)
         wanted = "d" if inside else "s"
         if wanted not in spec.contexts and not directive.key.startswith("<"):
             where = "inside of a section" if inside else "outside of <Directory>, <Location>, <Files> and .htaccess"

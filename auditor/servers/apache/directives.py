@@ -365,3 +365,8 @@ def _specs() -> dict[str, Spec]:
 def spec_of(key: str) -> Spec | None:
     """What is known of the directive; `key` is its name in lower case, `<name` for a section. None if unknown."""
     return _specs().get(key)
+
+
+def known_names() -> list[str]:
+    """The names of all directives that are known here, in lower case."""
+    return list(_specs())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditor.files import Files
+from auditor.servers.apache.arguments import wrong_arguments
 from auditor.servers.apache.build import htaccess_section
 from auditor.servers.apache.config import Directive, Layers, Section
 from auditor.servers.apache.directives import spec_of
@@ -197,10 +198,7 @@ class Overrides:
         """Why a directive does not count: "skipped", or a reason for which every request gets status 500."""
         spec = spec_of(directive.key)
         if spec is None:
-            known = "unanalysed"
-            self._loader.note(
-                known, f"{directive.name} is not known here, and taken to change nothing", directive.place
-            )
+            self._loader.unknown(directive)
             return None
         if not self._loader.modules.has(spec.module):
             if not self._loader.modules.known:
@@ -213,5 +211,9 @@ class Overrides:
         if spec.overrides == "*" and not override.classes:
             allowed = False
         if allowed or directive.key.lstrip("<") in override.names:
-            return None
+            wrong = wrong_arguments(directive, restricted=True)
+            if wrong is None or self._loader.template:
+                return None
+            self._loader.error(directive.place, wrong)
+            return "arguments"
         return "skipped" if override.nonfatal_override else "override"

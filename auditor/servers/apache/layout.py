@@ -37,6 +37,19 @@ APACHE = Layout(
     is_main,
 )
 
+# Files of the packages that a repository seldom holds: it adds its own beside them.
+_STOCK = re.compile(
+    r"(^|/)(mods-enabled|conf-enabled|conf\.modules\.d|modsecurity\.d)/[^/]*$|(^|/)ports\.conf$"
+    r"|(^|/)conf/(extra|original/extra)/(httpd|proxy)-[\w-]+\.conf$|(^|/)httpd-le-ssl\.conf$"
+    r"|(^|/)etc/letsencrypt/options-ssl-apache\.conf$"
+)
+
+
+def is_stock(path: str) -> bool:
+    """Whether an included path is one that packages and images fill, or the hosting panel does."""
+    return _STOCK.search(path) is not None
+
+
 _PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
 
 

@@ -5,6 +5,7 @@ httpd evaluates these while it reads (EXEC_ON_READ in core.c), top to bottom; so
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from auditor.globs import has_magic
 from auditor.server import Comment, Note
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.directives import spec_of
+from auditor.servers.apache.layout import is_stock
 from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.syntax import Line, Node, lines_of, next_word, parse, words_of
 from auditor.source import InputError, Place, SourceFile
@@ -66,6 +68,8 @@ class Loader:
         self._macros: dict[str, _Macro] = {}
         self._chain: list[SourceFile] = []
         self._count = 0
+        self._unknown_names: set[str] = set()
+        self.partly = False  # whether a file with LoadModule lines may be missing
 
     def note(self, kind: str, text: str, place: Place | None = None) -> None:
         note = Note(kind, text, place)
@@ -77,10 +81,33 @@ class Loader:
         if not any(str(error) == str(known) for known in self.errors):
             self.errors.append(error)
 
+    def unknown(self, directive: Directive) -> None:
+        """A name that is not known here is told of once."""
+        if directive.key in self._unknown_names:
+            return
+        from auditor.servers.apache.unknown import about
+
+        self._unknown_names.add(directive.key)
+        what, text = about(directive.name, directive.key, directive.place)
+        if what not in self._unknown_names or what == directive.key:
+            self._unknown_names.add(what)
+            self.note("unanalysed", text, directive.place)
+
+    @property
+    def certain_of_modules(self) -> bool:
+        """Whether all LoadModule lines have been read, so that httpd surely refuses directives of other modules."""
+        if not self.modules.known or self.partly or self.template:
+            return False
+        return not any(note.kind == "unread" for note in self.notes)
+
     def read(self, source: SourceFile, via: Place | None = None) -> list[Item]:
         """The items of a file. What cannot be read or parsed stands in `errors`."""
         if source not in self.sources:
             self.sources.append(source)
+        if source.bom:
+            self.errors.append(
+                InputError(source.name, 1, "begins with a byte order mark, which httpd takes for a command")
+            )
         if has_template_name(source.path or source.name) or looks_like_template(source.text):
             self.template = True
             self.note("template", f"{source.name} is a template: what it inserts is not known")
@@ -99,6 +126,23 @@ class Loader:
             return list(self._expand(nodes))
         finally:
             self._chain.pop()
+
+    def read_dump(self, source: SourceFile) -> list[Item]:
+        """The items of what `apachectl -t -D DUMP_CONFIG` has printed."""
+        from auditor.servers.apache.dump import nodes_of, split
+
+        try:
+            parts = split(source)
+            nodes = nodes_of(source, parts)
+        except InputError as error:
+            self.errors.append(error)
+            return []
+        self.sources.extend(parts)
+        folder = posixpath.dirname(parts[0].name)
+        self.server_root = posixpath.dirname(folder) if posixpath.basename(folder) == "conf" else folder
+        self.files.move(self.server_root)
+        self._chain.append(parts[0])
+        return list(self._expand(nodes))
 
     def resolve(self, word: str) -> str:
         """${NAME} replaced by what Define or Debian's envvars say; one that nobody defines stays (ap_resolve_env)."""
@@ -121,6 +165,9 @@ class Loader:
                 if node.key == "<macro":
                     self._define_macro(node)
                     continue
+                if node.key == "<perl":
+                    yield Item(Directive(node.name, node.key, (), node.rest, node.place), ())
+                    continue
                 rest = self.resolve(node.rest)
                 inner = tuple(self._expand(node.children))
                 yield Item(Directive(node.name, node.key, words_of(rest), rest, node.place), inner)
@@ -141,8 +188,6 @@ class Loader:
             elif key == "undefine" and args:
                 self.defines.pop(args[0], None)
             elif key == "loadmodule" and args:
-                if not self.modules.known:
-                    self.modules.known = True
                 self.modules.load(args[0])
             elif key == "serverroot" and args:
                 self.server_root = args[0].rstrip("/") or "/"
@@ -220,27 +265,40 @@ class Loader:
             return
         if has_magic(path):
             matches = self.files.glob(path)
+            if not matches and is_stock(path):
+                self._stock(path)
+                return
             if matches is None:
                 self.note("unread", f"{path} is not at hand: what it includes is not known", node.place)
                 return
             if not matches and not optional and not self.files.certain:
                 return
-            paths = matches
+            paths = iter(matches)
         else:
             state = self.files.state(path)
-            paths = self._folder(path) if state == "directory" else [path]
+            paths = self._folder(path) if state == "directory" else iter([path])
         for one in paths:
             yield from self._one(node, one, optional or has_magic(path))
+
+    def _stock(self, path: str) -> None:
+        """A file of the packages that is not here. Of modules, the site's own note tells."""
+        self.partly = True
+        if "mod" not in path:
+            self.note("assumed", f"{path} is taken to be as its package has it: nothing that decides")
 
     def _unknown(self, path: str) -> bool:
         return bool(_VARIABLE.search(path))
 
-    def _folder(self, path: str) -> list[str]:
+    def _folder(self, path: str) -> Iterator[str]:
         """All files below a folder, as httpd reads them (ap_process_fnmatch_configs), in the order of their names."""
-        found: list[str] = []
         for one in self.files.glob(f"{path.rstrip('/')}/*") or []:
-            found += self._folder(one) if self.files.state(one) == "directory" else [one]
-        return found
+            if self._count > MAX_INCLUDES:  # links to folders further up make trees without end
+                return
+            if self.files.state(one) == "directory":
+                self._count += 1
+                yield from self._folder(one)
+            else:
+                yield one
 
     def _one(self, node: Node, path: str, optional: bool) -> Iterator[Item]:
         self._count += 1
@@ -255,8 +313,9 @@ class Loader:
         if source is None:
             if optional:
                 return
-            inside = not path.startswith("/") and self.files.certain
-            if inside:
+            if is_stock(path):
+                self._stock(path)
+            elif not path.startswith("/") and self.files.certain:
                 self.error(node.place, f"{path} is not there")
             else:
                 self.note("unread", f"{path} is not at hand: what it says is not known", node.place)

@@ -6,7 +6,20 @@ from collections.abc import Iterable
 
 # Built into the server itself in every package that is met.
 BUILT_IN = frozenset(
-    ("core", "so", "http", "unixd", "version", "log_config", "logio", "watchdog", "mpm_event", "systemd")
+    (
+        "core",
+        "so",
+        "http",
+        "unixd",
+        "version",
+        "log_config",
+        "logio",
+        "watchdog",
+        "mpm_event",
+        "systemd",
+        "event",
+        "suexec",
+    )
 )
 
 # What is taken for granted where no LoadModule line tells: what the packages of Debian and of Red Hat load, or what
@@ -25,8 +38,19 @@ USUAL = frozenset(
     )
 )
 
+# What no server that loads its modules goes without: where it is loaded, the list is taken to be whole, and not lines
+# for one module more beside the package's own.
+_IN_EVERY_LIST = "authz_core"
+
 # Module identifiers that are not their source file's name with "_module" behind it.
-_SPELLINGS = {"cgi": "cgid", "core": "core", "http_core": "http", "mpm_prefork": "mpm_event", "mpm_worker": "mpm_event"}
+_SPELLINGS = {
+    "util_ldap": "ldap",
+    "cgi": "cgid",
+    "core": "core",
+    "http_core": "http",
+    "mpm_prefork": "mpm_event",
+    "mpm_worker": "mpm_event",
+}
 
 
 def module_name(argument: str) -> str:
@@ -48,7 +72,9 @@ class Modules:
         self.asked: set[str] = set()  # by <IfModule>, where the answer was assumed
 
     def load(self, name: str) -> None:
-        self._loaded.add(module_name(name))
+        low = module_name(name)
+        self._loaded.add(low)
+        self.known = self.known or low == _IN_EVERY_LIST
         self._answers.clear()
 
     def show(self, name: str) -> None:

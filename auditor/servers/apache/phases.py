@@ -19,6 +19,7 @@ from auditor.servers.apache import (
     walk,
 )
 from auditor.servers.apache.config import Layers
+from auditor.servers.apache.expr_syntax import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.source import Place
@@ -220,4 +221,4 @@ def die(run: Run, end: Respond) -> Run:
     return redirected(run, InternalRedirect(page.args[1], page))
 
 
-__all__ = ["Unpredictable", "die", "handle", "lookup", "prepare", "serve"]
+__all__ = ["ExprError", "Unpredictable", "die", "handle", "lookup", "prepare", "serve"]

@@ -163,6 +163,9 @@ class ApacheSite:
         except Unpredictable as error:
             shared.steps.append(Step(error.place, "", f"not knowable: {error.reason}"))
             return _outcome(shared, None, "unknown")
+        except phases.ExprError as error:  # told when the configuration is read
+            shared.steps.append(Step(None, "", f"not knowable: {error}"))
+            return _outcome(shared, None, "unknown")
         except RecursionError:
             return _outcome(shared, None, "unknown")
         return _outcome(shared, run, shared.action)
@@ -330,9 +333,13 @@ def make_site(source: SourceFile, files: Files, context: str, loader: Loader | N
     """The site of a main file, a part of a configuration, or a .htaccess alone. `loader` may know more than the files
     do, or note more."""
     loader = Loader(files, Modules()) if loader is None else loader
+    if source.path is not None and files.tree is not None:
+        for name in files.near.apache_modules(os.path.dirname(os.path.abspath(source.path)), files.tree):
+            loader.modules.show(name)
     if context == "htaccess":
         return _alone(loader, source, files)
-    items = loader.read(source)
+    items = loader.read_dump(source) if context == "dump" else loader.read(source)
+    context = "main" if context == "dump" else context
     if context != "main":
         items = [*_read_assumed(loader, _PACKAGES), *items]
     site = ApacheSite(loader, items, files, context)
@@ -395,7 +402,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     if source.path is not None:
         here = os.path.dirname(os.path.abspath(source.path))
         # A folder that holds more than this file is taken to be the whole document root.
-        whole = any(_PAGE.search(name) for name in os.listdir(here))
+        whole = os.path.isdir(here) and any(_PAGE.search(name) for name in os.listdir(here))
         files.adopt(PAGES, here, whole)
         site.access_folders = tuple(dict.fromkeys((PAGES, *access_folders(here, PAGES, os.path.basename(source.path)))))
     return site

@@ -68,9 +68,10 @@ def parse(source: SourceFile, via: Place | None = None) -> tuple[Node, ...]:
     stack: list[tuple[str, str, str, Place, list[Node]]] = []
     current: list[Node] = []
     counts: dict[tuple[int, str], int] = {}
+    code = False  # inside of <Perl>, whose lines are no directives
     for line in lines_of(source):
         text = line.text
-        if not text or text[0] == "#":
+        if not text or text[0] == "#" or (code and text.lower() != "</perl>"):
             continue
         word = _WORD.match(text)
         assert word is not None
@@ -88,6 +89,7 @@ def parse(source: SourceFile, via: Place | None = None) -> tuple[Node, ...]:
                 if closing != key[1:]:
                     expected = f"expected </{opened[1:]}>, which line {place.line} opens, but saw {text}"
                     raise InputError(source.name, line.number, expected)
+                code = False
                 before.append(Node(opened, key, section_rest, place, tuple(current)))
                 current = before
                 continue
@@ -101,12 +103,15 @@ def parse(source: SourceFile, via: Place | None = None) -> tuple[Node, ...]:
                 raise InputError(source.name, line.number, f"more than {MAX_DEPTH} sections inside of each other")
         elif name[0] in "\"'":  # a quoted directive name is legal, if odd
             name, rest = next_word(text)
+            if not name:
+                raise InputError(source.name, line.number, "Invalid command '': no directive has an empty name")
         key = name.lower()
         nth = counts.get((line.number, name), 0)
         counts[line.number, name] = nth + 1
         place = Place(source, line.number, name, nth, via, line.start, line.stop)
-        if name[0] == "<":
+        if key[0] == "<" and text[0] == "<":
             stack.append((name, key, rest, place, current))
+            code = key == "<perl"
             current = []
         else:
             current.append(Node(name, key, rest, place))

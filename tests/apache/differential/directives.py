@@ -112,7 +112,7 @@ class Leaves:
         kind = self.of("SetEnv", "SetEnvIf", "SetEnvIf", "SetEnvIf", "SetEnvIfNoCase", "SetEnvIfExpr", "BrowserMatch",
                        "UnsetEnv", "PassEnv")  # fmt: skip
         if kind == "SetEnv":
-            return [Node(f'SetEnv {name} {self.of("1", "env value", "").join(chr(34) * 2)}')]
+            return [Node(f"SetEnv {name} {self.of('1', 'env value', '').join(chr(34) * 2)}")]
         if kind in ("UnsetEnv", "PassEnv"):
             return [Node(f"{kind} {name}")]
         if kind == "BrowserMatch":
