@@ -23,6 +23,7 @@ GROWTH = ((1_000, 5), (10_000, 3), (100_000, 1))
 # Ratios of the best wall time and of the peak memory that audit aims at, against gixy.
 WALL_TARGET = {50: 0.6, 10_000: 0.8}
 MEMORY_TARGET = 1.5
+HTACCESS_TARGET = 1.2
 # Many configurations in one run of audit: how many, of how many lines each, how many of them gixy is called for, and
 # the ratio of the times that is aimed at.
 MANY = (100, 1_000)
@@ -43,6 +44,7 @@ def main() -> int:
         for lines, times in COMPARED:
             compare(lines, 3 if quick else times, programs)
         growth(programs["audit"], GROWTH[:2] if quick else GROWTH)
+        httpd(programs["audit"], 3 if quick else 20)
         many(programs, (20, 100) if quick else MANY)
     except Failed as failed:
         print(f"bench: {failed}", file=sys.stderr)
@@ -51,6 +53,24 @@ def main() -> int:
     for command, heavy in imports.heavy(os.path.join(audit, "python")).items():
         print(f"  {command:<22}{', '.join(heavy) or 'none of ' + ', '.join(imports.HEAVY)}")
     return 0
+
+
+def httpd(audit: list[str], times: int) -> None:
+    """Prints how a .htaccess compares with a configuration of nginx of the same length, in processor time, and how long
+    a main file with a thousand virtual hosts takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        nginx = generate.write(folder, generate.SMALL_LINES)
+        access = generate.write_htaccess(folder)
+        both = {"nginx.conf": [*audit, nginx], ".htaccess": [*audit, access]}
+        interleaved(both, 1)  # without a clock
+        runs = interleaved(both, times)
+        print(f"httpd, {generate.SMALL_LINES} lines, {times} runs of each")
+        best = {name: min(run.cpu for run in one.all) for name, one in runs.items()}
+        for name, seconds in best.items():
+            print(f"  {name:<14}{seconds:>7.3f} s of the processor")
+        print(f"  .htaccess / nginx.conf: {best['.htaccess'] / best['nginx.conf']:.2f}   (aim: {HTACCESS_TARGET})")
+        large = run([*audit, generate.write_httpd(folder, 1_000)], (0, 1))
+        print(f"  1,000 virtual hosts{large.cpu:>8.1f} s of the processor\n", flush=True)
 
 
 def warm(programs: dict[str, list[str]]) -> None:

@@ -166,6 +166,39 @@ TAIL = "}\n"
 # Fifty lines are a site of their own and not the beginning of a big one.
 SMALL = os.path.join(os.path.dirname(__file__), "small.conf")
 SMALL_LINES = 50
+# The same for httpd, and a main file with very many virtual hosts.
+SMALL_HTACCESS = os.path.join(os.path.dirname(__file__), "small.htaccess")
+HTTPD_HEAD = """\
+ServerRoot /etc/httpd
+Listen 80
+"""
+HTTPD_HOST = """\
+<VirtualHost *:80>
+    ServerName site@N@.example
+    DocumentRoot /srv/site@N@
+    ProxyPass /api@N@/ http://127.0.0.1:9000/
+    <Location /staff@N@>
+        AuthType Basic
+        AuthName Staff
+        AuthUserFile /etc/httpd/staff
+        Require valid-user
+    </Location>
+</VirtualHost>
+"""
+
+
+def write_htaccess(folder: str) -> str:
+    """Writes a .htaccess of 50 lines; returns its path."""
+    path = os.path.join(folder, ".htaccess")
+    shutil.copyfile(SMALL_HTACCESS, path)
+    return path
+
+
+def write_httpd(folder: str, hosts: int) -> str:
+    """Writes a main file of httpd with that many virtual hosts of ten lines; returns its path."""
+    path = os.path.join(folder, "httpd.conf")
+    _write(path, HTTPD_HEAD + "".join(HTTPD_HOST.replace("@N@", str(number)) for number in range(hosts)))
+    return path
 
 
 def write(folder: str, lines: int) -> str:

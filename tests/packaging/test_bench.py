@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.check import Options, check
 from bench import generate
 from bench.measure import Failed, interleaved, run
 from probes.runners import local
@@ -59,3 +60,10 @@ def test_a_process_is_measured() -> None:
 def test_a_program_that_fails_is_no_measurement() -> None:
     with pytest.raises(Failed, match="exit status 4"):
         run([sys.executable, "-c", "raise SystemExit(4)"])
+
+
+def test_httpd(tmp_path: Path) -> None:
+    assert Path(generate.write_htaccess(str(tmp_path))).read_text().count("\n") == generate.SMALL_LINES
+    report = check([generate.write_httpd(str(tmp_path), 3), str(tmp_path / ".htaccess")], Options())
+    assert not report.errors
+    assert {Path(name).name for name in report.files} == {"httpd.conf", ".htaccess"}
