@@ -27,7 +27,8 @@ from auditor.findings import INFO, Finding
 from auditor.server import Site
 from probes.probing import Session
 from probes.questions import Line
-from probes.runners import local
+from probes.runners import httpd, local
+from tests import live
 from tests.live import disagreements
 
 HERE = Path(__file__).resolve().parent
@@ -112,7 +113,18 @@ def test_no_noise(name: str) -> None:
         assert not noise, entry["why"]
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", [name for name in TREES if name.startswith("apache-")])
+def test_the_real_httpd_does_what_is_predicted(name: str) -> None:
+    program = httpd.find()
+    if program is None:
+        live.unavailable("no httpd with loadable modules found: install apache2")
+    sites, _, _ = load_sites([str(HERE / name)], Options())
+    for site in sites:
+        with Session(site, program, witnesses=further(site)) as session:
+            assert disagreements(session) == []
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if not name.startswith("apache-")])
 def test_the_real_server_does_what_is_predicted(name: str, nginx: local.Binary) -> None:
     verdict = verdicts(name)
     reason = verdict.get("nginx", {}).get(nginx.name)
