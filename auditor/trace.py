@@ -66,7 +66,7 @@ class Cache(NamedTuple):
 
     `answers` says whether the request could have been answered out of the cache: "yes", "no", or "maybe". `depends` are
     the sources (auditor.values) that the key, or a condition on storing and answering, is made of, also those that this
-    request leaves empty. `line` sends requests through the cache.
+    request leaves empty. `line` sends requests through the cache. `early`: it answers before any gate is asked.
     """
 
     zone: str
@@ -76,6 +76,7 @@ class Cache(NamedTuple):
     answers: str = "yes"
     depends: tuple[str, ...] = ()
     line: Place | None = None
+    early: bool = False
 
 
 class Exchange(NamedTuple):

@@ -7,7 +7,8 @@ that keeps this answer, where another client with other credentials gets it. It 
 the line keeps every status (`any`), and an info where nothing there asks for credentials.
 
 It is silent where the key, or what passes the cache by, tells users apart, where this server logs in
-to the origin by itself, and for images, styles and the like, which everybody may see.
+to the origin by itself, and for images, styles and the like, which everybody may see. On httpd the
+origin alone decides: mod_cache keeps no 401 that does not say how long.
 
 ## Why it is bad
 

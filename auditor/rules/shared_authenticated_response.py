@@ -14,6 +14,10 @@ are logged in get what was kept for those who are not. It is silent where the ke
 made of a cookie or an identity, where a gate lets in and nothing of the user is sent on, where the
 origin has to say that its answers may be kept, and for images, styles and the like.
 
+On httpd it reports a cache in front of a gate that lets in without a password (`Require ip`): by default
+(CacheQuickHandler on) mod_cache answers before authorization. Otherwise the origin decides there: mod_cache
+keeps nothing that was asked for with Authorization unless the answer says `public`.
+
 ## Why it is bad
 
 Caches of proxies do not look at Authorization: whoever asks next sees the data of whoever asked
@@ -34,6 +38,14 @@ server {
 }
 ```
 
+```apache
+CacheEnable disk /reports/
+<Location /reports/>
+    Require ip 10.0.0.0/8
+</Location>
+ProxyPass /reports/ http://127.0.0.1:9000/
+```
+
 ## Good example
 
 ```nginx
@@ -50,15 +62,26 @@ server {
 }
 ```
 
+```apache
+CacheQuickHandler off
+CacheEnable disk /reports/
+<Location /reports/>
+    Require ip 10.0.0.0/8
+</Location>
+ProxyPass /reports/ http://127.0.0.1:9000/
+```
+
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-501, NGX-507, NGX-508, NGX-509, NGX-515, NGX-516, NGX-522)
+nginx 1.22.1, 1.31.3 (facts NGX-501, NGX-507, NGX-508, NGX-509, NGX-515, NGX-516, NGX-522); Apache 2.4.71
+(facts APA-311 to APA-316, APA-340, APA-341, APA-346)
 
 ## References
 
 - RFC 9111, 3.5 (storing responses to requests with Authorization)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_key
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_no_cache
+- https://httpd.apache.org/docs/2.4/caching.html#security
 """
 
 from __future__ import annotations
@@ -99,6 +122,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     whole = not any(note.kind == "unread" for note in site.notes)
+    for route in routes:
+        yield from _before_gates(site, route)
     for route in through_caches(site, routes):
         yield from _verdicts(site, route)
         if whole:
@@ -127,6 +152,40 @@ def _verdicts(site: Site, route: Route) -> Iterator[Finding]:
                 f"{exchange.upstream} is kept under a key without the credentials.",
                 "Keep each verdict under what it is about: proxy_cache_key $http_authorization$http_cookie;",
             )
+
+
+# --- a cache that answers before the gates
+
+
+def _before_gates(site: Site, route: Route) -> Iterator[Finding]:
+    """What is kept for somebody whom a gate lets in without a password, and refused to others: the cache asks no
+    gate."""
+    for outcome in site.trace(route.request, STRANGER._replace(address=None, origin=None)):
+        main = outcome.main
+        cache = main.cache if main is not None else None
+        if main is None or cache is None or not cache.early or cache.store == "no" or cache.line is None:
+            continue
+        plain = route.request._replace(headers=tuple(pair for pair in route.request.headers if pair[0] == "Host"))
+        for refused in site.trace(plain, STRANGER):
+            gate = next((each for each in refused.gates if each.result == "refused"), None)
+            if gate is None or refused.exchanges:
+                continue
+            line = deciding(gate.because)
+            yield Finding(
+                NAME,
+                WARNING,
+                "Everybody gets what was kept for those whom this gate lets in: the cache answers before any gate is "
+                "asked.",
+                cache.line,
+                confidence=MEDIUM,
+                related=() if line is None else (Related(line, "this is not asked then"),),
+                routes=(route.label,),
+                witness=route.request,
+                help="CacheQuickHandler off",
+                server=route.server,
+                pattern=route.pattern,
+            )
+            return
 
 
 # --- answers

@@ -52,7 +52,7 @@ def decide(run: Run, line: Directive, answer: Response) -> Cache:
     store, because = _store(run, line, answer)
     zone = line.args[0] if line.args else "disk"
     sources = tuple(dict.fromkeys((CLIENT,)))
-    return Cache(zone, key, store, because, "maybe", sources, line.place)
+    return Cache(zone, key, store, because, "maybe", sources, line.place, quick(run))
 
 
 def _store(run: Run, line: Directive, answer: Response) -> tuple[str, tuple[Because, ...]]:
