@@ -92,6 +92,7 @@ class Files:
         self._bases: list[str] = []
         self._whole: list[str] = []  # folders of pages here that hold all that the deployed machine has
         self._tree: str | None = None
+        self.home: str | None = None  # the folder here in which the entry lies
         self.own = False
         # Whether the configuration itself names the folder in which it lies, so that this machine is the one it is for.
         self._in_place = False
@@ -107,6 +108,7 @@ class Files:
         path = os.path.abspath(entry.path)
         folder = os.path.dirname(path)
         self._cache[path] = entry
+        self.home = folder
         self._tree = os.path.abspath(tree) if tree else folder
         self._in_place = _names_place(entry.text, folder)
         main = layout.is_main(entry.text)
@@ -281,6 +283,8 @@ class Files:
 
     def _same_ending(self, there: str) -> str | None:
         """The one file below the tree that shares most of the path's end: its name and its folder's name at least."""
+        if posixpath.basename(there) == ".htaccess":
+            return None  # a name that every site has
         if self._tree is None:
             return None
         by_name, whole = self.near.files_by_name(self._tree)

@@ -202,7 +202,7 @@ def _finding(
 
 
 def _is_cut_out(site: Site, line: Place) -> bool:
-    """Whether the same gate refuses elsewhere: it is opened on purpose for a part of what it guards (admin-ajax.php)."""
+    """Whether the same gate refuses elsewhere: it is opened on purpose for a part of its area (admin-ajax.php)."""
     return any(
         gate.result == "refused" and deciding(gate.because) == line
         for route in site.routes()

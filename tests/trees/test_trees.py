@@ -4,10 +4,10 @@ Each folder has `verdicts.json`:
 
 - `about`: what the tree is;
 - `expected`: findings that there must be, each with `rule`, `file`, `severity` and why it is right; the lines are those
-  that a comment `# expect: RULE` marks, or `line` where the file cannot hold a comment. Rules that do not exist yet
-  are passed over;
+  that a comment `# expect: RULE` marks (`# expect-next: RULE` the next one, for httpd), or `line` where the file cannot
+  hold a comment. Rules that do not exist yet are passed over;
 - `silent`: findings that there must not be even as an info, each with `rule`, perhaps `file` and `line`, and why;
-- `nginx`: for `system` and `wheel`, why that server cannot run the tree.
+- `nginx`: for `system` and `wheel`, why that server cannot run the tree. Trees called apache-... are httpd's.
 
 Any other warning or error is a false alarm. Other infos are knowledge, which nobody has to see.
 """
@@ -33,7 +33,7 @@ from tests.live import disagreements
 
 HERE = Path(__file__).resolve().parent
 TREES = sorted(path.parent.name for path in HERE.glob("*/verdicts.json"))
-MARK = re.compile(r"# expect: ([\w-]+(?:, [\w-]+)*)")
+MARK = re.compile(r"# expect(-next)?: ([\w-]+(?:, [\w-]+)*)")
 
 
 def verdicts(name: str) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def marks(name: str) -> set[tuple[str, str, int]]:
     """Rule, file and line of each mark in the tree's files."""
     folder = HERE / name
     return {
-        (rule, str(path.relative_to(folder)), number)
+        (rule, str(path.relative_to(folder)), number + (1 if match.group(1) else 0))
         for path in folder.rglob("*")
         if path.is_file() and not path.is_symlink() and path.name != "verdicts.json"
         for number, line in enumerate(path.read_text().splitlines(), 1)
         for match in MARK.finditer(line)
-        for rule in match.group(1).split(", ")
+        for rule in match.group(2).split(", ")
     }
 
 

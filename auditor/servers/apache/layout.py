@@ -55,7 +55,8 @@ _PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
 
 def folder_of_pages(files: Files, root: str) -> str | None:
     """The folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
-    called like it and holds pages."""
+    called like it and holds pages; where that lies apart from the configuration, the folder around it must be called
+    alike, too."""
     known = files.local(root, guess=False)
     if known is not None or files.tree is None:
         return known
@@ -69,11 +70,20 @@ def folder_of_pages(files: Files, root: str) -> str | None:
             found.add(folder)
     # A folder of that name inside of another one is a part of it.
     tops = {one for one in found if not any(one.startswith(other + os.sep) for other in found)}
+    tops = {one for one in tops if _belongs(files, one, root)}
     if len(tops) != 1:
         return None
     here = tops.pop()
     files.adopt(root.rstrip("/"), here, whole=True)
     return here
+
+
+def _belongs(files: Files, folder: str, root: str) -> bool:
+    """Whether a folder here may be the one of that configuration: it lies below it, or beside it on the way up."""
+    home = (files.home or "") + os.sep
+    above = os.path.dirname(folder)
+    near = (folder + os.sep).startswith(home) or home.startswith(above + os.sep)
+    return near or os.path.basename(above) == os.path.basename(os.path.dirname(root.rstrip("/")))
 
 
 def access_folders(here: str, there: str, name: str) -> list[str]:
