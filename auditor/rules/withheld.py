@@ -8,7 +8,7 @@ from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, same_upstream, traced
 from auditor.rules.cors import allows_credentials
 from auditor.rules.shapes import is_api
-from auditor.server import Route, Site
+from auditor.server import CORS, Route, Site
 from auditor.source import Place
 from auditor.trace import Exchange, SentHeader
 
@@ -19,6 +19,15 @@ class Handed:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._found: tuple[set[Place | None], set[object]] | None = None
+        self._help: dict[tuple[str, Place], str] = {}
+
+    def help(self, route: Route, request: Request, line: Place) -> str:
+        """What to write; asked once for a line and a virtual host."""
+        key = (route.server, line)
+        if key not in self._help:
+            ways = self._site.ways_to_pass(request, ADMITTED)
+            self._help[key] = "\n".join(ways) or "Hand it on to the program."
+        return self._help[key]
 
     @property
     def found(self) -> tuple[set[Place | None], set[object]]:
@@ -44,7 +53,7 @@ def withheld(site: Site, route: Route, request: Request, exchange: Exchange, lin
         severity = ERROR
     elif (route.server, same_upstream(exchange)) in handed.found[1]:
         severity = INFO  # where it is wanted has been decided
-    elif _expects_credentials(site, request):
+    elif _expects_credentials(site, route, request):
         severity = ERROR
     else:
         severity = WARNING if _takes_all(request, exchange) else INFO
@@ -58,7 +67,7 @@ def withheld(site: Site, route: Route, request: Request, exchange: Exchange, lin
         related=related(exchange, line),
         routes=(route.label,),
         witness=request,
-        help="\n".join(site.ways_to_pass(request, ADMITTED)) or "Hand it on to the program.",
+        help=handed.help(route, request, line),
         server=route.server,
         pattern=route.pattern,
     )
@@ -73,9 +82,11 @@ def is_renamed(sent: SentHeader) -> bool:
     return sent.name.endswith("_HTTP_AUTHORIZATION") and bool(sent.value.text)
 
 
-def _expects_credentials(site: Site, request: Request) -> bool:
+def _expects_credentials(site: Site, route: Route, request: Request) -> bool:
     """Whether the configuration shows that programs sign in there."""
-    return is_api(request.path) or request.host.startswith("api.") or allows_credentials(site, request)
+    if is_api(request.path) or request.host.startswith("api."):
+        return True
+    return CORS in route.traits and allows_credentials(site, request)
 
 
 def _takes_all(request: Request, exchange: Exchange) -> bool:

@@ -106,7 +106,7 @@ def _sections(site: ApacheSite, server: Server, exchange: Exchange) -> Iterator[
 
 def _helps(site: ApacheSite, server: Server, request: Request, world: World, way: Way) -> bool:
     """Whether the header arrives once the line stands there, however the request ends."""
-    twin = site.without()
+    twin = site.with_host(server.place)
     place = Place(SourceFile("(proposed)", way.line), 1)
     words = words_of(way.line)
     line = Directive(words[0], words[0].lower(), tuple(words[1:]), way.line.partition(" ")[2], place)

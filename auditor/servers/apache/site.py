@@ -253,6 +253,11 @@ class ApacheSite:
         twin.access_folders = self.access_folders
         return twin
 
+    def with_host(self, place: Place | None) -> ApacheSite:
+        """A configuration of its own, to be changed, that has of the virtual hosts only the one there."""
+        items = [one for one in self._items if one.directive.key != "<virtualhost" or one.directive.place == place]
+        return ApacheSite(self._loader, items, self._files, self.context, self._overrides, self.version, self._removed)
+
     def note(self, note: Note) -> None:
         """Add to the notes."""
         if note not in self._noted:
