@@ -272,9 +272,9 @@ def find_position(site: ApacheSite) -> Place | None:
         for line in section.directives:
             if line.key == "remoteipproxyprotocol" and line.args[:1] and line.args[0].lower() == "on":
                 return line.place
-            if line.key in ("remoteipinternalproxy", "remoteiptrustedproxy"):
-                if any(not word.endswith("/0") for word in line.args):  # everybody is nobody in front
-                    return line.place
+            proxies = line.args if line.key in ("remoteipinternalproxy", "remoteiptrustedproxy") else ()
+            if any(not word.endswith("/0") for word in proxies):  # everybody is nobody in front
+                return line.place
             if line.key in ("remoteipinternalproxylist", "remoteiptrustedproxylist"):
                 return line.place
             if line.key == "setenvif" and line.args and line.args[0].lower() == "x-forwarded-proto":
