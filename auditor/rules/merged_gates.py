@@ -103,7 +103,9 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     if bare and path == bare:
         if area.prefix.endswith("/") and main is not None and area.block.text.lower().startswith("<location"):
             how = "without its final slash it is no part of that section"
-            yield _finding(area, route, line, WARNING, how, f"<Location {bare}>  is about {bare} and all below it")
+            # A line for all that is handed on was not written with the area in mind.
+            severity = INFO if _answers(site, route, _PROBE, line) else WARNING
+            yield _finding(area, route, line, severity, how, f"<Location {bare}>  is about {bare} and all below it")
         return
     if main is None or outcome.action == "cgi":
         if outcome.gates:
@@ -119,6 +121,12 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     if not area.block.text.lower().startswith("<directory"):
         how = "this line hands it on without the gate"
     yield _finding(area, route, line, severity, how, f"Put the gate into <Location {area.prefix}>.")
+
+
+def _answers(site: Site, route: Route, path: str, line: Place) -> bool:
+    """Whether that line hands on a request for another path, too."""
+    outcomes = site.trace(route.request._replace(method="GET", target=path), STRANGER)
+    return any(outcome.main is not None and outcome.main.place == line for outcome in outcomes)
 
 
 def _is_whole(site: Site, area: Area, route: Route, line: Place) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.http import Request
 from auditor.samples import samples
-from auditor.server import Note, Route
+from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours
@@ -43,7 +43,16 @@ def make_routes(site: ApacheSite) -> list[Route]:
     eyes, traits = Eyes(site), Traits(site)
     for maker in makers:
         routes.extend(islice(maker.routes(eyes, traits), MAX_ROUTES))
+    if routes and any(_is_about_gates(section) for _, section in site.sections()):
+        # Rules about gates are asked, even where no request meets one.
+        routes[0] = routes[0]._replace(traits=routes[0].traits | {GATE})
     return routes
+
+
+def _is_about_gates(section: Section) -> bool:
+    return any(
+        line.key in ("authtype", "authuserfile", "require", "<requireall", "<requireany") for line in section.directives
+    )
 
 
 def _base(site: ApacheSite, server: Server) -> Request | None:
