@@ -36,7 +36,7 @@ location ~ \\.php$ {
 ```
 
 ```apache
-<Directory /srv/www/admin>
+<Directory /var/www/html/admin>
     AuthType Basic
     AuthName "Admin"
     AuthUserFile /etc/apache2/admin.htpasswd
