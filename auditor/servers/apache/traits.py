@@ -110,6 +110,8 @@ def _of_line(line: Directive) -> Iterator[str]:
         yield from (words.GATE, words.FORBIDS)
         if first != "all":
             yield words.CHALLENGE
+    elif key == "authtype" and first not in ("basic", "digest", "form", "none"):
+        yield words.OPAQUE  # another project's, which is not followed
     elif key == "requestheader":
         yield words.REQUEST_HEADERS
         if first == "add":
