@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from auditor.samples import samples
 from auditor.server import Misplaced
 from auditor.servers.apache.areas import gate_of, uri_of
 from auditor.servers.apache.config import Directive, Section, Server
-from auditor.source import Place
+from auditor.source import Place, SourceFile
 from auditor.trace import Outcome
 from auditor.world import Answer, Question
 
@@ -101,6 +102,8 @@ def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
             said = why[1].line
             if said is not None and said.place.source not in site.files:
                 continue  # only assumed
+            if not _belongs(site, found.source):
+                continue
             seen.add(found.source.name)
             witness = _witness(site, folder, 500 if why[0] == "override" else 200)
             if witness is None:
@@ -108,6 +111,18 @@ def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
             about = (said.place,) if said is not None else ()
             yield Misplaced(directive.place, _SAYS[why[0]], _INSTEAD, about, witness)
             break
+
+
+def _belongs(site: ApacheSite, source: SourceFile) -> bool:
+    """Whether a .htaccess is surely one of this configuration: on its own machine, or near it in a tree. Pages farther
+    off were found by the name of their folder alone."""
+    main = site.files[0].path if site.files else None
+    if site.known_files is not None and site.known_files.own:
+        return True
+    if main is None or source.path is None:
+        return False
+    near = os.path.dirname(os.path.dirname(os.path.abspath(main)))
+    return os.path.abspath(source.path).startswith(near.rstrip(os.sep) + os.sep)
 
 
 _SAYS = {
