@@ -51,12 +51,19 @@ def serving(
         yield server, {**places, "DIR": server.path}
 
 
-def play(case: Case, httpd: Httpd, origins: Origins, load: Callable[[str], Predict], fpm: str = "") -> Iterator[Played]:
+def play(
+    case: Case,
+    httpd: Httpd,
+    origins: Origins,
+    load: Callable[[str], Predict],
+    fpm: str = "",
+    modules: Sequence[str] = MODULES,
+) -> Iterator[Played]:
     """Plays every line at the real server and asks the predictor that `load` makes of the main file.
 
     Raises Refused where httpd does not accept the configuration.
     """
-    with serving(case, httpd, origins, fpm=fpm) as (server, places):
+    with serving(case, httpd, origins, modules, fpm=fpm) as (server, places):
         predict = load(server.config)
         for number, raw in enumerate(case.lines):
             line = json.loads(fill(json.dumps(raw), places))

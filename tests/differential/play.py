@@ -40,22 +40,22 @@ class Case:
         """The listening ports that the configuration names."""
         return [name for name in ("P1", "P2", "P3", "P4") if f"@{name}@" in self.config + "".join(self.files.values())]
 
-    def write(self, stem: str) -> None:
+    def write(self, stem: str, common: dict[str, str] = COMMON) -> None:
         """The case as STEM.conf and STEM.json, without the files that every case has."""
-        own = {name: text for name, text in self.files.items() if COMMON.get(name) != text}
+        own = {name: text for name, text in self.files.items() if common.get(name) != text}
         with open(stem + ".conf", "w", encoding="latin-1") as file:
             file.write(self.config)
         with open(stem + ".json", "w", encoding="ascii") as file:
             file.write(json.dumps({"files": own, "requests": self.lines}, indent=1) + "\n")
 
     @classmethod
-    def read(cls, stem: str) -> Case:
+    def read(cls, stem: str, common: dict[str, str] = COMMON) -> Case:
         """What `write` wrote."""
         with open(stem + ".conf", encoding="latin-1") as file:
             config = file.read()
         with open(stem + ".json", encoding="ascii") as file:
             rest = json.load(file)
-        return cls(config, {**COMMON, **rest.get("files", {})}, rest["requests"])
+        return cls(config, {**common, **rest.get("files", {})}, rest["requests"])
 
 
 class Origins:

@@ -98,7 +98,12 @@ class Plan(Protocol):
 
 
 class Requests:
-    """Makes requests for one configuration."""
+    """Makes requests for one configuration. `headers`, `odd`, `authorizations` and `answers` are the words it takes."""
+
+    headers = HEADERS
+    odd = ODD
+    authorizations = AUTHORIZATIONS
+    answers = ANSWER_HEADERS
 
     def __init__(self, random: Random, config: Plan) -> None:
         self.random = random
@@ -234,10 +239,10 @@ class Requests:
     def _headers(self) -> list[tuple[str, str]]:
         out = []
         for _ in range(self.random.choice([0, 1, 1, 2, 3, 4, 6])):
-            name, values = self.random.choice(HEADERS)
+            name, values = self.random.choice(self.headers)
             out.append((name, self.random.choice(values)))
         if self.chance(0.45):
-            out.insert(self.random.randint(0, len(out)), ("Authorization", self.random.choice(AUTHORIZATIONS)))
+            out.insert(self.random.randint(0, len(out)), ("Authorization", self.random.choice(self.authorizations)))
         if self.chance(0.03):
             # A line as long as a buffer, give or take: the name, a colon, a space and the line end take 10 bytes.
             buffer = self.random.choice([256, 512, 1024, 8192])
@@ -245,7 +250,7 @@ class Requests:
         if out and self.chance(0.06):
             out.append(self.random.choice(out))
         if self.chance(0.06):
-            name, values = self.random.choice(ODD)
+            name, values = self.random.choice(self.odd)
             out.append((name, self.random.choice(values)))
         return out
 
@@ -253,7 +258,7 @@ class Requests:
         headers: list[list[str]] = []
         if self.chance(share):
             for _ in range(self.random.choice([1, 1, 2, 3])):
-                name, values = self.random.choice(ANSWER_HEADERS)
+                name, values = self.random.choice(self.answers)
                 if name in (
                     "X-Accel-Redirect",
                     "Location",

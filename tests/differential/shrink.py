@@ -6,13 +6,20 @@ import copy
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tests.differential.play import Case, Line
-from tests.differential.tree import Node, lists, whole
-from tests.differential.words import COMMON
+from tests.differential.tree import Node, lists
 
 Failing = Callable[[Case], list[str]]
+
+
+class Whole(Protocol):
+    """What the nodes of a case become: the main file and, beside the files that every case has, those it includes."""
+
+    common: dict[str, str]
+
+    def whole(self, nodes: list[Node], files: dict[str, str]) -> str: ...
 
 
 def kind(found: list[str]) -> str:
@@ -27,17 +34,18 @@ def kind(found: list[str]) -> str:
 class Shrinker:
     """Holds the smallest case so far. `failing` gives the differences of a case, empty where it is fine or refused."""
 
-    def __init__(self, nodes: list[Node], line: Line, failing: Failing, seconds: float = 20) -> None:
+    def __init__(self, served: Whole, nodes: list[Node], case: Case, failing: Failing, seconds: float = 20) -> None:
         self.nodes = nodes
-        self.line = line
+        self.line: Line = case.lines[0]
+        self._served = served
         self._failing = failing
         self._deadline = time.monotonic() + seconds
         self.found = failing(self.case())
         self._kind = kind(self.found)
 
     def case(self) -> Case:
-        files = dict(COMMON)
-        text = whole(self.nodes, files)
+        files = dict(self._served.common)
+        text = self._served.whole(self.nodes, files)
         return Case(text, files, [self.line])
 
     def _still(self) -> bool:

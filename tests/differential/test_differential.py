@@ -9,9 +9,9 @@ from glob import glob
 import pytest
 
 from probes.runners.program import Program
-from tests.differential import sealed
-from tests.differential.__main__ import Options, run_one, show
-from tests.differential.play import HUNG, Case, Origins, contradictions, play, predictor
+from tests.differential.nginx import Nginx
+from tests.differential.play import HUNG, Case, Origins
+from tests.differential.suite import Options, run_one, show
 
 CASES = sorted(path.removesuffix(".conf") for path in glob(os.path.join(os.path.dirname(__file__), "cases", "*.conf")))
 CONFIGS = int(os.environ.get("AUDIT_DIFFERENTIAL_CONFIGS", "12"))
@@ -24,8 +24,9 @@ IN_SANDBOX = pytest.mark.parametrize("in_sandbox", (False, True), ids=("plain", 
 @IN_SANDBOX
 @pytest.mark.parametrize("number", range(CONFIGS))
 def test_random_configuration(number: int, in_sandbox: bool, server: Program, origins: Origins) -> None:
-    result = run_one(Options(server, "", SEED, 20, shrink=True, predict=True, sealed=in_sandbox), number, origins)
-    assert not result.failures, "\n".join(show(failure, SEED) for failure in result.failures)
+    kind = Nginx(server, sealed=in_sandbox)
+    result = run_one(Options(kind, "", SEED, 20, shrink=True, predict=True), number, origins)
+    assert not result.failures, "\n".join(show(failure, kind, SEED) for failure in result.failures)
 
 
 @IN_SANDBOX
@@ -37,7 +38,7 @@ def test_case(stem: str, in_sandbox: bool, server: Program, origins: Origins) ->
         pytest.skip(f"this nginx has no {about['needs']}")
     if [int(part) for part in server.version.split(".")] < [int(part) for part in about.get("since", "0").split(".")]:
         pytest.skip(f"nginx takes this since {about['since']}")
-    player = sealed.play if in_sandbox else play
-    for played in player(Case.read(stem), server, origins, predictor):
+    kind = Nginx(server, sealed=in_sandbox)
+    for played in kind.play(Case.read(stem), origins):
         assert played.seen.reply is not HUNG, played.line
-        assert contradictions(played) == [], played.line
+        assert kind.contradictions(played) == [], played.line
