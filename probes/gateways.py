@@ -11,7 +11,7 @@ from probes.origin import Answer, Origin
 
 
 def cgi_bytes(answer: Answer) -> bytes:
-    """A CGI response (RFC 3875, 6)."""
+    """A CGI response (RFC 3875, 6), with its status even where that is 200."""
     lines = [
         f"Status: {answer.status} {reason(answer.status)}",
         *(f"{name}: {value}" for name, value in answer.headers),
@@ -117,6 +117,7 @@ class FastCGI(Gateway):
         return tuple(pairs)
 
     def pack(self, data: bytes) -> bytes:
+        data = data.removeprefix(b"Status: 200 OK\r\n")  # as php-fpm does
         out = [struct.pack("!BBHHBx", 1, 6, 1, len(data[at : at + 65535]), 0) + data[at : at + 65535]
                for at in range(0, len(data), 65535)]  # fmt: skip
         end = struct.pack("!BBHHBx", 1, 6, 1, 0, 0) + struct.pack("!BBHHBxLBxxx", 1, 3, 1, 8, 0, 0, 0)
@@ -154,6 +155,9 @@ class Scgi(Gateway):
     """An SCGI application: a netstring of NUL-ended names and values."""
 
     protocol = "scgi"
+
+    def pack(self, data: bytes) -> bytes:
+        return data.removeprefix(b"Status: 200 OK\r\n")
 
     async def params(self, connection: Connection) -> bytes:
         while b":" not in connection.buffer[:8]:

@@ -27,10 +27,15 @@ from auditor.trace import Gate
 def check(run: Run) -> None:
     """Let the request on, with its user, or raise Respond (401, 403, 405, 500, or a redirect to a login page).
 
-    A request made of one with the same sections is not asked again.
+    A request made of one with the same sections is not asked again, as a rule.
     """
+    kept = run.config.modules
     for before in (run.prev, run.main):
-        if before is not None and before.layers.sections == run.layers.sections:
+        if before is None or before.layers.sections != run.layers.sections:
+            continue
+        # Where a module has hooks of the old kind, sections are never known to be the same (auth_internal_per_conf).
+        again = kept.known and any(kept.has(name) for name in ("allowmethods", "lua", "wsgi"))
+        if not again or run.layers.sections == run.server.base.sections:
             run.user, run.auth_type = before.user, before.auth_type
             return
     run.user = None

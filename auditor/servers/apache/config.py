@@ -141,7 +141,8 @@ class Address(NamedTuple):
 
 class Server:
     """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None for
-    the main server. `names` are ServerName (first, "" where there is none) and the ServerAlias patterns."""
+    the main server. `name` is ServerName in lower case, `spelled` as it is written ("" where none is known); `named` tells whether the
+    server says it itself; `aliases` are the ServerAlias patterns."""
 
     def __init__(
         self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None
@@ -151,17 +152,25 @@ class Server:
         self.addresses = tuple(addresses)
         self.main = main
         line = section.last("servername")
-        name = line.args[0] if line is not None and line.args else ""
-        self.scheme, _, authority = name.rpartition("://")
+        text = line.args[0] if line is not None and line.args else ""
+        self.scheme, _, authority = text.rpartition("://")
         host, colon, port = authority.partition(":") if not authority.startswith("[") else (authority, "", "")
         self.name = host.lower()
+        self.named = bool(host)
+        self.spelled = host
         self.name_port = int(port) if colon and port.isdigit() else None
+        if main is not None and not host:
+            # Without a name of its own, a virtual host for any address has the main server's; the port is that of its
+            # first address (vhost.c: ap_fini_vhost_config, ap_parse_vhost_addrs).
+            if any(address.host == "*" for address in self.addresses):
+                self.name, self.spelled = main.name, main.spelled
+            self.name_port = self.addresses[0].port if self.addresses and self.addresses[0].port else main.name_port
         self.aliases = tuple(alias.lower() for line in section.all("serveralias") for alias in line.args)
         self.base = Layers((main.section, section) if main is not None else (section,))
 
     @property
     def label(self) -> str:
-        return self.name or (str(self.addresses[0].host) if self.addresses else "")
+        return (self.name if self.named else "") or (str(self.addresses[0].host) if self.addresses else "")
 
     def all(self, *keys: str) -> list[Directive]:
         """Server-wide lines of these names as most modules merge them: the virtual host's own, then the main

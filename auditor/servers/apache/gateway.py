@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.proxy import fate_of, parse_url
 from auditor.servers.apache.run import Run, by_default, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.variables import lookup
 from auditor.trace import ADDED, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
@@ -67,7 +69,9 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
                 table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
             elif table.entry("HTTP_AUTHORIZATION") is None:
                 _withheld(run, entry, table, lost)
-        elif low == "proxy-authorization":
+        elif low == "transfer-encoding" and kind == "fastcgi":  # the body is read first, and has a length then
+            table.set("CONTENT_LENGTH", unknown(SERVER), by_default("the body's length", CORE))
+        elif low == "proxy-authorization" and not _passes_all(run):
             lost.append(LostHeader(entry.name, by_default("CGI programs never get it", CORE)))
         elif low == "proxy":
             lost.append(LostHeader(entry.name, by_default("Proxy never becomes HTTP_PROXY", CORE)))
@@ -98,6 +102,11 @@ def _means_to(line: Directive) -> bool:
     return any("HTTP_AUTHORIZATION" in word for word in line.args[1:])
 
 
+def _passes_all(run: Run) -> bool:
+    line = run.layers.last("cgipassauth")
+    return line is not None and line.args[:1] != () and line.args[0].lower() == "on"
+
+
 def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
     line = run.layers.last("cgipassauth")
     if line is not None and line.args and line.args[0].lower() == "on":
@@ -114,18 +123,16 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
 def _request_variables(run: Run, table: Table, kind: str) -> None:
     first = run.first
     server = by_default("CGI variables", "env.html")
-    root = run.server.last("documentroot")
     from auditor.servers.apache.response import server_port
-    from auditor.servers.apache.storage import document_root
 
     values: dict[str, Value] = {
         "SERVER_SIGNATURE": unknown(SERVER),
         "SERVER_SOFTWARE": unknown(SERVER),
-        "SERVER_NAME": literal(run.host, CLIENT) if run.host else unknown(SERVER),
+        "SERVER_NAME": lookup(run, "SERVER_NAME"),
         "SERVER_ADDR": unknown(SERVER),
         "SERVER_PORT": literal(str(server_port(run)), SERVER),
         "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
-        "DOCUMENT_ROOT": literal(document_root(run)) if root is not None else unknown(SERVER),
+        "DOCUMENT_ROOT": lookup(run, "DOCUMENT_ROOT"),
         "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),
         "CONTEXT_PREFIX": unknown(SERVER),
         "CONTEXT_DOCUMENT_ROOT": unknown(SERVER),
@@ -160,7 +167,10 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     script = run.uri
     if kind == "uwsgi":
         url = parse_url((run.filename or "").removeprefix("proxy:"))
-        run.path_info = url.path if url is not None else ""
+        path = unquote(url.path, "latin-1") if url is not None else ""
+        run.path_info = "/" + path.lstrip("/")
+        if run.path_info == "/":
+            script = "" if script == "/" else script + "/"
     if run.path_info and script.endswith(run.path_info):
         script = script[: len(script) - len(run.path_info)]
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)

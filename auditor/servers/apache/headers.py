@@ -88,12 +88,13 @@ def _rules(layers: Layers) -> list[Rule]:
 def _rule(line: Directive) -> Rule:
     """The line, read. Raises Unpredictable for one that httpd refuses (header_cmd)."""
     try:
-        return _read(line)
+        return read(line)
     except (ValueError, RegexError) as error:  # an ExprError is a ValueError
         raise Unpredictable(f"{line.name}: {error}", line.place) from error
 
 
-def _read(line: Directive) -> Rule:
+def read(line: Directive) -> Rule:
+    """The line, read. Raises ValueError (ExprError among them) and RegexError for one that httpd refuses."""
     words = list(line.args)
     side = "in" if line.key == "requestheader" else "out"
     if side == "out" and words and words[0].lower() in ("always", "onsuccess"):

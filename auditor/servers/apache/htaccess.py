@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditor.files import Files
+from auditor.regex import RegexError
 from auditor.servers.apache.build import htaccess_section
 from auditor.servers.apache.config import Directive, Layers, Section
 from auditor.servers.apache.directives import spec_of
@@ -16,13 +17,15 @@ from auditor.source import InputError, Place, SourceFile
 
 class Override(NamedTuple):
     """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
-    of answered with 500 (Nonfatal)."""
+    of answered with 500 (Nonfatal). Where no line says anything (`unset`), httpd reads .htaccess files all the same, and
+    lets them say nothing."""
 
     classes: frozenset[str]
     names: frozenset[str]
     nonfatal_override: bool = False
     nonfatal_unknown: bool = False
     line: Directive | None = None
+    unset: bool = False
 
     @property
     def reads(self) -> bool:
@@ -64,7 +67,7 @@ def _override_of(layers: Layers) -> Override:
     listed = layers.last("allowoverridelist")
     if listed is not None:
         names = frozenset(word.lower() for word in listed.args if word.lower() != "none")
-    return Override(classes, names, skips, skips_unknown, line or listed)
+    return Override(classes, names, skips, skips_unknown, line or listed, line is None)
 
 
 class Htaccess(NamedTuple):
@@ -77,14 +80,21 @@ class Htaccess(NamedTuple):
 
 class Overrides:
     """The .htaccess files of a machine. `read` remembers them, `judged` the lines that AllowOverride does not let
-    count, for rules."""
+    count, for rules. `whole`: all of the server's configuration is at hand, so that a line which is not here is not
+    there."""
 
     def __init__(
-        self, loader: Loader, files: Files | None, name: str = ".htaccess", removed: frozenset[object] = frozenset()
+        self,
+        loader: Loader,
+        files: Files | None,
+        name: str = ".htaccess",
+        removed: frozenset[object] = frozenset(),
+        whole: bool = False,
     ) -> None:
         self._loader = loader
         self._files = files
         self.name = name
+        self.whole = whole
         self._removed = removed
         self._read: dict[str, Htaccess | None] = {}
         self._sections: dict[tuple[str, Override], Section] = {}
@@ -92,7 +102,7 @@ class Overrides:
 
     def without(self, removed: frozenset[object]) -> Overrides:
         """The same files without these lines."""
-        twin = Overrides(self._loader, self._files, self.name, removed)
+        twin = Overrides(self._loader, self._files, self.name, removed, self.whole)
         twin._read = self._read
         return twin
 
@@ -136,7 +146,7 @@ class Overrides:
     def section(self, folder: str, layers: Layers) -> Section | None:
         """The section that the folder's .htaccess adds under what the sections so far allow."""
         override = override_of(layers)
-        if not override.reads:
+        if not override.reads and not (override.unset and self.whole):
             found = self.in_folder(folder)
             if found is not None:
                 for item in found.items:
@@ -176,6 +186,9 @@ class Overrides:
                 self.ignored.setdefault(directive.place, (why, override))
                 faults.append(directive)
                 continue
+            if _is_bad_expression(directive):
+                faults.append(directive)
+                continue
             if item.items is not None:
                 item = Item(directive, tuple(self._allowed(item.items, override, faults)))
             kept.append(item)
@@ -202,3 +215,28 @@ class Overrides:
         if allowed or directive.key.lstrip("<") in override.names:
             return None
         return "skipped" if override.nonfatal_override else "override"
+
+
+def _is_bad_expression(directive: Directive) -> bool:
+    """Whether a line has an expression that httpd cannot read."""
+    from auditor.servers.apache import headers
+    from auditor.servers.apache.expr import ExprError, compile_condition
+
+    args = directive.args
+    text = None
+    if directive.key in ("<if", "<elseif"):
+        text = args[0] if args and directive.rest[:1] in "\"'" else directive.rest
+    elif directive.key == "setenvifexpr" and args:
+        text = args[0]
+    elif directive.key == "require" and args[:1] and args[0].lower() == "expr":
+        text = " ".join(args[1:])
+    try:
+        if directive.key in ("header", "requestheader"):
+            headers.read(directive)
+        elif text is not None:
+            compile_condition(text)
+    except (ExprError, RegexError):
+        return True
+    except ValueError:  # an action that is not known here
+        return False
+    return False

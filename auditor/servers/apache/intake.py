@@ -88,6 +88,9 @@ def choose(hosts: Sequence[Server], name: str) -> tuple[Server, str]:
             return host, "chosen: ServerName"
         if any(alias == name or _alias_matches(alias, name) for alias in host.aliases):
             return host, "chosen: ServerAlias"
+    for host in hosts:
+        if any(address.host == name for address in host.addresses):
+            return host, "chosen: the address of <VirtualHost>"
     return hosts[0], "chosen: the first virtual host of this address" if len(hosts) > 1 else "chosen: the only one"
 
 
@@ -114,6 +117,8 @@ def read_headers(run: Run, request: Request) -> None:
     line = len(request.method) + len(request.target) + len(f"HTTP/{version}") + 2
     if line > number_of(server, "limitrequestline", DEFAULT_LIMIT) + 1:
         raise Respond(414)
+    if "#" in request.target:  # a fragment is not sent (ap_check_request_line, strict)
+        raise Respond(400)
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
     if fields and len(request.headers) > fields:
@@ -138,22 +143,48 @@ def read_headers(run: Run, request: Request) -> None:
             text = lines[0][1]
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
-    host = run.header("host") if "host" in order else None
-    if host is None and version == "1.1" and "host" not in order:
+    _read_host(run, request, "host" in order)
+    _read_framing(run)
+    expect = run.header("expect")
+    if expect is not None and expect.lower() != "100-continue" and version != "1.0":
+        raise Respond(417)
+
+
+def _read_host(run: Run, request: Request, given: bool) -> None:
+    """The name that the client asks for (vhost.c: fix_hostname; strict, as is the default)."""
+    host = run.header("host") if given else None
+    if host is None and request.http_version == "1.1" and not given:
         raise Respond(400)
     absolute = re.match(r"(?i)https?://([^/?#]*)", request.target)
     if absolute is not None:
         host = absolute[1].rpartition("@")[2]
-    if host:
-        name, port = split_port(host)
-        if not _HOST.match(name) or (port is not None and port != "" and not port.isdigit()):
+    if not host:
+        if request.http_version == "1.1":
             raise Respond(400)
-        run.host = name.lower().rstrip(".")
-    elif "host" in order and version == "1.1" and host == "":
-        run.host = ""
-    expect = run.header("expect")
-    if expect is not None and expect.lower() != "100-continue" and version != "1.0":
-        raise Respond(417)
+        return
+    name, port = split_port(host)
+    if not _HOST.match(name) or name.isdigit():
+        raise Respond(400)
+    if port is not None and not (port.isdigit() and 0 < int(port) < 65536):
+        raise Respond(400)
+    top = name.rstrip(".").rpartition(".")[2]
+    if not is_address(name) and "." in name and top[:1].isdigit():
+        raise Respond(400)
+    run.host = name.lower().rstrip(".")
+
+
+def _read_framing(run: Run) -> None:
+    """How the body ends: a Transfer-Encoding must end in chunked, and goes before a Content-Length
+    (ap_check_request_header)."""
+    length = run.header("content-length")
+    if length is not None and not length.isdigit():
+        raise Respond(400)
+    encoding = run.header("transfer-encoding")
+    if encoding is None:
+        return
+    if encoding.rpartition(",")[2].strip().lower() != "chunked":
+        raise Respond(400)
+    run.headers_in.unset("Content-Length", by_default("Transfer-Encoding takes the place of Content-Length"))
 
 
 def parse_target(run: Run, target: str) -> None:

@@ -17,13 +17,19 @@ from auditor.servers.apache import (
     storage,
     walk,
 )
-from auditor.servers.apache.config import Layers
+from auditor.servers.apache.config import Config, Layers
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import Replaced
 from auditor.values import CLIENT, SERVER, literal
+from auditor.world import Question
 
+# What a subrequest does not have of a request with a body (strip_headers_request_body).
+_OF_BODIES = (
+    *("Content-Encoding", "Content-Language", "Content-Length", "Content-Location", "Content-MD5", "Content-Range"),
+    *("Content-Type", "Expires", "Last-Modified", "Transfer-Encoding"),
+)
 MAX_REDIRECTS = 10  # LimitInternalRecursion
 
 
@@ -32,11 +38,15 @@ def handle(shared: Shared, request: Request) -> Run:
     config = shared.config
     hosts = intake.candidates(config, request, shared.path)
     run = Run(shared, hosts[0] if hosts else config.main)
+    address = shared.path.known(Question("client-address"))
+    if address is not None and isinstance(address.value, str) and not _behind_proxy(config, run):
+        shared.client_address = address.value
     try:
         try:
             intake.read_headers(run, request)
-        except Respond:
-            _post_read(run)
+        except Respond as end:
+            if end.status == 417:  # Expect is looked at behind the hooks
+                _post_read(run)
             raise
         if hosts:
             run.server, why = intake.choose(hosts, run.host)
@@ -47,6 +57,11 @@ def handle(shared: Shared, request: Request) -> Run:
         return serve(run)
     except Respond as end:
         return die(run, end)
+
+
+def _behind_proxy(config: Config, run: Run) -> bool:
+    """Whether mod_remoteip may take another address for the client's: which one is not computed."""
+    return config.modules.has("remoteip") and run.server.last("remoteipheader") is not None
 
 
 def _post_read(run: Run) -> None:
@@ -84,6 +99,8 @@ def prepare(run: Run) -> None:
     run.layers = run.server.base
     if run.is_proxy:
         proxy.walk(run)
+    elif storage.trace(run):
+        return
     else:
         storage.look(run)
     walk.location(run)
@@ -137,12 +154,15 @@ def lookup(run: Run, uri: str) -> Run:
     path, mark, query = uri.partition("?")
     sub = Run(run.shared, run.server)
     sub.main = run
-    sub.method = run.method
+    sub.method = "GET"
     sub.host = run.host
     sub.protocol = run.protocol
     sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path
     sub.args = query if mark else None
-    sub.headers_in = run.headers_in
+    sub.headers_in = run.headers_in.copy()
+    if any(run.headers_in.entry(name) is not None for name in ("Content-Length", "Transfer-Encoding")):
+        for name in _OF_BODIES:
+            sub.headers_in.unset(name)
     sub.env = run.env.copy()
     sub.unparsed = run.unparsed
     try:

@@ -15,7 +15,7 @@ from auditor.values import ADDRESS, CLIENT, SERVER, Segment, Value, client_heade
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
-_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Url(NamedTuple):
@@ -25,7 +25,6 @@ class Url(NamedTuple):
     host: str
     port: str
     path: str
-    query: str
     socket: str
 
     @property
@@ -53,7 +52,9 @@ def parse_url(text: str) -> Url | None:
     host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
     if not colon:
         host, port = authority, ""
-    return Url(match["scheme"].lower(), host, port, match["path"], match["query"] or "", socket)
+    if port and not port.isdigit():
+        host, port = authority, ""
+    return Url(match["scheme"].lower(), host, port, match["path"], socket)
 
 
 # --- which requests
@@ -84,9 +85,14 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
     if len(args) < 2:
         return None
     pattern, real = args[0], args[1]
+    raw = "nocanon" in (word.lower() for word in line.args)
+    uri = run.unparsed if raw else run.uri
     if regex:
         try:
             found = compile_regex(pattern).search(run.uri)
+            if raw and found is not None:
+                again = compile_regex(pattern).search(uri)
+                raw, uri, found = (True, uri, again) if again is not None else (False, run.uri, found)
         except RegexError as error:
             raise Unpredictable(str(error), line.place) from error
         if found is None:
@@ -97,7 +103,7 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         if re.search(r"\$\d|&", real):
             target = re.sub(r"\$(\d)", lambda m: _group(found.groups, int(m[1])), real)
         else:
-            target = real + run.uri
+            target = real + uri
     else:
         length = _prefix(run.uri, pattern)
         if length is None:
@@ -105,7 +111,11 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         if real == "!":
             run.step(line, "excepted from the proxy")
             return False
-        target = real + run.uri[length:]
+        if raw and _prefix(uri, pattern) != length:
+            raw, uri = False, run.uri
+        target = real + uri[length:]
+    if raw:  # as the client sent it, the query included
+        run.notes["proxy-nocanon"] = True
     run.is_proxy, run.proxy_line = True, line
     run.filename = f"proxy:{target}"
     run.notes["worker"] = True
@@ -160,8 +170,8 @@ class Target(NamedTuple):
 def target_of(run: Run, text: str) -> Target:
     """The upstream of a `proxy:` URL. Raises Respond(500) for what is none."""
     url = parse_url(text)
-    if url is None:
-        raise Respond(500, run.proxy_line)
+    if url is None or (":" in url.host and not url.host.startswith("[")):
+        raise Respond(500, run.proxy_line)  # as in http://host:8080path, where a slash is missing
     if url.scheme == "balancer":
         members = balancer(run.config, url.host)
         first = next((parse_url(member) for member in members), None)
@@ -169,7 +179,7 @@ def target_of(run: Run, text: str) -> Target:
             raise Respond(503, run.proxy_line)
         servers = tuple(found.server for found in map(parse_url, members) if found is not None)
         path = (first.path.rstrip("/") if first.path not in ("", "/") else "") + (url.path or "/")
-        whole = first._replace(path=path, query=url.query)
+        whole = first._replace(path=path)
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
     worker = bool(run.notes.get("worker")) or _has_worker(run.config, text)
@@ -240,9 +250,6 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
             continue
         if run.main is not None and low.startswith("if-"):
             continue
-        if low == "expect" and not _has_body(run):
-            lost[low] = by_default("Expect without a body", PAGE)
-            continue
         out.append(_sent(run, entry._replace(because=entry.because or passes)))
     _framing(run, out)
     version, closing = _version(run, target)
@@ -292,15 +299,7 @@ def _forwarded_headers(run: Run, table: Table) -> None:
 
 
 def _server_name(run: Run) -> Value:
-    if run.server.name:
-        return literal(run.server.name)
-    main = run.config.main
-    return literal(main.name) if main.name else unknown(SERVER)
-
-
-def _has_body(run: Run) -> bool:
-    length = run.header("content-length")
-    return (length is not None and length != "0") or run.headers_in.get("Transfer-Encoding") is not None
+    return literal(run.server.spelled) if run.server.spelled else unknown(SERVER)
 
 
 def _framing(run: Run, out: list[SentHeader]) -> None:
@@ -352,12 +351,9 @@ def fate_of(run: Run, name: str, value: Value) -> str:
 def request_target(run: Run, target: Target) -> str:
     """The request line's target: the mapped path, encoded again as canonicalization does, and the query."""
     path = target.url.path or "/"
-    line = run.proxy_line
-    words = [word.lower() for word in line.args] if line is not None else []
-    if "nocanon" in words:
-        return path + (f"?{run.args}" if run.args is not None else "")
-    query = target.url.query or (f"?{run.args}" if run.args is not None else "")
-    return canonical(path) + query
+    if run.notes.get("proxy-nocanon"):
+        return path
+    return canonical(path) + (f"?{run.args}" if run.args is not None else "")
 
 
 _SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~;")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from auditor.http import Response, is_watched, split_port
-from auditor.servers.apache import cache, gateway, headers, proxy
+from auditor.servers.apache import cache, conditions, gateway, headers, proxy
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, literal
+from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -38,16 +38,22 @@ def produce(run: Run) -> Run:
     if run.is_proxy and run.filename is not None:
         return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
     handler = run.handler
-    if run.notes.get("trace") and not run.is_proxy:
-        return finish(run, 200, "answered")
+    if run.notes.get("trace"):
+        run.shared.action = "answered"
+        return _final(run, 200)
     if handler is not None and handler.startswith("proxy:"):
         if run.found == MISSING and not handler.startswith(("proxy:http", "proxy:ws", "proxy:balancer", "proxy:unix")):
             pass  # the application is asked all the same: mod_proxy does not look at the file
         run.proxy_line = run.handler_line
-        return _pass_on(run, handler.removeprefix("proxy:"), run.handler_line, True)
+        text = handler.removeprefix("proxy:")
+        if not text.startswith(("fcgi", "scgi", "uwsgi", "unix:")):
+            text += run.filename or ""  # proxy_handler: the file's path, not that of the request
+        return _pass_on(run, text, run.handler_line)
     if handler in _OWN_PAGES:
         run.step(run.handler_line, "answered by the server itself")
         return finish(run, 200, "answered")
+    if handler == "default-handler" and run.found == DIRECTORY and run.method in ("GET", "HEAD", "POST"):
+        raise Respond(404, run.handler_line)  # it serves files only
     if handler in (None, "default-handler", "httpd/unix-directory"):
         return _static(run)
     assert handler is not None
@@ -61,6 +67,8 @@ def _static(run: Run) -> Run:
     method = run.method
     if run.found == DIRECTORY:
         if method not in ("GET", "HEAD"):
+            if method == "POST":
+                raise Respond(404)  # mod_autoindex leaves it to the default handler, which serves files only
             return _unusual(run)
         if "indexes" in options_of(run.layers) and run.config.modules.has("autoindex"):
             run.step(run.layers.last("options"), "the folder is listed")
@@ -76,7 +84,7 @@ def _static(run: Run) -> Run:
     if php and not run.config.modules.known and not run.config.modules.has("php"):
         return _assumed_php(run)
     run.shared.file = run.filename
-    return finish(run, 200, "static")
+    return finish(run, conditions.of_file(run), "static")
 
 
 def _unusual(run: Run) -> Run:
@@ -104,6 +112,8 @@ def _program(run: Run, handler: str) -> Run:
             raise Respond(404)
         if run.found == DIRECTORY:
             raise Respond(403, run.handler_line)
+        if run.path_info and not run.layers.on("acceptpathinfo", True):
+            raise Respond(404, run.layers.last("acceptpathinfo"))
         return _gateway(run, "cgi", run.filename or "cgi", (), run.handler_line)
     if handler == "wsgi-script":
         if run.found == MISSING:
@@ -130,6 +140,10 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
+    if kind in ("scgi", "uwsgi") and run.headers_in.get("Transfer-Encoding") is not None:
+        raise Respond(411, line)  # REQUEST_CHUNKED_ERROR
+    if kind == "fastcgi" and run.notes.get("proxy-nocanon") and "?" in (run.filename or ""):
+        raise Respond(403, line)
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
@@ -158,12 +172,16 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response is None:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
-    _take_headers(run, response, None)
+    _take_headers(run, response, kind)
     _keep(run, response)
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
-    if run.status != 200 and status in (200, None):
+    if run.method in ("GET", "HEAD") and status == 200 and kind != "uwsgi":
+        condition = conditions.of_answer(run, response)
+        if condition != 200:
+            raise Respond(condition)
+    if run.status != 200 and status in (200, None) and kind != "uwsgi":
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
 
@@ -194,7 +212,7 @@ def _body(run: Run) -> str:
 # --- upstreams
 
 
-def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False) -> Run:
+def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
     target = proxy.target_of(run, text)
     scheme = target.url.scheme
     if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
@@ -205,10 +223,10 @@ def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False)
         return _gateway(run, _FAMILIES[scheme], target.upstream, target.servers, line)
     if scheme not in _HTTP:
         raise Unpredictable(f"{scheme}:// upstreams are not predicted", line.place if line is not None else None)
-    return _http(run, target, line, handler)
+    return _http(run, target, line)
 
 
-def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool) -> Run:
+def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
     sent, lost, version = proxy.outgoing(run, target)
     role = _role(run)
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
@@ -216,8 +234,6 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     answer = run.ask(Question("exchange", target.upstream, f"{role}:{number}"), _answers(run, target.upstream), place)
     response = answer.value if isinstance(answer.value, Response) else None
     uri = proxy.request_target(run, target)
-    if handler:
-        uri = proxy.canonical(run.uri) + (f"?{run.args}" if run.args is not None else "")
     run.shared.exchanges.append(
         Exchange(
             role,
@@ -237,7 +253,8 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     run.step(line, f"sent to {target.upstream}")
     if response is None:
         raise Respond(503)
-    _take_headers(run, response, target)
+    run.headers_out, run.vary = Table(), []  # those of the answer take the place of all that were there
+    _take_headers(run, response, "http")
     _keep(run, response)
     status = response.status
     if status is None:
@@ -275,8 +292,15 @@ def _answers(run: Run, upstream: str) -> list[Answer]:
     return answers
 
 
-def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> None:
-    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection)."""
+_SCRIPTS = ("cgi", "fastcgi", "scgi")
+
+
+def _take_headers(run: Run, response: Response, kind: str) -> None:
+    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection). What scripts say
+    stands among the lines for errors, which `Header` without `always` does not see, and repeated names are joined
+    (ap_scan_script_header_err_core)."""
+    passed_on = kind in ("http", "uwsgi")
+    merged = Table()
     listed = {
         token.strip().lower()
         for name, value in response.headers
@@ -287,16 +311,22 @@ def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> 
         low = name.lower()
         if not is_watched(name) and low not in _named(run):
             continue
-        if target is not None and (low in _HIDDEN or low in listed):
+        if passed_on and (low in _HIDDEN or low in listed):
             run.shared.hidden.append(LostHeader(name, by_default(f"{name} is removed by mod_proxy", proxy.PAGE)))
             continue
         source = Value((Segment(answer_header("main", name), value),))
         because: tuple[Because, ...] = ()
-        if target is not None and low == "location":
-            source, because = _reverse(run, source, target)
-        elif target is not None and low == "set-cookie":
+        if kind == "http" and low == "location":
+            source, because = _reverse(run, source)
+        elif kind == "http" and low == "set-cookie":
             source, because = _cookie(run, source)
-        run.headers_out.add(name, source, because)
+        if kind in _SCRIPTS and low == "location":
+            run.headers_out.set(name, source, because)
+        elif kind in _SCRIPTS and low != "set-cookie":
+            merged.merge(name, source, because)
+        else:
+            (merged if kind in _SCRIPTS else run.headers_out).add(name, source, because)
+    run.errors_out.entries += merged.entries
 
 
 def _named(run: Run) -> frozenset[str]:
@@ -310,7 +340,7 @@ def _named(run: Run) -> frozenset[str]:
     return names
 
 
-def _reverse(run: Run, value: Value, target: proxy.Target) -> tuple[Value, tuple[Because, ...]]:
+def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
     """ProxyPassReverse: the upstream's own URL in Location gives way to this server's."""
     text = value.text or ""
     lines: list[tuple[str, str, Directive]] = []
@@ -360,9 +390,9 @@ def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
 def self_url(run: Run) -> Value:
     """The scheme and authority of this server as the client wrote them (ap_construct_url)."""
     request = run.shared.request
-    name = run.host or run.server.name or "localhost"
-    if _canonical(run) and run.server.name:
-        name = run.server.name
+    name = run.host or run.server.spelled or "localhost"
+    if _canonical(run) and run.server.spelled:
+        name = run.server.spelled
     port = server_port(run)
     default = 443 if request.tls else 80
     text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
@@ -381,9 +411,8 @@ def server_port(run: Run) -> int:
     _, port = split_port(run.header("host") or "")
     if not _canonical(run) and port is not None and port.isdigit():
         return int(port)
-    physical = run.layers.last("usecanonicalphysicalport")
-    if physical is not None and physical.args[:1] and physical.args[0].lower() == "on":
-        return run.server.name_port or request.port
+    if run.layers.on("usecanonicalphysicalport"):
+        return (run.server.name_port or request.port) if _canonical(run) else request.port
     return run.server.name_port or (443 if request.tls else 80)
 
 
@@ -442,11 +471,27 @@ def finish(run: Run, status: int | None, action: str) -> Run:
 
 
 def _final(run: Run, status: int | None) -> Run:
-    lines: list[ResponseHeader] = []
-    for entry in (*run.errors_out, *run.headers_out):
-        lines.append(_line(entry))
-    run.shared.final = (status, lines)
+    """What ap_http_header_filter makes of the header lines."""
+    table = Table([*run.errors_out, *run.headers_out])
+    _each_once(table)
+    run.shared.final = (status, [_line(entry) for entry in table])
     return run
+
+
+def _each_once(table: Table) -> None:
+    """Vary as one line in which each name stands once (fixup_vary)."""
+    lines = table.all("Vary")
+    names: dict[str, Value] = {}
+    for entry in lines:
+        if entry.value.text is None:
+            return
+        for segment in entry.value.segments:
+            for name in re.split(r"[,\s]+", segment.text or ""):
+                if name:
+                    names.setdefault(name.lower(), literal(name, segment.source))
+    if names:
+        because = tuple(dict.fromkeys(one for entry in lines for one in entry.because))
+        table.set("Vary", join(names.values(), ","), because)
 
 
 def _line(entry: Entry) -> ResponseHeader:

@@ -52,7 +52,7 @@ class ApacheSite:
         self.version = version
         self.config: Config = build(loader, items, removed)
         self._overrides = (
-            Overrides(loader, files, _access_file_name(self.config))
+            Overrides(loader, files, _access_file_name(self.config), whole=context == "main")
             if overrides is None
             else overrides.without(removed)
         )

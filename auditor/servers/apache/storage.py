@@ -26,6 +26,22 @@ def document_root(run: Run) -> str:
     return run.config.path(line.args[0]).rstrip("/") if line is not None and line.args else ASSUMED_ROOT
 
 
+def trace(run: Run) -> bool:
+    """TRACE, which is answered before anything is looked for (ap_send_http_trace); a body is refused."""
+    if run.method != "TRACE" or run.main is not None:
+        return False
+    line = run.server.last("traceenable")
+    word = line.args[0].lower() if line is not None and line.args else "on"
+    if word == "off":
+        raise Respond(405, line)
+    if word != "extended" and (
+        run.header("content-length") is not None or run.headers_in.get("Transfer-Encoding") is not None
+    ):
+        raise Respond(413, line)
+    run.notes["trace"] = True
+    return True
+
+
 def translate(run: Run) -> None:
     """core's translate_name: DocumentRoot and the path."""
     run.filename = document_root(run) + run.uri
@@ -65,12 +81,6 @@ def state_of(run: Run, path: str, line: Directive | None = None, likely: Sequenc
 def look(run: Run) -> None:
     """map_to_storage: which file, what of the path is PATH_INFO, and the sections on the way."""
     assert run.filename is not None
-    if run.method == "TRACE":
-        line = run.server.last("traceenable")
-        if line is not None and line.args and line.args[0].lower() == "off":
-            raise Respond(405, line)
-        run.shared.action = "answered"
-        run.notes["trace"] = True
     path = run.filename
     if run.notes.get("wsgi"):
         run.found = FILE
@@ -86,9 +96,12 @@ def look(run: Run) -> None:
             state = FILE
         else:
             state = MISSING
+            _split_missing(run, path, root)
     run.found = FILE if state == "unreadable" else state
     name = run.filename or path
-    folders = list(walk.folders_of(name, state == DIRECTORY))
+    # Where links are followed, a file is taken for a folder until all is merged: <Directory> may name it.
+    whole = state == DIRECTORY or (run.found == FILE and not run.path_info)
+    folders = list(walk.folders_of(name, whole))
     walk.directory(run, _existing(run, folders, state))
     if run.found != DIRECTORY:
         walk.files(run, posixpath.basename(name.rstrip("/")))
@@ -138,12 +151,24 @@ def _script_above(run: Run, path: str, root: str) -> str | None:
             return head
 
 
+def _split_missing(run: Run, path: str, root: str) -> None:
+    """Where a folder on the way is missing, the path ends with it, and the rest is PATH_INFO (ap_directory_walk)."""
+    at = len(root)
+    while (at := path.find("/", at + 1)) != -1:
+        known = run.shared.path.known(Question("file", path[:at]))
+        if known is None:
+            return
+        if known.name != DIRECTORY:
+            run.filename, run.path_info = path[:at], path[at:]
+            return
+
+
 def _existing(run: Run, folders: Sequence[str], state: str) -> list[str]:
     """The folders as far as they may exist."""
     kept = []
     for folder in folders:
         known = run.shared.path.known(Question("file", folder))
-        if known is not None and known.name in ("missing", "no-folder", FILE):
+        if known is not None and known.name in ("missing", "no-folder", FILE) and folder != run.filename:
             break
         kept.append(folder)
     return kept
@@ -184,7 +209,7 @@ def find_handler(run: Run) -> None:
     if line is not None and line.args and line.args[0].lower() != "none":
         run.handler, run.handler_line = line.args[0], line
         return
-    if run.found != FILE or run.filename is None:
+    if run.found not in (FILE, MISSING) or run.filename is None:
         return
     name = posixpath.basename(run.filename)
     extensions = [part.lower() for part in name.split(".")[1:]]
@@ -223,13 +248,15 @@ def _by_extension(run: Run, extensions: Sequence[str]) -> None:
 
 def fixup(run: Run) -> None:
     """DirectorySlash, DirectoryIndex and FallbackResource (mod_dir.c: dir_fixups)."""
-    if run.is_proxy or run.filename is None or run.notes.get("trace"):
+    if run.is_proxy or run.filename is None:
         return
     if run.found == DIRECTORY:
         _directory(run)
         if run.found != DIRECTORY:
             return
-    if run.found == MISSING or (run.found == DIRECTORY and not run.notes.get("index")):
+    if (run.found == MISSING and run.handler is None) or (
+        run.found == DIRECTORY and run.handler is None and not run.notes.get("index")
+    ):
         _fallback(run)
 
 
@@ -238,14 +265,14 @@ def _directory(run: Run) -> None:
         line = run.layers.last("directoryslash")
         if line is not None and line.args and line.args[0].lower() == "off":
             return
-        if run.method in ("GET", "HEAD", "POST"):
-            from auditor.servers.apache.response import self_url
+        if run.method not in ("GET", "HEAD") and run.env.entry("redirect-carefully") is not None:
+            return
+        from auditor.servers.apache.response import self_url
 
-            query = f"?{run.args}" if run.args is not None else ""
-            url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
-            run.step(line, "a directory without its slash: redirected")
-            raise Respond(301, line, url)
-        return
+        query = f"?{run.args}" if run.args is not None else ""
+        url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+        run.step(line, "a directory without its slash: redirected")
+        raise Respond(301, line, url)
     names = index_names(run)
     for name, line in names:
         from auditor.servers.apache.phases import lookup
@@ -287,6 +314,7 @@ def adopt(run: Run, sub: Run) -> None:
     run.content_type = sub.content_type
     run.is_proxy, run.proxy_line = sub.is_proxy, sub.proxy_line
     run.layers = sub.layers
+    run.vary += sub.vary
     run.user = sub.user or run.user
     run.auth_type = sub.auth_type or run.auth_type
     merged = sub.env.copy()

@@ -173,7 +173,7 @@ def _server_name(run: Run) -> Value:
         return unknown(SERVER)
     if canonical == "off" and run.host:
         return literal(run.host, client_header("Host"))
-    return literal(run.server.name, CONFIG) if run.server.name else unknown(SERVER)
+    return literal(run.server.spelled, CONFIG) if run.server.spelled else unknown(SERVER)
 
 
 def _server_port(run: Run) -> Value:
@@ -269,7 +269,7 @@ _MAKE: dict[str, Callable[[Run], Value]] = {
     "IS_SUBREQ": lambda run: literal("true" if run.main is not None else "false", SERVER),
     "DOCUMENT_ROOT": _document_root,
     "THE_REQUEST": _request_line,
-    "CONTENT_TYPE": lambda run: literal(run.content_type or "", SERVER),
+    "CONTENT_TYPE": lambda run: literal(run.content_type, SERVER) if run.content_type else unknown(SERVER),
     "HANDLER": lambda run: literal(run.handler or "", SERVER),
     "REQUEST_STATUS": lambda run: unknown(SERVER) if run.status is None else literal(str(run.status), SERVER),
     "DOCUMENT_URI": _document_uri,

@@ -131,15 +131,14 @@ def folders_of(path: str, is_folder: bool) -> Iterator[str]:
 
 
 def directory(run: Run, folders: Iterable[str]) -> None:
-    """Adds the <Directory> sections and the .htaccess of each folder on the way, then <DirectoryMatch>.
+    """Adds the <Directory> sections and the .htaccess of each folder on the way, then <DirectoryMatch>, which is asked
+    of the whole path.
 
     Raises Respond(500) for a .htaccess that httpd cannot use.
     """
     plain, regexes = ordered_directories(run.server)
     layers = run.layers
-    last = "/"
     for folder in folders:
-        last = folder
         for section in plain:
             if _directory_matches(section, folder):
                 layers = layers.with_sections((section,))
@@ -147,10 +146,9 @@ def directory(run: Run, folders: Iterable[str]) -> None:
         if own is not None:
             layers = layers.with_sections((own,))
             if own.fault is not None:
-                run.layers = layers
                 run.step(own.fault, "refused: httpd answers every request to this folder with 500")
                 raise Respond(500, own.fault)
-    matched = [section for section in regexes if _regex(run, section, last if last == "/" else last + "/")]
+    matched = [section for section in regexes if _regex(run, section, run.filename or "/")]
     run.layers = layers.with_sections(matched)
 
 

@@ -226,7 +226,7 @@ class Leaves:
             self.paths += ["/x.php", "/app/x.php/info", "/x.php/info"]
         else:
             nodes = [Node(self.of(php, "SetHandler proxy:http://@A@", "AddHandler proxy:fcgi://@FCGI@ .php",
-                                  "SetHandler none", "RemoveHandler .cgi", "SetHandler cgi-script", "SetHandler default-handler",
+                                  "SetHandler none", "RemoveHandler .cgi", "SetHandler default-handler",
                                   "AcceptPathInfo On", "AcceptPathInfo Off",
                                   'ProxyFCGISetEnvIf "true" V3 "%{HTTP:X-A}"',
                                   'ProxyFCGISetEnvIf "true" !HTTP_X_A'))]  # fmt: skip
@@ -240,10 +240,11 @@ class Leaves:
         path = self.of("/new", "/new/", "/files/", "/cgi/", "/s", "/app")
         self.paths += [path.rstrip("/") + "/a.txt", path.rstrip("/") + "/e.cgi", path]
         folder = self.of("@DIR@/site", "@DIR@/www/dir", "@DIR@/www/app", "@DIR@/www/a.txt")
+        if self.chance(0.2):
+            folder = "@DIR@/bin"  # what is not executable would answer 500, which nobody can read off a configuration
+            return [Node(f"ScriptAlias {path} {folder}{'/' if path.endswith('/') else ''}")]
         if path.endswith("/"):
             folder += "/"
-        if self.chance(0.2):
-            return [Node(f"ScriptAlias {path} {folder}")]
         if self.chance(0.2):
             return [Node(f'AliasMatch "^{path.rstrip("/")}/(.*)$" {folder.rstrip("/")}/$1')]
         return [Node(f"Alias {path} {folder}")]
