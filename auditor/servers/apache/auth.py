@@ -24,6 +24,9 @@ from auditor.servers.apache.run import Respond, Run, decides
 from auditor.trace import Gate
 
 
+_FOLDERS = ("directory", "htaccess")
+
+
 def check(run: Run) -> None:
     """Let the request on, with its user, or raise Respond (401, 403, 405, 500, or a redirect to a login page).
 
@@ -35,7 +38,8 @@ def check(run: Run) -> None:
             continue
         # Where a module has hooks of the old kind, sections are never known to be the same (auth_internal_per_conf).
         again = kept.known and any(kept.has(name) for name in ("allowmethods", "lua", "wsgi"))
-        if not again or run.layers.sections == run.server.base.sections:
+        own = run.layers.sections[len(run.server.base.sections) :]
+        if not again or not own or (run.notes.get("walk reused") and all(one.kind in _FOLDERS for one in own)):
             run.user, run.auth_type = before.user, before.auth_type
             return
     run.user = None

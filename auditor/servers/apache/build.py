@@ -39,7 +39,13 @@ def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = fr
     servers = []
     for item in hosts:
         section = builder.section("server", "", False, item.directive, item.items or ())
-        addresses = [parse_address(word) for word in item.directive.args]
+        # Without a port, it is that of the main server's ServerName, if there is one (get_addresses).
+        addresses = [
+            address
+            if address.port is not None or address.host == "*" or word.endswith(":*")
+            else address._replace(port=main.name_port)
+            for word, address in ((word, parse_address(word)) for word in item.directive.args)
+        ]
         servers.append(Server(section, item.directive.place, addresses, main))
     listens: list[tuple[Address, Directive | None, bool]] = []
     for line in main.section.all("listen"):

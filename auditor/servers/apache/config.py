@@ -8,11 +8,21 @@ Sections", How the sections are merged).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from auditor.server import Note
 from auditor.servers.apache.modules import Modules
 from auditor.source import InputError, Place, SourceFile
+
+
+METHODS = frozenset(
+    (
+        *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
+        *("MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE"),
+        *("LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "BREW", "WHEN"),
+    )
+)
 
 
 class Limit(NamedTuple):
@@ -215,6 +225,19 @@ class Config:
         self.files: list[SourceFile] = []
         self.notes: list[Note] = []
         self.errors: list[InputError] = []
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        """The methods that the server knows: its own, and those that <Limit> names (ap_method_register)."""
+        found = set(METHODS)
+        stack = [server.section for server in (self.main, *self.hosts)]
+        while stack:
+            section = stack.pop()
+            stack.extend(section.sections)
+            for line in section.directives:
+                if line.limit is not None:
+                    found |= line.limit.methods
+        return frozenset(found)
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""

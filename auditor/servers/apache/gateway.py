@@ -24,7 +24,7 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
     _request_variables(run, table, kind)
     if kind == "fastcgi":
         _fcgi_conditions(run, table)
-    sent = [_sent(run, entry.name, entry.value, entry.because) for entry in table]
+    sent = [_sent(run, _name(entry.name, kind), entry.value, entry.because) for entry in table]
     if kind == "php":
         given = run.headers_in.entry("Authorization")
         if given is not None:  # getallheaders() and PHP_AUTH_USER read the request itself
@@ -42,6 +42,14 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
     return sent, lost
 
 
+def _name(name: str, kind: str) -> str:
+    """A name as the environment of a process may have it (ap_create_environment)."""
+    if kind != "cgi":
+        return name
+    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return "_" + name[1:] if name[:1].isdigit() else name
+
+
 def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> SentHeader:
     ours = any(segment.source == SERVER for segment in value.segments)
     present = "yes" if value.text is not None or ours or value.present == "yes" else "maybe"
@@ -55,7 +63,10 @@ def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> Se
 def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     """ap_add_common_vars: the request's environment, and on top of it its header lines as HTTP_ variables."""
     lost: list[LostHeader] = []
-    table = run.env.copy()
+    table = Table()
+    for entry in run.env:  # of several of a name, the last one counts (apr_table_compress)
+        table.set(*entry)
+    table.gone = dict(run.env.gone)
     passes = by_default("header lines become HTTP_ variables", CORE)
     auth = _passes_authorization(run, kind)
     for entry in run.headers_in:
@@ -177,7 +188,7 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
     if run.path_info and kind != "uwsgi":
-        table.set("PATH_TRANSLATED", unknown(SERVER), server)
+        table.set("PATH_TRANSLATED", unknown(), server)  # none where that path is refused
 
 
 def _fcgi_conditions(run: Run, table: Table) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from auditor.files import Files
 from auditor.regex import RegexError
 from auditor.servers.apache.build import htaccess_section
-from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.config import METHODS, Directive, Layers, Section
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.load import Item, Loader
 from auditor.source import InputError, Place, SourceFile
@@ -18,7 +18,7 @@ from auditor.source import InputError, Place, SourceFile
 class Override(NamedTuple):
     """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
     of answered with 500 (Nonfatal). Where no line says anything (`unset`), httpd reads .htaccess files all the same, and
-    lets them say nothing."""
+    lets them say nothing. `options` are those that Options may set, None for all."""
 
     classes: frozenset[str]
     names: frozenset[str]
@@ -26,6 +26,7 @@ class Override(NamedTuple):
     nonfatal_unknown: bool = False
     line: Directive | None = None
     unset: bool = False
+    options: frozenset[str] | None = None
 
     @property
     def reads(self) -> bool:
@@ -48,6 +49,7 @@ def _override_of(layers: Layers) -> Override:
     classes: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     skips = skips_unknown = False
+    options: frozenset[str] | None = None
     line = layers.last("allowoverride")
     if line is not None:
         letters: set[str] = set()
@@ -63,11 +65,13 @@ def _override_of(layers: Layers) -> Override:
                 skips_unknown = skips_unknown or what in ("unknown", "all")
             elif low.partition("=")[0] in _CLASSES:
                 letters.add(_CLASSES[low.partition("=")[0]])
+                if low.startswith("options="):
+                    options = frozenset(low.partition("=")[2].split(","))
         classes = frozenset(letters)
     listed = layers.last("allowoverridelist")
     if listed is not None:
         names = frozenset(word.lower() for word in listed.args if word.lower() != "none")
-    return Override(classes, names, skips, skips_unknown, line or listed, line is None)
+    return Override(classes, names, skips, skips_unknown, line or listed, line is None, options)
 
 
 class Htaccess(NamedTuple):
@@ -94,6 +98,7 @@ class Overrides:
         self._loader = loader
         self._files = files
         self.name = name
+        self.methods = METHODS
         self.whole = whole
         self._removed = removed
         self._read: dict[str, Htaccess | None] = {}
@@ -104,6 +109,7 @@ class Overrides:
         """The same files without these lines."""
         twin = Overrides(self._loader, self._files, self.name, removed, self.whole)
         twin._read = self._read
+        twin.methods = self.methods
         return twin
 
     def known(self) -> Iterable[tuple[str, Htaccess]]:
@@ -186,7 +192,7 @@ class Overrides:
                 self.ignored.setdefault(directive.place, (why, override))
                 faults.append(directive)
                 continue
-            if _is_bad_expression(directive):
+            if _is_bad_expression(directive) or _is_bad_container(item, directive.key == "require"):
                 faults.append(directive)
                 continue
             if item.items is not None:
@@ -209,12 +215,39 @@ class Overrides:
             return "skipped" if override.nonfatal_unknown else "module"
         if "h" not in spec.contexts:
             return "context"
+        if directive.key in ("<limit", "<limitexcept") and not self.methods.issuperset(directive.args):
+            return "method"  # only the server's own configuration makes methods known
+        if directive.key == "options" and override.options is not None and "O" in override.classes:
+            words = {word.lower().lstrip("+-") for word in directive.args} - {"none"}
+            if not words <= override.options:
+                return "skipped" if override.nonfatal_override else "override"
         allowed = spec.overrides == "*" or any(letter in override.classes for letter in spec.overrides)
         if spec.overrides == "*" and not override.classes:
             allowed = False
         if allowed or directive.key.lstrip("<") in override.names:
             return None
         return "skipped" if override.nonfatal_override else "override"
+
+
+_CONTAINERS = ("<requireall", "<requireany", "<requirenone")
+
+
+def _is_bad_container(item: Item, top: bool = False) -> bool:
+    """Whether lines on authorization are such that httpd refuses them: `not`, or <RequireNone>, where one line of
+    several is enough, and containers with nothing in them (add_authz_provider, add_authz_section)."""
+    key = item.directive.key
+    if key == "require" or key not in _CONTAINERS:
+        return top and _negates(item)
+    if not item.items:
+        return True
+    return (key != "<requireall" and any(map(_negates, item.items))) or any(map(_is_bad_container, item.items))
+
+
+def _negates(item: Item) -> bool:
+    args = item.directive.args
+    return item.directive.key == "<requirenone" or (
+        item.directive.key == "require" and args[:1] != () and args[0].lower() == "not"
+    )
 
 
 def _is_bad_expression(directive: Directive) -> bool:

@@ -146,7 +146,7 @@ def read_headers(run: Run, request: Request) -> None:
     _read_host(run, request, "host" in order)
     _read_framing(run)
     expect = run.header("expect")
-    if expect is not None and expect.lower() != "100-continue" and version != "1.0":
+    if expect and expect.lower() != "100-continue":
         raise Respond(417)
 
 
@@ -171,6 +171,7 @@ def _read_host(run: Run, request: Request, given: bool) -> None:
     if not is_address(name) and "." in name and top[:1].isdigit():
         raise Respond(400)
     run.host = name.lower().rstrip(".")
+    run.port = int(port) if port is not None else None
 
 
 def _read_framing(run: Run) -> None:
@@ -193,7 +194,7 @@ def parse_target(run: Run, target: str) -> None:
     if absolute is not None:
         target = target[absolute.end() :] or "/"
     path, mark, query = target.partition("?")
-    run.uri = path
+    run.uri = "/" + path.lstrip("/") if path.startswith("//") else path  # ap_parse_uri, whatever MergeSlashes says
     run.args = query if mark else None
 
 

@@ -155,7 +155,7 @@ def lookup(run: Run, uri: str) -> Run:
     sub = Run(run.shared, run.server)
     sub.main = run
     sub.method = "GET"
-    sub.host = run.host
+    sub.host, sub.port = run.host, run.port
     sub.protocol = run.protocol
     sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path
     sub.args = query if mark else None
@@ -186,7 +186,7 @@ def redirected(run: Run, redirect: InternalRedirect) -> Run:
     new = Run(shared, run.server)
     new.prev = run
     new.method = run.method
-    new.host = run.host
+    new.host, new.port = run.host, run.port
     new.protocol = run.protocol
     new.unparsed = redirect.uri
     intake.parse_target(new, redirect.uri)

@@ -73,7 +73,7 @@ def translate(run: Run) -> bool:
         matched = _match(run, line, (section.pattern, *line.args), section.regex or line.key == "proxypassmatch")
         if matched is not None:
             return matched
-    for line in run.server.all("proxypass", "proxypassmatch"):
+    for line in run.server.base.all("proxypass", "proxypassmatch"):  # the main server's first
         matched = _match(run, line, line.args, line.key == "proxypassmatch")
         if matched is not None:
             return matched
@@ -182,9 +182,11 @@ def target_of(run: Run, text: str) -> Target:
         whole = first._replace(path=path)
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
-    worker = bool(run.notes.get("worker")) or _has_worker(run.config, text)
-    reused = worker
     line = run.proxy_line
+    # What a pattern's groups make of a URL belongs to no worker.
+    made = line is not None and line.key == "proxypassmatch" and any("://" in w and "$" in w for w in line.args)
+    worker = not made and (bool(run.notes.get("worker")) or _has_worker(run.config, text))
+    reused = worker
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
     if userinfo or (line is not None and "disablereuse=on" in (word.lower() for word in line.args)):
         reused = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from auditor.http import Response, is_watched, split_port
+from auditor.http import Response, is_watched
 from auditor.servers.apache import cache, conditions, gateway, headers, proxy
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
@@ -18,14 +18,6 @@ _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
 _FAMILIES = {"fcgi": "fastcgi", "scgi": "scgi", "uwsgi": "uwsgi", "ajp": "ajp"}
 _OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
 _HIDDEN = {"date", "server", "proxy-authenticate", "connection", "keep-alive", "te", "trailer", "upgrade"}
-# Methods that httpd knows; any other one is M_INVALID to its own handlers.
-_METHODS = frozenset(
-    (
-        *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
-        *("MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE"),
-        *("LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "BREW", "WHEN"),
-    )
-)
 
 
 def step_of(server: Server, why: str) -> Step:
@@ -40,6 +32,7 @@ def produce(run: Run) -> Run:
     handler = run.handler
     if run.notes.get("trace"):
         run.shared.action = "answered"
+        _vary(run)
         return _final(run, 200)
     if handler is not None and handler.startswith("proxy:"):
         if run.found == MISSING and not handler.startswith(("proxy:http", "proxy:ws", "proxy:balancer", "proxy:unix")):
@@ -91,7 +84,7 @@ def _unusual(run: Run) -> Run:
     """default_handler for methods other than GET and POST."""
     if run.method == "OPTIONS":
         return finish(run, 200, "answered")
-    if run.method not in _METHODS:
+    if run.method not in run.config.methods:  # to its own handlers, any other one is M_INVALID
         raise Respond(501)
     raise Respond(405)
 
@@ -179,6 +172,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     status = response.status
     if run.method in ("GET", "HEAD") and status == 200 and kind != "uwsgi":
         condition = conditions.of_answer(run, response)
+        if condition == 304:  # no error to ap_send_error_response
+            return finish(run, 304, action)
         if condition != 200:
             raise Respond(condition)
     if run.status != 200 and status in (200, None) and kind != "uwsgi":
@@ -345,9 +340,11 @@ def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
     text = value.text or ""
     lines: list[tuple[str, str, Directive]] = []
     for section in run.layers.sections:
-        if section.kind == "location":
-            lines += [(section.pattern, line.args[0], line) for line in section.all("proxypassreverse") if line.args]
-    lines += [(line.args[0], line.args[1], line) for line in run.server.all("proxypassreverse") if len(line.args) > 1]
+        for line in section.all("proxypassreverse"):
+            if section.kind == "location" and len(line.args) == 1:
+                lines.append((section.pattern, line.args[0], line))
+            elif len(line.args) > 1:
+                lines.append((line.args[0], line.args[1], line))
     for fake, real, line in lines:
         reals = [real]
         if real.startswith("balancer://"):
@@ -408,9 +405,8 @@ def server_port(run: Run) -> int:
     """The port that this server takes for its own (ap_get_server_port): the one of the Host line, else of ServerName,
     else the scheme's; the one that was connected to does not count."""
     request = run.shared.request
-    _, port = split_port(run.header("host") or "")
-    if not _canonical(run) and port is not None and port.isdigit():
-        return int(port)
+    if not _canonical(run) and run.port is not None:
+        return run.port
     if run.layers.on("usecanonicalphysicalport"):
         return (run.server.name_port or request.port) if _canonical(run) else request.port
     return run.server.name_port or (443 if request.tls else 80)
@@ -462,12 +458,17 @@ def finish(run: Run, status: int | None, action: str) -> Run:
     run.shared.action = action
     if status is not None and run.status not in (200, None) and action in ("static", "answered"):
         status = run.status
-    for name in run.vary:
-        run.headers_out.merge("Vary", literal(name), by_default("RewriteCond looks at it", "mod/mod_rewrite.html"))
+    _vary(run)
     if run.config.modules.has("headers"):
         run.status = status if status is not None else run.status
         headers.output(run, False)
     return _final(run, status)
+
+
+def _vary(run: Run) -> None:
+    """The request headers that conditions have looked at."""
+    for name in run.vary:
+        run.headers_out.merge("Vary", literal(name), by_default("conditions look at it", "mod/mod_rewrite.html"))
 
 
 def _final(run: Run, status: int | None) -> Run:

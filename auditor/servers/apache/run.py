@@ -98,6 +98,7 @@ class Run:
         self.method = shared.request.method
         self.protocol = f"HTTP/{shared.request.http_version}"
         self.host = ""  # the name that the client asked for, without a port, in lower case
+        self.port: int | None = None  # the port beside it
         self.uri = "/"
         self.args: str | None = None
         self.unparsed = shared.request.target

@@ -56,6 +56,7 @@ class ApacheSite:
             if overrides is None
             else overrides.without(removed)
         )
+        self._overrides.methods = self.config.methods
         self._world: World = FileWorld(files, "apache") if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from auditor.servers.apache import walk
-from auditor.servers.apache.config import Directive, Layers
+from auditor.servers.apache.config import Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
@@ -34,9 +35,8 @@ def trace(run: Run) -> bool:
     word = line.args[0].lower() if line is not None and line.args else "on"
     if word == "off":
         raise Respond(405, line)
-    if word != "extended" and (
-        run.header("content-length") is not None or run.headers_in.get("Transfer-Encoding") is not None
-    ):
+    length = run.header("content-length") or "0"
+    if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
         raise Respond(413, line)
     run.notes["trace"] = True
     return True
@@ -102,9 +102,36 @@ def look(run: Run) -> None:
     # Where links are followed, a file is taken for a folder until all is merged: <Directory> may name it.
     whole = state == DIRECTORY or (run.found == FILE and not run.path_info)
     folders = list(walk.folders_of(name, whole))
-    walk.directory(run, _existing(run, folders, state))
+    if not _walked_before(run, name):
+        before = len(run.layers.sections)
+        walk.directory(run, _existing(run, folders, state))
+        parent = name if run.found == DIRECTORY else posixpath.dirname(name) + "/"
+        run.notes["walked"] = Walked(parent, run.server, run.layers.sections[before:])
     if run.found != DIRECTORY:
         walk.files(run, posixpath.basename(name.rstrip("/")))
+
+
+class Walked(NamedTuple):
+    """What a walk through folders has come to: its last folder, and the sections found."""
+
+    folder: str
+    server: Server
+    sections: tuple[Section, ...]
+
+
+def _walked_before(run: Run, name: str) -> bool:
+    """A request made of one in the same folder takes over the sections found for that one (ap_directory_walk,
+    "familiar")."""
+    before = run.prev or run.main
+    known = before.notes.get("walked") if before is not None else None
+    if not isinstance(known, Walked) or run.path_info or run.found not in (FILE, DIRECTORY):
+        return False
+    folder = posixpath.dirname(name) + "/" if run.found == FILE else name.rstrip("/") + "/"
+    if known.folder != folder or known.server is not run.server:
+        return False
+    run.notes["walked"], run.notes["walk reused"] = known, True
+    run.layers = run.layers.with_sections(known.sections)
+    return True
 
 
 def _top(run: Run, path: str, root: str) -> str:
@@ -335,8 +362,11 @@ def _fallback(run: Run) -> None:
     from auditor.servers.apache.phases import lookup
 
     target = line.args[0]
-    if run.uri == target:
-        return
+    depth, above = 0, run.main
+    while above is not None:
+        depth, above = depth + 1, above.main
+    if run.uri == target or depth > 10:  # it asks for itself until LimitInternalRecursion ends that
+        raise Respond(500, line)
     sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
     if sub.status == 200 and (sub.found == FILE or sub.is_proxy or sub.handler is not None):
         run.step(line, f"nothing is there: {target} answers")

@@ -191,6 +191,8 @@ class Leaves:
         target = self.target()
         options = self.of("", "", "", "", " nocanon", " disablereuse=on", " keepalive=On")
         if scope.kind == "location":
+            if scope.pattern.endswith("/") and target.endswith("@"):
+                target += "/"
             if self.chance(0.15):
                 return [Node("ProxyPass !")]
             nodes = [Node(f"ProxyPass {target}{options}")]
@@ -205,6 +207,8 @@ class Leaves:
             return [Node(f'ProxyPassMatch "{pattern}" {target.rstrip("/")}{"" if rest[:1] == "/" else "/"}{rest}')]
         path = self.random.choice(PREFIXES)
         self.paths += [path, path]
+        if path.endswith("/") and target.endswith("@"):
+            target += "/"  # or the path would become a part of the port
         nodes = [Node(f"ProxyPass {path} {target}{options}")]
         if self.chance(0.1):
             nodes.insert(0, Node(f"ProxyPass {path.rstrip('/')}/{self.of('x', 'sub', 'a.txt')} !"))
