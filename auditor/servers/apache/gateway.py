@@ -64,7 +64,9 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     """ap_add_common_vars: the request's environment, and on top of it its header lines as HTTP_ variables."""
     lost: list[LostHeader] = []
     table = Table()
-    for entry in run.env:  # of several of a name, the last one counts (apr_table_compress)
+    # Of several of a name, the last one counts, if there are any variables before (ap_add_common_vars).
+    put = table.set if len(run.env) else table.add
+    for entry in run.env:
         table.set(*entry)
     table.gone = dict(run.env.gone)
     passes = by_default("header lines become HTTP_ variables", CORE)
@@ -74,7 +76,8 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
         if low == "content-type":
             table.set("CONTENT_TYPE", entry.value, passes)
         elif low == "content-length":
-            table.set("CONTENT_LENGTH", entry.value, passes)
+            value = literal("0", SERVER) if kind == "fastcgi" and run.shared.body_read else entry.value
+            table.set("CONTENT_LENGTH", value, passes)
         elif low == "authorization":
             if auth is not None:
                 table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
@@ -89,7 +92,7 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
         elif not re.fullmatch(r"[A-Za-z0-9-]+", entry.name):
             lost.append(LostHeader(entry.name, by_default("names with other characters are left out", "env.html")))
         else:
-            table.set(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
+            put(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
     return table, lost
 
 

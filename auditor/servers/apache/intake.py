@@ -118,6 +118,7 @@ def read_headers(run: Run, request: Request) -> None:
     if line > number_of(server, "limitrequestline", DEFAULT_LIMIT) + 1:
         raise Respond(414)
     if "#" in request.target:  # a fragment is not sent (ap_check_request_line, strict)
+        run.notes["unusable"] = True
         raise Respond(400)
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
@@ -136,11 +137,9 @@ def read_headers(run: Run, request: Request) -> None:
         if low == "host" and len(lines) > 1:
             raise Respond(400)
         name = lines[0][0]
-        if low == "content-length" and len({value for _, value in lines}) > 1:
-            raise Respond(400)
         text = ", ".join(value for _, value in lines)
-        if low in ("content-length",):
-            text = lines[0][1]
+        if len(text) > limit and len(lines) > 1:  # table_do_fn_check_lengths
+            raise Respond(400, server.last("limitrequestfieldsize"))
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
     _read_host(run, request, "host" in order)
@@ -264,6 +263,7 @@ def decode(run: Run, path: str) -> str:
             out.append(chr(code))
         at += 3
     if missing:
+        run.uri = "".join(out)
         raise Respond(404, line)
     return "".join(out)
 

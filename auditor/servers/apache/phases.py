@@ -42,6 +42,7 @@ def handle(shared: Shared, request: Request) -> Run:
     if address is not None and isinstance(address.value, str) and not _behind_proxy(config, run):
         shared.client_address = address.value
     try:
+        intake.parse_target(run, request.target)
         try:
             intake.read_headers(run, request)
         except Respond as end:
@@ -52,7 +53,6 @@ def handle(shared: Shared, request: Request) -> Run:
             run.server, why = intake.choose(hosts, run.host)
             run.layers = run.server.base
             shared.steps.append(response.step_of(run.server, why))
-        intake.parse_target(run, request.target)
         _post_read(run)
         return serve(run)
     except Respond as end:
@@ -128,8 +128,12 @@ def _translate(run: Run) -> None:
 
 def _fixups(run: Run) -> None:
     modules = run.config.modules
+    redirect: InternalRedirect | None = None
     if modules.has("rewrite"):
-        rewrite.fixup(run)
+        try:
+            rewrite.fixup(run)
+        except InternalRedirect as found:
+            redirect = found  # followed by the handler: the other fixups come first
     if modules.has("env"):
         env.fixup(run)
     if modules.has("alias"):
@@ -138,6 +142,8 @@ def _fixups(run: Run) -> None:
         authn.fake(run)
     if modules.has("headers"):
         headers.fixup(run)
+    if redirect is not None:
+        raise redirect
     if modules.has("dir"):
         storage.fixup(run)
 
@@ -196,6 +202,8 @@ def redirected(run: Run, redirect: InternalRedirect) -> Run:
         new.env.add(f"REDIRECT_{entry.name}", entry.value, entry.because)
     new.env.set("REDIRECT_STATUS", literal(str(run.status), SERVER), by_default("REDIRECT_STATUS", "custom-error.html"))
     new.errors_out = run.errors_out
+    if run.notes.get("redirect-keeps-vary"):
+        new.vary = list(run.vary)
     new.status = run.status
     new.user, new.auth_type = None, None
     new.notes = {"redirected-user": run.user, **{key: run.notes[key] for key in run.notes if key == "end"}}
@@ -214,7 +222,7 @@ def die(run: Run, end: Respond) -> Run:
         run.step(end.line, f"the error document cannot be served ({status}): the server's own page for {first.status}")
         return response.send_error(first, first.status or 500, end)
     run.status = status
-    page = response.error_document(run, status)
+    page = response.error_document(run, status) if not run.notes.get("unusable") else None
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
         return response.send_error(run, status, end, page)
     original = run.method

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache import walk as sections
-from auditor.servers.apache.config import Config, Directive
+from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
@@ -70,7 +71,7 @@ def translate(run: Run) -> bool:
     if local:
         line = local[-1]
         section = next(s for s in reversed(run.layers.sections) if line in s.directives)
-        matched = _match(run, line, (section.pattern, *line.args), section.regex or line.key == "proxypassmatch")
+        matched = _match(run, line, (section.pattern, *line.args), line.key == "proxypassmatch")
         if matched is not None:
             return matched
     for line in run.server.base.all("proxypass", "proxypassmatch"):  # the main server's first
@@ -183,14 +184,64 @@ def target_of(run: Run, text: str) -> Target:
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
     line = run.proxy_line
-    # What a pattern's groups make of a URL belongs to no worker.
-    made = line is not None and line.key == "proxypassmatch" and any("://" in w and "$" in w for w in line.args)
-    worker = not made and (bool(run.notes.get("worker")) or _has_worker(run.config, text))
-    reused = worker
+    found = _worker_of(run.server, text)
+    worker = bool(run.notes.get("worker")) or found is not None
+    reused = worker and (found is None or found.reused)
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
-    if userinfo or (line is not None and "disablereuse=on" in (word.lower() for word in line.args)):
+    if userinfo:
         reused = False
     return Target(url, shown, (url.server,), reused, worker)
+
+
+class Worker(NamedTuple):
+    """What lines have defined for the URLs that begin with `name`; `regex` where that holds groups of a pattern, whose
+    connections are not kept unless that is asked for."""
+
+    name: str
+    regex: re.Pattern[str] | None
+    reused: bool
+
+    def fits(self, url: str) -> bool:
+        """ap_proxy_get_worker_ex: the URL must not be shorter than the name, `$1` included."""
+        if self.regex is not None:
+            return len(url) >= len(self.name) and self.regex.match(url) is not None
+        return url.startswith(self.name)
+
+
+def _worker_of(server: Server, url: str) -> Worker | None:
+    """The worker with the longest name, among the main server's and the virtual host's own."""
+    workers: list[Worker] = server.base.memo("workers", _workers)
+    return max((one for one in workers if one.fits(url)), key=lambda one: len(one.name), default=None)
+
+
+def _workers(layers: Layers) -> list[Worker]:
+    found: list[Worker] = []
+    for section in layers.sections:
+        own: list[Worker] = []
+        for name, words in _definitions(section):
+            if any(one.fits(name) for one in own):
+                continue  # it shares that one (add_pass)
+            regex = None
+            if re.search(r"\$\d", name):
+                regex = re.compile(".*".join(re.escape(part) for part in re.split(r"\$\d", name)), re.DOTALL)
+            reused = "disablereuse=on" not in words and (regex is None or "enablereuse=on" in words)
+            own.append(Worker(name, regex, reused))
+        found += own
+    return found
+
+
+def _definitions(section: Section) -> Iterator[tuple[str, frozenset[str]]]:
+    """URL and parameters of each line that defines a worker."""
+    for line in section.directives:
+        if line.key in ("proxypass", "proxypassmatch"):
+            url = next((word for word in line.args if "://" in word), None)
+            if url is not None:
+                yield url, frozenset(word.lower() for word in line.args)
+    for inner in section.sections:
+        if inner.kind == "proxy" and "*" not in inner.pattern and not inner.regex:
+            yield inner.pattern, frozenset()
+        elif inner.kind == "location":
+            yield from _definitions(inner)
 
 
 def balancer(config: Config, name: str) -> list[str]:
@@ -204,22 +255,6 @@ def balancer(config: Config, name: str) -> list[str]:
             if len(line.args) > 1 and line.args[0].lower().rstrip("/") == f"balancer://{name}".lower():
                 members.append(line.args[1])
     return members
-
-
-def _has_worker(config: Config, text: str) -> bool:
-    """Whether a ProxyPass or <Proxy> line has made a worker for this URL."""
-    for server in (config.main, *config.hosts):
-        for line in server.section.all("proxypass"):
-            if len(line.args) > 1 and "://" in line.args[1] and text.startswith(line.args[1].rstrip("/")):
-                return True
-        for section in server.section.sections:
-            if section.kind == "proxy" and "*" not in section.pattern and text.startswith(section.pattern):
-                return True
-            if section.kind == "location":
-                for line in section.all("proxypass"):
-                    if line.args and "://" in line.args[0] and text.startswith(line.args[0].rstrip("/")):
-                        return True
-    return False
 
 
 _HOP = ("Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade")

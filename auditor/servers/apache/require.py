@@ -149,9 +149,7 @@ def _expr(run: Run, node: Node) -> str:
         compiled = expr.compile_condition(text)
     except expr.ExprError:
         return ERROR
-    before = list(run.vary)
     holds = expr.holds(run, compiled, node.line.place if node.line is not None else None)
-    run.vary = before  # AP_EXPR_FLAG_DONT_VARY
     if holds:
         return GRANTED
     return NO_USER if _names_user(text) else DENIED

@@ -58,6 +58,8 @@ def produce(run: Run) -> Run:
 
 def _static(run: Run) -> Run:
     method = run.method
+    if run.found != DIRECTORY or method not in ("GET", "HEAD"):
+        run.shared.body_read = True  # ap_discard_request_body in default_handler
     if run.found == DIRECTORY:
         if method not in ("GET", "HEAD"):
             if method == "POST":
@@ -137,6 +139,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         raise Respond(411, line)  # REQUEST_CHUNKED_ERROR
     if kind == "fastcgi" and run.notes.get("proxy-nocanon") and "?" in (run.filename or ""):
         raise Respond(403, line)
+    if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
+        raise Respond(500, line)  # ap_unescape_url refuses it
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
@@ -170,7 +174,7 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
-    if run.method in ("GET", "HEAD") and status == 200 and kind != "uwsgi":
+    if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "scgi"):
         condition = conditions.of_answer(run, response)
         if condition == 304:  # no error to ap_send_error_response
             return finish(run, 304, action)
@@ -199,6 +203,8 @@ def _role(run: Run) -> str:
 
 
 def _body(run: Run) -> str:
+    if run.shared.body_read:
+        return "none"
     length = run.header("content-length")
     chunked = run.headers_in.get("Transfer-Encoding") is not None
     return "sent" if chunked or (length is not None and length != "0") else "none"
@@ -263,8 +269,8 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
             run.errors_out.entries += kept.entries
         run.shared.action = "proxied"
         raise Respond(status, override)
-    if run.status != 200 and run.prev is not None:
-        status = run.status
+    if run.status not in (200, None) and status == 200:
+        status = run.status  # the page of an error
     return finish(run, status, "proxied")
 
 

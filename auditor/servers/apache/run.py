@@ -75,6 +75,7 @@ class Shared:
         self.file: str | None = None
         self.client_address: str | None = None
         self.redirects = 0
+        self.body_read = False
         self.handler: Place | None = None
         self.final: tuple[int | None, list[ResponseHeader]] | None = None
 

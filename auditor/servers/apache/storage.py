@@ -249,18 +249,21 @@ def find_handler(run: Run) -> None:
         run.handler = run.content_type
 
 
+_MAPPING = ("addhandler", "addtype", "removehandler", "removetype")
 _PHP_TYPES = ("application/x-httpd-php", "application/x-httpd-php-source")
 
 
 def _by_extension(run: Run, extensions: Sequence[str]) -> None:
     handlers: dict[str, tuple[str, Directive] | None] = {}
     types: dict[str, tuple[str, Directive] | None] = {}
-    for line in run.layers.all("addhandler", "addtype", "removehandler", "removetype"):
-        table = handlers if line.key.endswith("handler") else types
-        words = line.args if line.key.startswith("remove") else line.args[1:]
-        for word in words:
-            extension = word.lstrip(".").lower()
-            table[extension] = None if line.key.startswith("remove") else (line.args[0], line)
+    for section in run.layers.sections:
+        own = [line for line in section.directives if line.key in _MAPPING]
+        # A section takes away what is inherited before it adds its own (merge_mime_dir_configs).
+        for line in sorted(own, key=lambda line: not line.key.startswith("remove")):
+            table = handlers if line.key.endswith("handler") else types
+            removes = line.key.startswith("remove")
+            for word in line.args if removes else line.args[1:]:
+                table[word.lstrip(".").lower()] = None if removes else (line.args[0], line)
     for extension in extensions:
         found = handlers.get(extension)
         if found is not None and run.notes.get("script-alias") is None:
