@@ -65,7 +65,7 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     lost: list[LostHeader] = []
     table = Table()
     # Of several of a name, the last one counts, if there are any variables before (ap_add_common_vars).
-    put = table.set if len(run.env) else table.add
+    put = table.set if len(run.env) or kind == "uwsgi" else table.add
     for entry in run.env:
         table.set(*entry)
     table.gone = dict(run.env.gone)
@@ -191,7 +191,17 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
     if run.path_info and kind != "uwsgi":
+        _translate_path(run)
         table.set("PATH_TRANSLATED", unknown(), server)  # none where that path is refused
+
+
+def _translate_path(run: Run) -> None:
+    """The subrequest that finds PATH_TRANSLATED: it may set cookies."""
+    rules = run.server.base.all("rewriterule")
+    if any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:]):
+        from auditor.servers.apache.phases import lookup as look_up
+
+        look_up(run, run.path_info)
 
 
 def _fcgi_conditions(run: Run, table: Table) -> None:

@@ -200,8 +200,8 @@ def _counts(run: Run, rule: Rule) -> bool:
                 run.headers_out.merge("Vary", literal(", ".join(looked_at), SERVER), decides(rule.line))
         return result
     if rule.variable.startswith("!"):
-        return run.env.get(rule.variable[1:]) is None
-    return not rule.variable or run.env.get(rule.variable) is not None
+        return not run.has_variable(rule.variable[1:], rule.line.place)
+    return not rule.variable or run.has_variable(rule.variable, rule.line.place)
 
 
 def _change(run: Run, rule: Rule, table: Table) -> None:
@@ -306,7 +306,8 @@ def _value(run: Run, rule: Rule) -> Value:
             parts.append(literal(part))
         elif part.letter == "e":
             found = run.env.get(part.argument)
-            parts.append(literal("(null)") if found is None else _one_line(found))
+            there = found is not None and run.has_variable(part.argument, rule.line.place)
+            parts.append(_one_line(found) if found is not None and there else literal("(null)"))
         elif part.letter == "s":
             found = variables.ssl(run, part.argument)
             parts.append(literal("(null)") if found == EMPTY else _one_line(found))

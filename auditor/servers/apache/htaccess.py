@@ -178,7 +178,9 @@ class Overrides:
             section.fault = Directive(".htaccess", ".htaccess", (), "", place)
         return section
 
-    def _allowed(self, items: Sequence[Item], override: Override, faults: list[Directive]) -> list[Item]:
+    def _allowed(
+        self, items: Sequence[Item], override: Override, faults: list[Directive], outer: bool = True
+    ) -> list[Item]:
         kept = []
         for item in items:
             directive = item.directive
@@ -192,11 +194,12 @@ class Overrides:
                 self.ignored.setdefault(directive.place, (why, override))
                 faults.append(directive)
                 continue
-            if _is_bad_expression(directive) or _is_bad_container(item, directive.key == "require"):
+            if _is_bad_expression(directive) or (outer and _is_bad_container(item, True)):
                 faults.append(directive)
                 continue
             if item.items is not None:
-                item = Item(directive, tuple(self._allowed(item.items, override, faults)))
+                inner = directive.key not in _CONTAINERS
+                item = Item(directive, tuple(self._allowed(item.items, override, faults, inner)))
             kept.append(item)
         return kept
 
@@ -236,8 +239,10 @@ def _is_bad_container(item: Item, top: bool = False) -> bool:
     """Whether lines on authorization are such that httpd refuses them: `not`, or <RequireNone>, where one line of
     several is enough, and containers with nothing in them (add_authz_provider, add_authz_section)."""
     key = item.directive.key
-    if key == "require" or key not in _CONTAINERS:
-        return top and _negates(item)
+    if top and _negates(item):
+        return True
+    if key not in _CONTAINERS:
+        return False
     if not item.items:
         return True
     return (key != "<requireall" and any(map(_negates, item.items))) or any(map(_is_bad_container, item.items))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from auditor.http import Request, split_port
+from auditor.http import Pairs, Request, split_port
 from auditor.servers.apache.config import Address, Config, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import LostHeader
-from auditor.values import Segment, Value, client_header
+from auditor.values import Segment, Value, client_header, literal
 from auditor.world import Answer, Path, Question
 
 DEFAULT_LIMIT = 8190  # LimitRequestLine, LimitRequestFieldSize: bytes
@@ -126,10 +126,13 @@ def read_headers(run: Run, request: Request) -> None:
         raise Respond(400)
     table = Table()
     order: dict[str, list[tuple[str, str]]] = {}
-    for name, value in request.headers:
+    for at, (name, value) in enumerate(request.headers):
         value = value.strip(" \t")
+        # Where a line is refused, those before it are there; a line is taken when the next one has been read.
+        run.headers_in = _so_far(request.headers[: max(at - 1, 0)])
         if len(name) + len(value) + 2 > limit + 1:
             raise Respond(400, server.last("limitrequestfieldsize"))
+        run.headers_in = _so_far(request.headers[:at])
         if not _TOKEN.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise Respond(400)
         order.setdefault(name.lower(), []).append((name, value))
@@ -147,6 +150,10 @@ def read_headers(run: Run, request: Request) -> None:
     expect = run.header("expect")
     if expect and expect.lower() != "100-continue":
         raise Respond(417)
+
+
+def _so_far(lines: Pairs) -> Table:
+    return Table([Entry(name, literal(value.strip(" \t"), client_header(name))) for name, value in lines])
 
 
 def _read_host(run: Run, request: Request, given: bool) -> None:
@@ -178,11 +185,13 @@ def _read_framing(run: Run) -> None:
     (ap_check_request_header)."""
     length = run.header("content-length")
     if length is not None and not length.isdigit():
+        run.notes["unusable"] = True  # no page can be made: whatever reads the body fails
         raise Respond(400)
     encoding = run.header("transfer-encoding")
     if encoding is None:
         return
     if encoding.rpartition(",")[2].strip().lower() != "chunked":
+        run.notes["unusable"] = True
         raise Respond(400)
     run.headers_in.unset("Content-Length", by_default("Transfer-Encoding takes the place of Content-Length"))
 

@@ -119,7 +119,6 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         run.notes["proxy-nocanon"] = True
     run.is_proxy, run.proxy_line = True, line
     run.filename = f"proxy:{target}"
-    run.notes["worker"] = True
     run.handler, run.handler_line = "proxy-server", line
     return True
 
@@ -185,8 +184,8 @@ def target_of(run: Run, text: str) -> Target:
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
     line = run.proxy_line
     found = _worker_of(run.server, text)
-    worker = bool(run.notes.get("worker")) or found is not None
-    reused = worker and (found is None or found.reused)
+    worker = found is not None
+    reused = found is not None and found.reused
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
     if userinfo:
         reused = False
@@ -351,9 +350,9 @@ def _framing(run: Run, out: list[SentHeader]) -> None:
 def _version(run: Run, target: Target) -> tuple[str, bool]:
     closing = not target.reused
     version = "HTTP/1.1"
-    if run.env.entry("force-proxy-request-1.0") is not None:
+    if run.has_variable("force-proxy-request-1.0"):
         version, closing = "HTTP/1.0", True
-    if run.env.entry("proxy-nokeepalive") is not None:
+    if run.has_variable("proxy-nokeepalive"):
         closing = True
     return version, closing
 

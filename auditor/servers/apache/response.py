@@ -269,8 +269,6 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
             run.errors_out.entries += kept.entries
         run.shared.action = "proxied"
         raise Respond(status, override)
-    if run.status not in (200, None) and status == 200:
-        status = run.status  # the page of an error
     return finish(run, status, "proxied")
 
 

@@ -184,7 +184,6 @@ def _proxy(context: Context, rule: Rule, target: Value, as_it_stands: bool) -> N
         run.notes["proxy-nocanon"] = True
         if context.folder is None and context.query is not None:
             text += f"?{run.args}"
-    run.notes.pop("worker", None)
     run.filename = f"proxy:{text}"
     run.is_proxy, run.proxy_line = True, rule.line
     run.handler, run.handler_line = "proxy-server", rule.line

@@ -10,7 +10,7 @@ from auditor.servers.apache.config import Config, Directive, Layers, Section, Se
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import DECIDES, Because, Cache, Exchange, Gate, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import EMPTY, Value
+from auditor.values import EMPTY, UNKNOWN, Value
 from auditor.world import Answer, Path, Question
 
 if TYPE_CHECKING:
@@ -147,6 +147,16 @@ class Run:
         """The text of the request header's first line; None where there is none, or where it is not knowable."""
         value = self.headers_in.get(name)
         return value.text if value is not None else None
+
+    def has_variable(self, name: str, place: Place | None = None) -> bool:
+        """Whether the request has that variable. Whether the server was started with one that PassEnv names is not
+        known."""
+        entry = self.env.entry(name)
+        if entry is None:
+            return False
+        if entry.value.text is None and entry.value.sources == (UNKNOWN,):
+            return self.truth("variable", name, place, f"{name} is set", f"{name} is not set")
+        return True
 
     def truth(self, kind: str, subject: str, place: Place | None, yes: str, no: str) -> bool:
         """Whether something holds that the configuration does not tell: asks the world, goes both ways."""

@@ -295,7 +295,7 @@ def _directory(run: Run) -> None:
         line = run.layers.last("directoryslash")
         if line is not None and line.args and line.args[0].lower() == "off":
             return
-        if run.method not in ("GET", "HEAD") and run.env.entry("redirect-carefully") is not None:
+        if run.method not in ("GET", "HEAD") and run.has_variable("redirect-carefully"):
             return
         from auditor.servers.apache.response import self_url
 
