@@ -21,6 +21,12 @@ def cgi_bytes(answer: Answer) -> bytes:
     return text.encode("latin-1") + (b"" if bodiless else answer.body)
 
 
+def quiet(data: bytes) -> bytes:
+    """The same response without a status of 200, as php-fpm writes it; some header line there must be."""
+    rest = data.removeprefix(b"Status: 200 OK\r\n")
+    return b"Content-Type: text/html\r\n" + rest if rest.startswith(b"\r\n") else rest
+
+
 class Gateway(Origin):
     """What the three have in common: one request for each connection, a block of parameters and then a body."""
 
@@ -117,7 +123,7 @@ class FastCGI(Gateway):
         return tuple(pairs)
 
     def pack(self, data: bytes) -> bytes:
-        data = data.removeprefix(b"Status: 200 OK\r\n")  # as php-fpm does
+        data = quiet(data)
         out = [struct.pack("!BBHHBx", 1, 6, 1, len(data[at : at + 65535]), 0) + data[at : at + 65535]
                for at in range(0, len(data), 65535)]  # fmt: skip
         end = struct.pack("!BBHHBx", 1, 6, 1, 0, 0) + struct.pack("!BBHHBxLBxxx", 1, 3, 1, 8, 0, 0, 0)
@@ -157,7 +163,7 @@ class Scgi(Gateway):
     protocol = "scgi"
 
     def pack(self, data: bytes) -> bytes:
-        return data.removeprefix(b"Status: 200 OK\r\n")
+        return quiet(data)
 
     async def params(self, connection: Connection) -> bytes:
         while b":" not in connection.buffer[:8]:

@@ -42,7 +42,7 @@ def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = fr
         # Without a port, it is that of the main server's ServerName, if there is one (get_addresses).
         addresses = [
             address
-            if address.port is not None or address.host == "*" or word.endswith(":*")
+            if address.port is not None or word == "*" or word.endswith(":*")
             else address._replace(port=main.name_port)
             for word, address in ((word, parse_address(word)) for word in item.directive.args)
         ]

@@ -185,13 +185,13 @@ def _read_framing(run: Run) -> None:
     (ap_check_request_header)."""
     length = run.header("content-length")
     if length is not None and not length.isdigit():
-        run.notes["unusable"] = True  # no page can be made: whatever reads the body fails
+        run.shared.body_broken = True
         raise Respond(400)
     encoding = run.header("transfer-encoding")
     if encoding is None:
         return
     if encoding.rpartition(",")[2].strip().lower() != "chunked":
-        run.notes["unusable"] = True
+        run.shared.body_broken = True
         raise Respond(400)
     run.headers_in.unset("Content-Length", by_default("Transfer-Encoding takes the place of Content-Length"))
 
@@ -246,7 +246,7 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
 
 def decode(run: Run, path: str) -> str:
     """ap_unescape_url: %2F and %00 are answered 404, what is no escape 400; AllowEncodedSlashes changes the former."""
-    line = run.layers.last("allowencodedslashes")
+    line = run.server.section.last("allowencodedslashes")  # virtual hosts do not inherit it
     mode = line.args[0].lower() if line is not None and line.args else "off"
     if "%" not in path:
         return path
@@ -265,14 +265,14 @@ def decode(run: Run, path: str) -> str:
         code = int(digits, 16)
         if code == 0 or (code == 0x2F and mode == "off"):
             missing = True
-            out.append("/")
+            out.append(chr(code))
         elif code == 0x2F and mode == "nodecode":
             out.append(path[at : at + 3])
         else:
             out.append(chr(code))
         at += 3
     if missing:
-        run.uri = "".join(out)
+        run.uri = "".join(out).partition("\0")[0]
         raise Respond(404, line)
     return "".join(out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from auditor.http import Response, is_watched
-from auditor.servers.apache import cache, conditions, gateway, headers, proxy
+from auditor.servers.apache import cache, conditions, gateway, headers, proxy, storage
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
@@ -39,7 +39,7 @@ def produce(run: Run) -> Run:
             pass  # the application is asked all the same: mod_proxy does not look at the file
         run.proxy_line = run.handler_line
         text = handler.removeprefix("proxy:")
-        if not text.startswith(("fcgi", "scgi", "uwsgi", "unix:")):
+        if not text.startswith("unix:"):
             text += run.filename or ""  # proxy_handler: the file's path, not that of the request
         return _pass_on(run, text, run.handler_line)
     if handler in _OWN_PAGES:
@@ -135,9 +135,12 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
+    if run.shared.body_broken:
+        raise Respond(400, line)
     if kind in ("scgi", "uwsgi") and run.headers_in.get("Transfer-Encoding") is not None:
         raise Respond(411, line)  # REQUEST_CHUNKED_ERROR
-    if kind == "fastcgi" and run.notes.get("proxy-nocanon") and "?" in (run.filename or ""):
+    raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
+    if kind == "fastcgi" and raw and "?" in (run.filename or ""):
         raise Respond(403, line)
     if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
         raise Respond(500, line)  # ap_unescape_url refuses it
@@ -174,12 +177,19 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
-    if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "scgi"):
+    if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
         if condition == 304:  # no error to ap_send_error_response
             return finish(run, 304, action)
         if condition != 200:
             raise Respond(condition)
+    override = run.layers.last("proxyerroroverride")
+    if kind in ("fastcgi", "uwsgi") and servers and override is not None and status is not None:
+        if override.args[:1] and override.args[0].lower() == "on" and _overrides(override, status):
+            run.step(override, f"the upstream's {status} is replaced")
+            run.shared.action = action
+            run.headers_out = Table()
+            raise Respond(status, override)
     if run.status != 200 and status in (200, None) and kind != "uwsgi":
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
@@ -214,6 +224,7 @@ def _body(run: Run) -> str:
 
 
 def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
+    storage.refuse_trace(run)
     target = proxy.target_of(run, text)
     scheme = target.url.scheme
     if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
@@ -228,6 +239,8 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
 
 
 def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
+    if run.shared.body_broken:
+        raise Respond(400, line)
     sent, lost, version = proxy.outgoing(run, target)
     role = _role(run)
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)

@@ -76,6 +76,7 @@ class Shared:
         self.client_address: str | None = None
         self.redirects = 0
         self.body_read = False
+        self.body_broken = False  # whoever reads the body gets an error
         self.handler: Place | None = None
         self.final: tuple[int | None, list[ResponseHeader]] | None = None
 

@@ -31,6 +31,15 @@ def trace(run: Run) -> bool:
     """TRACE, which is answered before anything is looked for (ap_send_http_trace); a body is refused."""
     if run.method != "TRACE" or run.main is not None:
         return False
+    refuse_trace(run)
+    run.notes["trace"] = True
+    return True
+
+
+def refuse_trace(run: Run) -> None:
+    """What TraceEnable does not let pass, here or to an upstream (proxy_handler)."""
+    if run.method != "TRACE":
+        return
     line = run.server.last("traceenable")
     word = line.args[0].lower() if line is not None and line.args else "on"
     if word == "off":
@@ -38,8 +47,6 @@ def trace(run: Run) -> bool:
     length = run.header("content-length") or "0"
     if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
         raise Respond(413, line)
-    run.notes["trace"] = True
-    return True
 
 
 def translate(run: Run) -> None:
@@ -304,6 +311,7 @@ def _directory(run: Run) -> None:
         run.step(line, "a directory without its slash: redirected")
         raise Respond(301, line, url)
     names = index_names(run)
+    failed: Respond | None = None
     for name, line in names:
         from auditor.servers.apache.phases import lookup
 
@@ -314,8 +322,12 @@ def _directory(run: Run) -> None:
             adopt(run, sub)
             run.notes["index"] = True
             return
-        if sub.status in (301, 302, 303, 307, 308, 401, 403, 500) and sub.found != MISSING:
-            raise Respond(sub.status)
+        if sub.status not in (200, 404, None):
+            failed = Respond(sub.status)
+            if 300 <= sub.status < 400 or (sub.status in (401, 406) and len(names) == 1):
+                break  # the others are not looked at
+    if failed is not None:
+        raise failed
 
 
 def index_names(run: Run) -> list[tuple[str, Directive | None]]:
