@@ -97,6 +97,10 @@ class Section:
         return f"Section({self.kind} {self.pattern!r})"
 
 
+# The walk that finds a kind of section, where it is not named like it.
+WALKS = {"htaccess": "directory", "proxy": "directory", "elseif": "if", "else": "if"}
+
+
 class Layers:
     """The sections that apply to a request, in the order in which httpd merges them: what a later one says counts."""
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from auditor.regex import RegexError
 from auditor.servers.apache import variables
-from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.config import WALKS, Directive, Layers, Section
 from auditor.servers.apache.expr import ExprError, compile_condition, matched
 from auditor.servers.apache.pattern import ANYTHING, compile_pattern, groups_of, sources_of, substituted
 from auditor.servers.apache.run import Run, Unpredictable, decides
@@ -252,7 +252,7 @@ def _assigned(layers: Layers) -> Table:
     whole = _Assigned()
     walk, part = "", _Assigned()
     for section in layers.sections:
-        now = _WALKS.get(section.kind, section.kind)
+        now = WALKS.get(section.kind, section.kind)
         if now != walk or now == "server":
             whole.merge(part)
             walk, part = now, _Assigned()
@@ -260,5 +260,3 @@ def _assigned(layers: Layers) -> Table:
     whole.merge(part)
     return whole.table
 
-
-_WALKS = {"htaccess": "directory", "elseif": "if", "else": "if"}

@@ -220,7 +220,7 @@ def _change(run: Run, rule: Rule, table: Table) -> None:
         assert rule.regex is not None
         for entry in run.headers_in:
             if rule.regex.search(entry.name) is not None:
-                table.add(entry.name, entry.value, because)
+                run.headers_out.add(entry.name, entry.value, because)
         return
     if rule.action == "note":
         assert not isinstance(rule.value, Expr)

@@ -189,6 +189,8 @@ class Overrides:
             why = self._refused(directive, override)
             if why == "skipped":
                 self.ignored.setdefault(directive.place, ("skipped", override))
+                if directive.key in _UNMERGED:
+                    kept.append(Item(directive._replace(args=(), rest="")))
                 continue
             if why is not None:
                 self.ignored.setdefault(directive.place, (why, override))
@@ -232,6 +234,8 @@ class Overrides:
         return "skipped" if override.nonfatal_override else "override"
 
 
+# The modules of these lines merge nothing: even one that is skipped takes away what is inherited.
+_UNMERGED = ("authuserfile", "authgroupfile")
 _CONTAINERS = ("<requireall", "<requireany", "<requirenone")
 
 

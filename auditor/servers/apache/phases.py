@@ -140,11 +140,14 @@ def _fixups(run: Run) -> None:
         alias.fixup(run)
     if modules.has("auth_basic"):
         authn.fake(run)
+    folders_first = modules.in_order("dir", "headers")
+    if redirect is None and modules.has("dir") and folders_first:
+        storage.fixup(run)
     if modules.has("headers"):
         headers.fixup(run)
     if redirect is not None:
         raise redirect
-    if modules.has("dir"):
+    if modules.has("dir") and not folders_first:
         storage.fixup(run)
 
 
@@ -228,7 +231,7 @@ def die(run: Run, end: Respond) -> Run:
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
-    run.method = "HEAD" if original == "HEAD" else "GET"
+    run.method = "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
 
 

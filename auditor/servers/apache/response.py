@@ -267,7 +267,8 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
     run.step(line, f"sent to {target.upstream}")
     if response is None:
         raise Respond(503)
-    run.headers_out, run.vary = Table(), []  # those of the answer take the place of all that were there
+    # Those of the answer take the place of all that were there, but for cookies (ap_proxy_http_process_response).
+    run.headers_out, run.vary = Table(run.headers_out.all("Set-Cookie")), []
     _take_headers(run, response, "http")
     _keep(run, response)
     status = response.status

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.servers.apache import walk
-from auditor.servers.apache.config import Directive, Layers, Section, Server
+from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, by_default
+from auditor.servers.apache.table import Entry
 from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
 
@@ -256,21 +257,53 @@ def find_handler(run: Run) -> None:
         run.handler = run.content_type
 
 
-_MAPPING = ("addhandler", "addtype", "removehandler", "removetype")
+class Mapping(NamedTuple):
+    """What a section says of extensions: (handler or type, extension)."""
+
+    removed: list[tuple[str, str]]
+    added: dict[tuple[str, str], tuple[str, Directive]]
+
+
+def _mappings(layers: Layers) -> list[list[Mapping]]:
+    """The sections that say anything, by walks: those of one are merged with each other first."""
+    found: list[list[Mapping]] = []
+    last = ""
+    for section in layers.sections:
+        mapping = Mapping([], {})
+        for key in ("addhandler", "addtype", "removehandler", "removetype"):
+            kind = "handler" if key.endswith("handler") else "type"
+            for line in section.all(key):
+                if key.startswith("remove"):
+                    mapping.removed.extend((kind, word.lstrip(".").lower()) for word in line.args)
+                else:
+                    mapping.added.update({(kind, word.lstrip(".").lower()): (line.args[0], line) for word in line.args[1:]})
+        if not mapping.removed and not mapping.added:
+            continue
+        kind = WALKS.get(section.kind, section.kind)
+        if kind != last or kind == "server":
+            found.append([])
+        last = kind
+        found[-1].append(mapping)
+    return found
+
+
 _PHP_TYPES = ("application/x-httpd-php", "application/x-httpd-php-source")
 
 
 def _by_extension(run: Run, extensions: Sequence[str]) -> None:
-    handlers: dict[str, tuple[str, Directive] | None] = {}
-    types: dict[str, tuple[str, Directive] | None] = {}
-    for section in run.layers.sections:
-        own = [line for line in section.directives if line.key in _MAPPING]
-        # A section takes away what is inherited before it adds its own (merge_mime_dir_configs).
-        for line in sorted(own, key=lambda line: not line.key.startswith("remove")):
-            table = handlers if line.key.endswith("handler") else types
-            removes = line.key.startswith("remove")
-            for word in line.args if removes else line.args[1:]:
-                table[word.lstrip(".").lower()] = None if removes else (line.args[0], line)
+    handlers: dict[str, tuple[str, Directive]] = {}
+    types: dict[str, tuple[str, Directive]] = {}
+    for walk_of in run.layers.memo("mime", _mappings):
+        # What is taken away by one of several sections is so among themselves only (merge_mime_dir_configs).
+        own: dict[tuple[str, str], tuple[str, Directive]] = {}
+        for section in walk_of:
+            for kind, extension in section.removed:
+                own.pop((kind, extension), None)
+                if len(walk_of) == 1:
+                    (handlers if kind == "handler" else types).pop(extension, None)
+            own |= section.added
+        for (kind, extension), found in own.items():
+            (handlers if kind == "handler" else types)[extension] = found
     for extension in extensions:
         found = handlers.get(extension)
         if found is not None and run.notes.get("script-alias") is None:
@@ -356,7 +389,6 @@ def adopt(run: Run, sub: Run) -> None:
     run.content_type = sub.content_type
     run.is_proxy, run.proxy_line = sub.is_proxy, sub.proxy_line
     run.layers = sub.layers
-    run.vary += sub.vary
     run.user = sub.user or run.user
     run.auth_type = sub.auth_type or run.auth_type
     merged = sub.env.copy()
@@ -364,10 +396,9 @@ def adopt(run: Run, sub: Run) -> None:
         if merged.entry(entry.name) is None:
             merged.entries.append(entry)
     run.env = merged
-    for entry in sub.headers_out:
-        run.headers_out.set(entry.name, entry.value, entry.because)
-    for entry in sub.errors_out:
-        run.errors_out.set(entry.name, entry.value, entry.because)
+    looked_at = [Entry("Vary", literal(name), by_default("conditions look at it", "mod/core.html")) for name in sub.vary]
+    run.headers_out.entries = [*looked_at, *sub.headers_out, *run.headers_out]
+    run.errors_out.entries = [*sub.errors_out, *run.errors_out]
 
 
 def _fallback(run: Run) -> None:

@@ -43,7 +43,7 @@ CONDITIONS = [
 VARIABLES = ["V1", "V2", "HTTP_AUTHORIZATION", "REMOTE_USER", "HTTP_X_A", "no-gzip", "V3", "X-A", "proxy-nokeepalive",
              "force-proxy-request-1.0", "HTTPS"]  # fmt: skip
 REQUEST_NAMES = ["X-A", "X-B", "X-User", "Authorization", "Cookie", "X-Forwarded-For", "Host", "X-New", "x-a", "Origin",
-                 "Proxy-Authorization", "Accept", "X_C", "Connection", "Content-Type", "Range"]  # fmt: skip
+                 "Proxy-Authorization", "Accept", "X_C", "Connection", "Content-Type", "X-B"]  # fmt: skip
 ANSWER_NAMES = ["X-R", "X-S", "X-Up", "Set-Cookie", "Cache-Control", "Vary", "Location", "WWW-Authenticate",
                 "Access-Control-Allow-Origin", "Access-Control-Allow-Headers", "X-Frame-Options", "x-r"]  # fmt: skip
 METHODS = ["GET", "POST", "GET POST", "PUT DELETE", "OPTIONS", "PATCH", "FOO"]
