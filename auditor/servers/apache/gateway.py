@@ -186,7 +186,8 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         if run.path_info == "/":
             script = "" if script == "/" else script + "/"
     if run.path_info and (script.endswith(run.path_info) or kind == "uwsgi"):
-        script = script[: max(len(script) - len(run.path_info), 0)]  # by its length alone
+        # mod_proxy_uwsgi goes by its length alone.
+        script = script[: len(script) - len(run.path_info)] if len(script) >= len(run.path_info) else script
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)

@@ -220,8 +220,6 @@ class Overrides:
             return "skipped" if override.nonfatal_unknown else "module"
         if "h" not in spec.contexts:
             return "context"
-        if directive.key in ("<limit", "<limitexcept") and not self.methods.issuperset(directive.args):
-            return "method"  # only the server's own configuration makes methods known
         if directive.key == "options" and override.options is not None and "O" in override.classes:
             words = {word.lower().lstrip("+-") for word in directive.args} - {"none"}
             if not words <= override.options:
@@ -230,6 +228,8 @@ class Overrides:
         if spec.overrides == "*" and not override.classes:
             allowed = False
         if allowed or directive.key.lstrip("<") in override.names:
+            if directive.key in ("<limit", "<limitexcept") and not self.methods.issuperset(directive.args):
+                return "method"  # only the server's own configuration makes methods known
             return None
         return "skipped" if override.nonfatal_override else "override"
 

@@ -179,6 +179,10 @@ def lookup(run: Run, uri: str) -> Run:
         prepare(sub)
     except Respond as end:
         sub.status = end.status
+        if end.location is not None and end.line is not None:
+            sub.headers_out.set("Location", end.location, decides(end.line))
+        elif end.location is not None:
+            sub.headers_out.set("Location", end.location)
     except InternalRedirect:
         pass
     return sub

@@ -183,13 +183,21 @@ def target_of(run: Run, text: str) -> Target:
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
     line = run.proxy_line
-    found = _worker_of(run.server, text)
+    path = canonical(url.path or "/")
+    if url.scheme in ("http", "https") and run.args is not None:
+        path += f"?{run.args}"
+    found = _worker_of(run.server, f"{text.partition('://')[0]}://{authority_of(text)}{path}")
     worker = found is not None
     reused = found is not None and found.reused
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
     if userinfo:
         reused = False
     return Target(url, shown, (url.server,), reused, worker)
+
+
+def authority_of(text: str) -> str:
+    """Host and port of a URL as it is written."""
+    return text.partition("://")[2].partition("/")[0]
 
 
 class Worker(NamedTuple):
@@ -217,7 +225,8 @@ def _workers(layers: Layers) -> list[Worker]:
     found: list[Worker] = []
     for section in layers.sections:
         own: list[Worker] = []
-        for name, words in _definitions(section):
+        # In the order in which the lines stand, as far as they stand in one file.
+        for _, name, words in sorted(_definitions(section), key=lambda one: one[0]):
             if any(one.fits(name) for one in own):
                 continue  # it shares that one (add_pass)
             regex = None
@@ -229,16 +238,16 @@ def _workers(layers: Layers) -> list[Worker]:
     return found
 
 
-def _definitions(section: Section) -> Iterator[tuple[str, frozenset[str]]]:
-    """URL and parameters of each line that defines a worker."""
+def _definitions(section: Section) -> Iterator[tuple[int, str, frozenset[str]]]:
+    """Line, URL and parameters of each directive that defines a worker."""
     for line in section.directives:
         if line.key in ("proxypass", "proxypassmatch"):
             url = next((word for word in line.args if "://" in word), None)
             if url is not None:
-                yield url, frozenset(word.lower() for word in line.args)
+                yield line.place.line, url, frozenset(word.lower() for word in line.args)
     for inner in section.sections:
         if inner.kind == "proxy" and "*" not in inner.pattern and not inner.regex:
-            yield inner.pattern, frozenset()
+            yield inner.place.line if inner.place is not None else 0, inner.pattern, frozenset()
         elif inner.kind == "location":
             yield from _definitions(inner)
 
@@ -289,8 +298,9 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
         out.append(_sent(run, entry._replace(because=entry.because or passes)))
     _framing(run, out)
     version, closing = _version(run, target)
-    connection = "close" if closing else "Keep-Alive"
-    out.append(SentHeader("Connection", literal(connection, SERVER), "yes", _fate(run, "Connection", False), passes))
+    if version != "HTTP/1.0":
+        connection = literal("close" if closing else "Keep-Alive", SERVER)
+        out.append(SentHeader("Connection", connection, "yes", _fate(run, "Connection", False), passes))
     names = {sent.name.lower() for sent in out}
     losses = [
         LostHeader(_spelled(run, name), why)

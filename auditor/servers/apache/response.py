@@ -179,8 +179,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     status = response.status
     if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
-        if condition == 304:  # no error to ap_send_error_response
-            return finish(run, 304, action)
+        if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
+            return finish(run, condition, action)
         if condition != 200:
             raise Respond(condition)
     override = run.layers.last("proxyerroroverride")

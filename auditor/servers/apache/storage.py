@@ -325,7 +325,7 @@ def fixup(run: Run) -> None:
         if run.found != DIRECTORY:
             return
     if (run.found == MISSING and run.handler is None) or (
-        run.found == DIRECTORY and run.handler is None and not run.notes.get("index")
+        run.found == DIRECTORY and run.handler is None and not run.notes.get("index") and index_names(run)
     ):
         _fallback(run)
 
@@ -350,7 +350,7 @@ def _directory(run: Run) -> None:
 
         target = name if name.startswith("/") else run.uri + name
         sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
-        if sub.status == 200 and (sub.found == FILE or sub.is_proxy):
+        if sub.status == 200 and _answers(sub):
             run.step(line, f"the directory's index: {target}")
             adopt(run, sub)
             run.notes["index"] = True
@@ -358,6 +358,8 @@ def _directory(run: Run) -> None:
         if sub.status not in (200, 404, None):
             failed = Respond(sub.status)
             if 300 <= sub.status < 400 or (sub.status in (401, 406) and len(names) == 1):
+                run.headers_out.entries = [*sub.headers_out, *run.headers_out]
+                run.errors_out.entries = [*sub.errors_out, *run.errors_out]
                 break  # the others are not looked at
     if failed is not None:
         raise failed
@@ -401,6 +403,12 @@ def adopt(run: Run, sub: Run) -> None:
     run.errors_out.entries = [*sub.errors_out, *run.errors_out]
 
 
+def _answers(sub: Run) -> bool:
+    """Whether the request that was looked up is a file, or goes to an upstream and nothing else handles it."""
+    handler = sub.layers.last("sethandler")
+    return sub.found == FILE or (sub.is_proxy and (handler is None or handler.args[:1] == ("none",)))
+
+
 def _fallback(run: Run) -> None:
     line = run.layers.last("fallbackresource")
     if line is None or not line.args or line.args[0].lower() == "disabled":
@@ -414,7 +422,7 @@ def _fallback(run: Run) -> None:
     if run.uri == target or depth > 10:  # it asks for itself until LimitInternalRecursion ends that
         raise Respond(500, line)
     sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
-    if sub.status == 200 and (sub.found == FILE or sub.is_proxy or sub.handler is not None):
+    if sub.status == 200 and _answers(sub):
         run.step(line, f"nothing is there: {target} answers")
         adopt(run, sub)
     elif sub.status not in (200, None):
