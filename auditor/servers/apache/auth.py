@@ -23,7 +23,6 @@ from auditor.servers.apache.providers import type_of
 from auditor.servers.apache.run import Respond, Run, decides
 from auditor.trace import Gate
 
-
 _FOLDERS = ("directory", "htaccess")
 
 

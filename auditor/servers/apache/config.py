@@ -15,7 +15,6 @@ from auditor.server import Note
 from auditor.servers.apache.modules import Modules
 from auditor.source import InputError, Place, SourceFile
 
-
 METHODS = frozenset(
     (
         *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
@@ -154,9 +153,10 @@ class Address(NamedTuple):
 
 
 class Server:
-    """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None for
-    the main server. `name` is ServerName in lower case, `spelled` as it is written ("" where none is known); `named` tells whether the
-    server says it itself; `aliases` are the ServerAlias patterns."""
+    """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None
+    for the main server. `name` is ServerName in lower case, `spelled` as it is written ("" where none is
+    known); `named` tells whether the server says it itself; `aliases` are the ServerAlias patterns.
+    """
 
     def __init__(
         self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None

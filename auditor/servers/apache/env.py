@@ -259,4 +259,3 @@ def _assigned(layers: Layers) -> Table:
         part.merge(_Assigned().read(section))
     whole.merge(part)
     return whole.table
-

@@ -17,8 +17,8 @@ from auditor.source import InputError, Place, SourceFile
 
 class Override(NamedTuple):
     """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
-    of answered with 500 (Nonfatal). Where no line says anything (`unset`), httpd reads .htaccess files all the same, and
-    lets them say nothing. `options` are those that Options may set, None for all."""
+    of answered with 500 (Nonfatal). Where no line says anything (`unset`), httpd reads .htaccess files all the same,
+    and lets them say nothing. `options` are those that Options may set, None for all."""
 
     classes: frozenset[str]
     names: frozenset[str]

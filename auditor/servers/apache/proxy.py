@@ -182,7 +182,6 @@ def target_of(run: Run, text: str) -> Target:
         whole = first._replace(path=path)
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
-    line = run.proxy_line
     path = canonical(url.path or "/")
     if url.scheme in ("http", "https") and run.args is not None:
         path += f"?{run.args}"

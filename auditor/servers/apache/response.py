@@ -183,13 +183,12 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             return finish(run, condition, action)
         if condition != 200:
             raise Respond(condition)
-    override = run.layers.last("proxyerroroverride")
-    if kind in ("fastcgi", "uwsgi") and servers and override is not None and status is not None:
-        if override.args[:1] and override.args[0].lower() == "on" and _overrides(override, status):
-            run.step(override, f"the upstream's {status} is replaced")
-            run.shared.action = action
-            run.headers_out = Table()
-            raise Respond(status, override)
+    override = run.layers.last("proxyerroroverride") if kind in ("fastcgi", "uwsgi") and servers else None
+    if override is not None and status is not None and _overrides(override, status):
+        run.step(override, f"the upstream's {status} is replaced")
+        run.shared.action = action
+        run.headers_out = Table()
+        raise Respond(status, override)
     if run.status != 200 and status in (200, None) and kind != "uwsgi":
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
@@ -287,6 +286,8 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
 
 
 def _overrides(line: Directive, status: int) -> bool:
+    if line.args[0].lower() != "on":
+        return False
     codes = [int(word) for word in line.args[1:] if word.isdigit()]
     return status in codes if codes else status >= 400
 

@@ -276,7 +276,8 @@ def _mappings(layers: Layers) -> list[list[Mapping]]:
                 if key.startswith("remove"):
                     mapping.removed.extend((kind, word.lstrip(".").lower()) for word in line.args)
                 else:
-                    mapping.added.update({(kind, word.lstrip(".").lower()): (line.args[0], line) for word in line.args[1:]})
+                    for word in line.args[1:]:
+                        mapping.added[kind, word.lstrip(".").lower()] = (line.args[0], line)
         if not mapping.removed and not mapping.added:
             continue
         kind = WALKS.get(section.kind, section.kind)
@@ -305,12 +306,12 @@ def _by_extension(run: Run, extensions: Sequence[str]) -> None:
         for (kind, extension), found in own.items():
             (handlers if kind == "handler" else types)[extension] = found
     for extension in extensions:
-        found = handlers.get(extension)
-        if found is not None and run.notes.get("script-alias") is None:
-            run.handler, run.handler_line = found
-        found = types.get(extension)
-        if found is not None:
-            run.content_type, run.handler_line = found[0], run.handler_line or found[1]
+        handler = handlers.get(extension)
+        if handler is not None and run.notes.get("script-alias") is None:
+            run.handler, run.handler_line = handler
+        kind_of = types.get(extension)
+        if kind_of is not None:
+            run.content_type, run.handler_line = kind_of[0], run.handler_line or kind_of[1]
 
 
 # --- mod_dir
@@ -398,7 +399,8 @@ def adopt(run: Run, sub: Run) -> None:
         if merged.entry(entry.name) is None:
             merged.entries.append(entry)
     run.env = merged
-    looked_at = [Entry("Vary", literal(name), by_default("conditions look at it", "mod/core.html")) for name in sub.vary]
+    why = by_default("conditions look at it", "mod/core.html")
+    looked_at = [Entry("Vary", literal(name), why) for name in sub.vary]
     run.headers_out.entries = [*looked_at, *sub.headers_out, *run.headers_out]
     run.errors_out.entries = [*sub.errors_out, *run.errors_out]
 

@@ -103,7 +103,8 @@ class Leaves:
                             '"expr=%{HTTP:Origin}"', '"Basic svc"', '"sid=9; Path=/"', '"X-B"', "100%%")  # fmt: skip
         clause = ""
         if self.chance(0.3):
-            clause = self.of("env=V1", "env=!V1", "env=V2", "early" if not scope.inside else "env=V3", "env=REDIRECT_V1",
+            clause = self.of("env=V1", "env=!V1", "env=V2", "early" if not scope.inside else "env=V3",
+                             "env=REDIRECT_V1",
                              f'"expr={self.random.choice(CONDITIONS)}"')  # fmt: skip
         always = self.of("", "", "", "always ", "onsuccess ") if not request else ""
         word = "RequestHeader" if request else "Header"
@@ -114,7 +115,7 @@ class Leaves:
         kind = self.of("SetEnv", "SetEnvIf", "SetEnvIf", "SetEnvIf", "SetEnvIfNoCase", "SetEnvIfExpr", "BrowserMatch",
                        "UnsetEnv", "PassEnv")  # fmt: skip
         if kind == "SetEnv":
-            return [Node(f'SetEnv {name} {self.of("1", "env value", "").join(chr(34) * 2)}')]
+            return [Node(f"SetEnv {name} {self.of('1', 'env value', '').join(chr(34) * 2)}")]
         if kind in ("UnsetEnv", "PassEnv"):
             return [Node(f"{kind} {name}")]
         if kind == "BrowserMatch":
@@ -123,7 +124,8 @@ class Leaves:
             return [Node(f'SetEnvIfExpr "{self.random.choice(CONDITIONS)}" {name}={self.of("1", "x")}')]
         subject, pattern = self.random.choice([
             ("Authorization", '"(.*)"'), ("X-A", "^v"), ("Request_URI", r"\.txt$"), ("Request_Method", "GET"),
-            ("X-B", '"^$"'), ("Remote_Addr", '"^127\\.0\\.0\\.[25]"'), ("Host", "example"), ("^X-", "(.+)"), ("V1", "1"),
+            ("X-B", '"^$"'), ("Remote_Addr", '"^127\\.0\\.0\\.[25]"'), ("Host", "example"), ("^X-", "(.+)"), ("V1",
+            "1"),
             ("Authorization", '"^(Bearer .*)$"'), ("Cookie", "user=(\\w+)"), ("Request_Protocol", "1.0"),
             ("Server_Addr", "127"), ("Origin", '"^https://(.+)$"'), ("Authorization", ".+"),
         ])  # fmt: skip
@@ -148,7 +150,7 @@ class Leaves:
 
     def basic(self) -> list[Node]:
         nodes = [Node("AuthType Basic"), Node(f"AuthName {self.of('R', 'Two-words'.join(chr(34) * 2), 'Quoted')}"),
-                 Node(f"AuthUserFile {self.of('@DIR@/ht/good', 'ht/both', '@DIR@/ht/none', '@DIR@/ht/empty')}")]  # fmt: skip
+                 Node("AuthUserFile " + self.of("@DIR@/ht/good", "ht/both", "@DIR@/ht/none", "@DIR@/ht/empty"))]  # fmt: skip
         if self.chance(0.15):
             nodes.append(Node("AuthGroupFile @DIR@/ht/groups"))
         if self.chance(0.15):
@@ -222,7 +224,8 @@ class Leaves:
         return nodes
 
     def proxy_setting(self, scope: Scope) -> list[Node]:
-        return [Node(self.of("ProxyPreserveHost On", "ProxyAddHeaders Off", "ProxyErrorOverride On", "ProxyPreserveHost Off",
+        return [Node(self.of("ProxyPreserveHost On", "ProxyAddHeaders Off", "ProxyErrorOverride On",
+                             "ProxyPreserveHost Off",
                              "ProxyErrorOverride On 404 500", "ProxyAddHeaders On"))]  # fmt: skip
 
     def handler(self, scope: Scope) -> list[Node]:
@@ -289,7 +292,8 @@ class Leaves:
 
     def setting(self, scope: Scope) -> list[Node]:
         return [Node(self.of("AllowEncodedSlashes On", "AllowEncodedSlashes NoDecode", "MergeSlashes Off",
-                             "UseCanonicalName On", "LimitRequestFieldSize 1000", "LimitRequestFields 6", "TraceEnable Off",
+                             "UseCanonicalName On", "LimitRequestFieldSize 1000", "LimitRequestFields 6",
+                             "TraceEnable Off",
                              "UseCanonicalPhysicalPort On", "LimitRequestLine 200", "AllowEncodedSlashes Off",
                              "UseCanonicalName Off", "TraceEnable On"))]  # fmt: skip
 
