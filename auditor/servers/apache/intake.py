@@ -118,11 +118,12 @@ def read_headers(run: Run, request: Request) -> None:
     if line > number_of(server, "limitrequestline", DEFAULT_LIMIT) + 1:
         raise Respond(414)
     if "#" in request.target:  # a fragment is not sent (ap_check_request_line, strict)
-        run.notes["unusable"] = True
+        run.shared.body_broken = True
         raise Respond(400)
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
     if fields and len(request.headers) > fields:
+        run.shared.body_broken = True
         raise Respond(400)
     table = Table()
     order: dict[str, list[tuple[str, str]]] = {}
@@ -131,9 +132,11 @@ def read_headers(run: Run, request: Request) -> None:
         # Where a line is refused, those before it are there; a line is taken when the next one has been read.
         run.headers_in = _so_far(request.headers[: max(at - 1, 0)])
         if len(name) + len(value) + 2 > limit + 1:
+            run.shared.body_broken = True
             raise Respond(400, server.last("limitrequestfieldsize"))
         run.headers_in = _so_far(request.headers[:at])
         if not _TOKEN.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+            run.shared.body_broken = True
             raise Respond(400)
         order.setdefault(name.lower(), []).append((name, value))
     for low, lines in order.items():

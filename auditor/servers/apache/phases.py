@@ -3,6 +3,8 @@ modules/http/http_request.c)."""
 
 from __future__ import annotations
 
+import posixpath
+
 from auditor.http import Request
 from auditor.servers.apache import (
     alias,
@@ -80,6 +82,7 @@ def serve(run: Run) -> Run:
         if run.prev is None:
             normal = intake.normalize(path, run.server.on("mergeslashes", True))
             if normal is None:
+                run.uri = posixpath.normpath("/" + path.lstrip("/"))
                 raise Respond(400)
             run.uri = intake.decode(run, normal)
         prepare(run)
@@ -164,7 +167,7 @@ def lookup(run: Run, uri: str) -> Run:
     sub = Run(run.shared, run.server)
     sub.main = run
     sub.method = "GET"
-    sub.host, sub.port = run.host, run.port
+    sub.host = run.host  # without the port: ap_get_server_port() finds none in its URI
     sub.protocol = run.protocol
     sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path
     sub.args = query if mark else None
@@ -229,7 +232,7 @@ def die(run: Run, end: Respond) -> Run:
         run.step(end.line, f"the error document cannot be served ({status}): the server's own page for {first.status}")
         return response.send_error(first, first.status or 500, end)
     run.status = status
-    page = response.error_document(run, status) if not run.notes.get("unusable") else None
+    page = response.error_document(run, status)
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
         return response.send_error(run, status, end, page)
     original = run.method

@@ -245,7 +245,7 @@ def _definitions(section: Section) -> Iterator[tuple[int, str, frozenset[str]]]:
             if url is not None:
                 yield line.place.line, url, frozenset(word.lower() for word in line.args)
     for inner in section.sections:
-        if inner.kind == "proxy" and "*" not in inner.pattern and not inner.regex:
+        if inner.kind == "proxy" and inner.all("proxyset") and "*" not in inner.pattern and not inner.regex:
             yield inner.place.line if inner.place is not None else 0, inner.pattern, frozenset()
         elif inner.kind == "location":
             yield from _definitions(inner)

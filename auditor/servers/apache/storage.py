@@ -9,7 +9,7 @@ from typing import NamedTuple
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, by_default
-from auditor.servers.apache.table import Entry
+from auditor.servers.apache.table import Entry, Table
 from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
 
@@ -45,6 +45,8 @@ def refuse_trace(run: Run) -> None:
     word = line.args[0].lower() if line is not None and line.args else "on"
     if word == "off":
         raise Respond(405, line)
+    if run.is_proxy:
+        return
     length = run.header("content-length") or "0"
     if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
         raise Respond(413, line)
@@ -238,6 +240,7 @@ def _options_of(layers: Layers) -> frozenset[str]:
 
 def find_handler(run: Run) -> None:
     """mod_mime and SetHandler: what is to produce the answer (type_checker)."""
+    run.notes["typed"] = True
     if run.is_proxy:
         return
     line = run.layers.last("sethandler")
@@ -394,11 +397,7 @@ def adopt(run: Run, sub: Run) -> None:
     run.layers = sub.layers
     run.user = sub.user or run.user
     run.auth_type = sub.auth_type or run.auth_type
-    merged = sub.env.copy()
-    for entry in run.env:
-        if merged.entry(entry.name) is None:
-            merged.entries.append(entry)
-    run.env = merged
+    run.env = Table([*sub.env, *run.env])  # where one is looked up, the first counts; to programs, the last
     why = by_default("conditions look at it", "mod/core.html")
     looked_at = [Entry("Vary", literal(name), why) for name in sub.vary]
     run.headers_out.entries = [*looked_at, *sub.headers_out, *run.headers_out]

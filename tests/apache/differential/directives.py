@@ -150,7 +150,8 @@ class Leaves:
 
     def basic(self) -> list[Node]:
         nodes = [Node("AuthType Basic"), Node(f"AuthName {self.of('R', 'Two-words'.join(chr(34) * 2), 'Quoted')}"),
-                 Node("AuthUserFile " + self.of("@DIR@/ht/good", "ht/both", "@DIR@/ht/none", "@DIR@/ht/empty"))]  # fmt: skip
+                 Node("AuthUserFile " + self.of("@DIR@/ht/good", "ht/both", "@DIR@/ht/none",
+                     "@DIR@/ht/empty"))]  # fmt: skip
         if self.chance(0.15):
             nodes.append(Node("AuthGroupFile @DIR@/ht/groups"))
         if self.chance(0.15):
