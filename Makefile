@@ -5,6 +5,7 @@ CONFIG ?= configs/nginx/folklore.conf
 JOBS ?= 2
 CONFIGS ?= 300
 SEALED ?= 100
+APACHE ?= 200
 SEED ?= 1
 
 .PHONY: audit test differential bench lint setup clean stack stack-probe stack-down
@@ -21,12 +22,16 @@ test: .venv/ready
 FOUND = from probes.runners.local import find; print(*(program.name for program in find()))
 
 # The predictor against each nginx of this machine, or those of NGINX: wheel (Python package), system, a path, or
-# image:NAME for one in a container. Some configurations more run in the sandbox of audit probe.
+# image:NAME for one in a container. Some configurations more run in the sandbox of audit probe, and some ask the httpd of
+# this machine (APACHE=0 for none).
 differential: .venv/ready
 	@status=0; for nginx in $(or $(NGINX),$$($(BIN)/python -c '$(FOUND)')); do \
 	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(CONFIGS) --seed $(SEED) --jobs $(JOBS) || status=1; \
 	    $(BIN)/python -m tests.differential --nginx $$nginx --configs $(SEALED) --seed $(SEED) --jobs $(JOBS) --sealed || status=1; \
-	done; exit $$status
+	done; \
+	if [ "$(APACHE)" != 0 ]; then \
+	    $(BIN)/python -m tests.differential --kind apache --configs $(APACHE) --seed $(SEED) --jobs $(JOBS) || status=1; \
+	fi; exit $$status
 
 bench: .venv/ready
 	$(BIN)/python -m bench

@@ -11,7 +11,7 @@ from probes.origin import Answer, Origin
 
 
 def cgi_bytes(answer: Answer) -> bytes:
-    """A CGI response (RFC 3875, 6)."""
+    """A CGI response (RFC 3875, 6), with its status even where that is 200."""
     lines = [
         f"Status: {answer.status} {reason(answer.status)}",
         *(f"{name}: {value}" for name, value in answer.headers),
@@ -19,6 +19,12 @@ def cgi_bytes(answer: Answer) -> bytes:
     text = "\r\n".join(lines) + "\r\n\r\n"
     bodiless = answer.status in (204, 304)
     return text.encode("latin-1") + (b"" if bodiless else answer.body)
+
+
+def quiet(data: bytes) -> bytes:
+    """The same response without a status of 200, as php-fpm writes it; some header line there must be."""
+    rest = data.removeprefix(b"Status: 200 OK\r\n")
+    return b"Content-Type: text/html\r\n" + rest if rest.startswith(b"\r\n") else rest
 
 
 class Gateway(Origin):
@@ -117,6 +123,7 @@ class FastCGI(Gateway):
         return tuple(pairs)
 
     def pack(self, data: bytes) -> bytes:
+        data = quiet(data)
         out = [struct.pack("!BBHHBx", 1, 6, 1, len(data[at : at + 65535]), 0) + data[at : at + 65535]
                for at in range(0, len(data), 65535)]  # fmt: skip
         end = struct.pack("!BBHHBx", 1, 6, 1, 0, 0) + struct.pack("!BBHHBxLBxxx", 1, 3, 1, 8, 0, 0, 0)
@@ -154,6 +161,9 @@ class Scgi(Gateway):
     """An SCGI application: a netstring of NUL-ended names and values."""
 
     protocol = "scgi"
+
+    def pack(self, data: bytes) -> bytes:
+        return quiet(data)
 
     async def params(self, connection: Connection) -> bytes:
         while b":" not in connection.buffer[:8]:

@@ -117,9 +117,9 @@ def _matches(run: Run, line: Directive, word: str) -> bool:
     if low == "all":
         return True
     if low.startswith("env=!"):
-        return run.env.get(word[5:]) is None
+        return not run.has_variable(word[5:], line.place)
     if low.startswith("env="):
-        return run.env.get(word[4:]) is not None
+        return run.has_variable(word[4:], line.place)
     network = network_of(word)
     if network is not None:
         return address_in(run, network, line)

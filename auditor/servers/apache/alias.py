@@ -115,7 +115,7 @@ def _respond(run: Run, line: Directive, status: int, target: Value) -> None:
             target = join((authority(run), target))
     elif not _URL.match(first):
         raise Respond(500, line)
-    if run.args and "?" not in (text or ""):
+    if run.args is not None and "?" not in (text or ""):
         target = join((target, literal("?"), literal(run.args, CLIENT)))
     raise Respond(status, line, target)
 

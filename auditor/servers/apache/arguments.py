@@ -121,8 +121,13 @@ def _expression(line: Directive) -> str | None:
     if key == "require" and len(args) > 1 and args[0].lower() == "expr":
         rest = next_word(line.rest)[1]
         return rest[1:-1] if len(rest) > 1 and rest[0] == '"' == rest[-1] else rest
-    if key in ("header", "requestheader") and len(args) > 2 and args[-1].lower().startswith("expr=") and len(args) > 3:
-        return args[-1][5:]
+    if key in ("header", "requestheader"):
+        # The value, too, may begin so: the condition is what follows it.
+        words = args[1:] if args[:1] and args[0].lower() in ("always", "onsuccess") else args
+        action = words[0].lower() if words else ""
+        at = 2 if action in ("unset", "echo") else 4 if action.startswith("edit") else 3
+        last = words[at] if len(words) > at else ""
+        return last[5:] if last.lower().startswith("expr=") else None
     if key == "setenvifexpr" and len(args) > 1:
         return args[0]
     if key == "rewritecond" and len(args) > 1 and args[0].lower() == "expr":

@@ -25,16 +25,24 @@ from auditor.servers.apache.providers import type_of
 from auditor.servers.apache.run import Respond, Run, decides
 from auditor.trace import Gate
 
+_FOLDERS = ("directory", "htaccess")
+
 
 def check(run: Run) -> None:
     """Let the request on, with its user, or raise Respond (401, 403, 405, 500, or a redirect to a login page).
 
-    A request made of one with the same configuration is not asked again.
+    A request made of one with the same sections is not asked again, as a rule.
     """
-    before = run.prev or run.main
-    if before is not None and before.layers.sections == run.layers.sections and not _merged_anew(run):
-        run.user, run.auth_type = before.user, before.auth_type
-        return
+    kept = run.config.modules
+    for before in (run.prev, run.main):
+        if before is None or before.layers.sections != run.layers.sections:
+            continue
+        # Where a module has hooks of the old kind, sections are never known to be the same (auth_internal_per_conf).
+        again = kept.known and any(kept.has(name) for name in ("allowmethods", "lua", "wsgi"))
+        own = run.layers.sections[len(run.server.base.sections) :]
+        if not again or not own or (run.notes.get("walk reused") and all(one.kind in _FOLDERS for one in own)):
+            run.user, run.auth_type = before.user, before.auth_type
+            return
     run.user = None
     run.notes.pop("supposed", None)
     any_line = access.satisfies(run)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.config import WALKS, Directive, Layers, Section
 from auditor.servers.apache.require import DENIED, ERROR, GRANTED, NEUTRAL, NO_USER, Node, ask
 from auditor.servers.apache.run import Run
 from auditor.servers.apache.syntax import next_word
@@ -28,15 +28,12 @@ def rules_of(layers: Layers) -> Rules:
     return layers.memo("authz", _merged)  # type: ignore[no-any-return]
 
 
-_WALKS = {"htaccess": "directory", "proxy": "directory", "elseif": "if", "else": "if"}
-
-
 def _merged(layers: Layers) -> Rules:
     """Each walk (directories, files, locations, conditions) merges its own sections before they are merged with what
     was there (ap_directory_walk, ap_file_walk, ap_location_walk, ap_if_walk)."""
     whole: Rules | None = None
     aliases = {line.args[1].lower(): line for line in layers.all("<authzprovideralias") if len(line.args) > 1}
-    for _, group in groupby(layers.sections, key=lambda section: _WALKS.get(section.kind, section.kind)):
+    for _, group in groupby(layers.sections, key=lambda section: WALKS.get(section.kind, section.kind)):
         walk: Rules | None = None
         for section in group:
             walk = _merge(walk, _own(section, aliases))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from auditor.servers.apache import foreign
 from auditor.servers.apache.arguments import wrong_arguments
 from auditor.servers.apache.config import Address, Config, Directive, Limit, Section, Server
 from auditor.servers.apache.directives import spec_of
@@ -41,7 +40,13 @@ def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = fr
     servers = []
     for item in hosts:
         section = builder.section("server", "", False, item.directive, item.items or ())
-        addresses = [parse_address(word) for word in item.directive.args]
+        # Without a port, it is that of the main server's ServerName, if there is one (get_addresses).
+        addresses = [
+            address
+            if address.port is not None or word == "*" or word.endswith(":*")
+            else address._replace(port=main.name_port)
+            for word, address in ((word, parse_address(word)) for word in item.directive.args)
+        ]
         servers.append(Server(section, item.directive.place, addresses, main))
     listens: list[tuple[Address, Directive | None, bool]] = []
     for line in main.section.all("listen"):
@@ -94,8 +99,8 @@ class _Builder:
             self._check(directive, inside)
             key = directive.key
             if item.items is None:
-                if spec_of(key) is None or key.startswith("lua"):
-                    foreign.tell(self._loader, directive)
+                if key.startswith("lua"):  # a module that comes with httpd, whose programs are not followed
+                    self._loader.unknown(directive)
                 directives.append(directive._replace(limit=limit) if limit is not None else directive)
             elif key in ("<limit", "<limitexcept"):
                 methods = frozenset(word for word in directive.args)
@@ -103,7 +108,8 @@ class _Builder:
                 self._fill(item.items, directives, sections, inner, inside)
             elif key in _CONTAINERS:
                 directives.append(self._container(item, limit))
-                directives.extend(self._others(item, limit))
+                if key in _REQUIRE:
+                    directives.extend(self._others(item, limit))
             elif key in _SECTIONS:
                 kind, regex = _SECTIONS[key]
                 words = directive.args
@@ -125,7 +131,7 @@ class _Builder:
             if directive.place in self._removed:
                 continue
             if child.items is None:
-                if directive.key == "require":
+                if directive.key == "require" or item.directive.key not in _REQUIRE:
                     yield directive._replace(limit=limit)
             elif directive.key in ("<limit", "<limitexcept"):
                 methods = frozenset(directive.args)

@@ -8,10 +8,19 @@ Sections", How the sections are merged).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from auditor.servers.apache.modules import Modules
 from auditor.source import Place, SourceFile
+
+METHODS = frozenset(
+    (
+        *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
+        *("MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE"),
+        *("LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "BREW", "WHEN"),
+    )
+)
 
 
 class Limit(NamedTuple):
@@ -91,6 +100,10 @@ class Section:
         return f"Section({self.kind} {self.pattern!r})"
 
 
+# The walk that finds a kind of section, where it is not named like it.
+WALKS = {"htaccess": "directory", "proxy": "directory", "elseif": "if", "else": "if"}
+
+
 class Layers:
     """The sections that apply to a request, in the order in which httpd merges them: what a later one says counts."""
 
@@ -152,8 +165,10 @@ class Address(NamedTuple):
 
 
 class Server:
-    """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None for
-    the main server. `names` are ServerName (first, "" where there is none) and the ServerAlias patterns."""
+    """The main server or a virtual host. `section` holds the directives that stand directly in it; `main` is None
+    for the main server. `name` is ServerName in lower case, `spelled` as it is written ("" where none is
+    known); `named` tells whether the server says it itself; `aliases` are the ServerAlias patterns.
+    """
 
     def __init__(
         self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None
@@ -163,18 +178,26 @@ class Server:
         self.addresses = tuple(addresses)
         self.main = main
         line = section.last("servername")
-        name = line.args[0] if line is not None and line.args else ""
-        self.scheme, _, authority = name.rpartition("://")
+        text = line.args[0] if line is not None and line.args else ""
+        self.scheme, _, authority = text.rpartition("://")
         host, colon, port = authority.partition(":") if not authority.startswith("[") else (authority, "", "")
         self.name = host.lower()
+        self.named = bool(host)
+        self.spelled = host
         self.name_port = int(port) if colon and port.isdigit() else None
+        if main is not None and not host:
+            # Without a name of its own, a virtual host for any address has the main server's; the port is that of its
+            # first address (vhost.c: ap_fini_vhost_config, ap_parse_vhost_addrs).
+            if any(address.host == "*" for address in self.addresses):
+                self.name, self.spelled = main.name, main.spelled
+            self.name_port = self.addresses[0].port if self.addresses and self.addresses[0].port else main.name_port
         self.aliases = tuple(alias.lower() for line in section.all("serveralias") for alias in line.args)
         self.base = Layers((main.section, section) if main is not None else (section,))
         self._memo: dict[Any, Any] = {}
 
     @property
     def label(self) -> str:
-        return self.name or (str(self.addresses[0].host) if self.addresses else "")
+        return (self.name if self.named else "") or (str(self.addresses[0].host) if self.addresses else "")
 
     def memo(self, key: Any, make: Callable[[Server], Any]) -> Any:
         """What a module makes of this server, made once."""
@@ -241,6 +264,19 @@ class Config:
         if key not in self._memo:
             self._memo[key] = make(self)
         return self._memo[key]
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        """The methods that the server knows: its own, and those that <Limit> names (ap_method_register)."""
+        found = set(METHODS)
+        stack = [server.section for server in (self.main, *self.hosts)]
+        while stack:
+            section = stack.pop()
+            stack.extend(section.sections)
+            for line in section.directives:
+                if line.limit is not None:
+                    found |= line.limit.methods
+        return frozenset(found)
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""

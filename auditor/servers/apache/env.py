@@ -231,7 +231,7 @@ class _Assigned:
                     self.gone[name.lower()] = line
             elif line.key == "passenv":
                 for name in line.args:
-                    self.put(name, unknown(SERVER), line)
+                    self.put(name, unknown(), line)
             elif line.key == "setenv":
                 if not 1 <= len(line.args) <= 2:
                     raise Unpredictable("SetEnv takes one or two arguments", line.place)

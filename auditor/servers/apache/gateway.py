@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.proxy import fate_of, parse_url
 from auditor.servers.apache.run import Run, by_default, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.variables import lookup
 from auditor.trace import ADDED, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
@@ -22,7 +24,7 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
     _request_variables(run, table, kind)
     if kind == "fastcgi":
         _fcgi_conditions(run, table)
-    sent = [_sent(run, entry.name, entry.value, entry.because) for entry in table]
+    sent = [_sent(run, _name(entry.name, kind), entry.value, entry.because) for entry in table]
     if kind == "php":
         given = run.headers_in.entry("Authorization")
         if given is not None:  # getallheaders() and PHP_AUTH_USER read the request itself
@@ -40,6 +42,14 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
     return sent, lost
 
 
+def _name(name: str, kind: str) -> str:
+    """A name as the environment of a process may have it (ap_create_environment)."""
+    if kind != "cgi":
+        return name
+    name = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return "_" + name[1:] if name[:1].isdigit() else name
+
+
 def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> SentHeader:
     ours = any(segment.source == SERVER for segment in value.segments)
     present = "yes" if value.text is not None or ours or value.present == "yes" else "maybe"
@@ -54,8 +64,11 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     """ap_add_common_vars: the request's environment, and on top of it its header lines as HTTP_ variables."""
     lost: list[LostHeader] = []
     table = Table()
-    for entry in run.env:  # of several lines of one name the last counts here, the first elsewhere (measured)
-        table.set(entry.name, entry.value, entry.because)
+    # Of several of a name, the last one counts, if there are any variables before (ap_add_common_vars).
+    put = table.set if len(run.env) or kind == "uwsgi" else table.add
+    for entry in run.env:
+        table.set(*entry)
+    table.gone = dict(run.env.gone)
     passes = by_default("header lines become HTTP_ variables", CORE)
     auth = _passes_authorization(run, kind)
     for entry in run.headers_in:
@@ -63,20 +76,23 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
         if low == "content-type":
             table.set("CONTENT_TYPE", entry.value, passes)
         elif low == "content-length":
-            table.set("CONTENT_LENGTH", entry.value, passes)
+            value = literal("0", SERVER) if kind == "fastcgi" and run.shared.body_read else entry.value
+            table.set("CONTENT_LENGTH", value, passes)
         elif low == "authorization":
             if auth is not None:
                 table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
             elif table.entry("HTTP_AUTHORIZATION") is None:
                 _withheld(run, entry, table, lost)
-        elif low == "proxy-authorization":
+        elif low == "transfer-encoding" and kind == "fastcgi":  # the body is read first, and has a length then
+            table.set("CONTENT_LENGTH", unknown(SERVER), by_default("the body's length", CORE))
+        elif low == "proxy-authorization" and not _passes_all(run):
             lost.append(LostHeader(entry.name, by_default("CGI programs never get it", CORE)))
         elif low == "proxy":
             lost.append(LostHeader(entry.name, by_default("Proxy never becomes HTTP_PROXY", CORE)))
         elif not re.fullmatch(r"[A-Za-z0-9-]+", entry.name):
             lost.append(LostHeader(entry.name, by_default("names with other characters are left out", "env.html")))
         else:
-            table.set(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
+            put(f"HTTP_{entry.name.upper().replace('-', '_')}", entry.value, entry.because or passes)
     return table, lost
 
 
@@ -100,6 +116,11 @@ def _means_to(line: Directive) -> bool:
     return any("HTTP_AUTHORIZATION" in word for word in line.args[1:])
 
 
+def _passes_all(run: Run) -> bool:
+    line = run.layers.last("cgipassauth")
+    return line is not None and line.args[:1] != () and line.args[0].lower() == "on"
+
+
 def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
     line = run.layers.last("cgipassauth")
     if line is not None and line.args and line.args[0].lower() == "on":
@@ -116,18 +137,16 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
 def _request_variables(run: Run, table: Table, kind: str) -> None:
     first = run.first
     server = by_default("CGI variables", "env.html")
-    root = run.server.last("documentroot")
     from auditor.servers.apache.response import server_port
-    from auditor.servers.apache.storage import document_root
 
     values: dict[str, Value] = {
         "SERVER_SIGNATURE": unknown(SERVER),
         "SERVER_SOFTWARE": unknown(SERVER),
-        "SERVER_NAME": literal(run.host, CLIENT) if run.host else unknown(SERVER),
+        "SERVER_NAME": lookup(run, "SERVER_NAME"),
         "SERVER_ADDR": unknown(SERVER),
         "SERVER_PORT": literal(str(server_port(run)), SERVER),
         "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
-        "DOCUMENT_ROOT": literal(document_root(run)) if root is not None else unknown(SERVER),
+        "DOCUMENT_ROOT": lookup(run, "DOCUMENT_ROOT"),
         "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),
         "CONTEXT_PREFIX": unknown(SERVER),
         "CONTEXT_DOCUMENT_ROOT": unknown(SERVER),
@@ -162,16 +181,28 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     script = run.uri
     if kind == "uwsgi":
         url = parse_url((run.filename or "").removeprefix("proxy:"))
-        run.path_info = url.path if url is not None else ""
-        if len(run.path_info) > 1:  # so many characters go, whatever they are (uwsgi_send_headers)
-            script = script[: max(len(script) - len(run.path_info), 0)]
-    elif run.path_info and script.endswith(run.path_info):
-        script = script[: len(script) - len(run.path_info)]
+        path = unquote(url.path, "latin-1") if url is not None else ""
+        run.path_info = "/" + path.lstrip("/")
+        if run.path_info == "/":
+            script = "" if script == "/" else script + "/"
+    if run.path_info and (script.endswith(run.path_info) or kind == "uwsgi"):
+        # mod_proxy_uwsgi goes by its length alone.
+        script = script[: len(script) - len(run.path_info)] if len(script) >= len(run.path_info) else script
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
     if run.path_info and kind != "uwsgi":
-        table.set("PATH_TRANSLATED", unknown(SERVER), server)
+        _translate_path(run)
+        table.set("PATH_TRANSLATED", unknown(), server)  # none where that path is refused
+
+
+def _translate_path(run: Run) -> None:
+    """The subrequest that finds PATH_TRANSLATED: it may set cookies."""
+    rules = run.server.base.all("rewriterule")
+    if any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:]):
+        from auditor.servers.apache.phases import lookup as look_up
+
+        look_up(run, run.path_info)
 
 
 def _fcgi_conditions(run: Run, table: Table) -> None:

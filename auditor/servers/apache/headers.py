@@ -89,12 +89,13 @@ def _rules(layers: Layers) -> list[Rule]:
 def _rule(line: Directive) -> Rule:
     """The line, read. Raises Unpredictable for one that httpd refuses (header_cmd)."""
     try:
-        return _read(line)
+        return read(line)
     except (ValueError, RegexError) as error:  # an ExprError is a ValueError
         raise Unpredictable(f"{line.name}: {error}", line.place) from error
 
 
-def _read(line: Directive) -> Rule:
+def read(line: Directive) -> Rule:
+    """The line, read. Raises ValueError (ExprError among them) and RegexError for one that httpd refuses."""
     words = list(line.args)
     side = "in" if line.key == "requestheader" else "out"
     if side == "out" and words and words[0].lower() in ("always", "onsuccess"):
@@ -200,8 +201,8 @@ def _counts(run: Run, rule: Rule) -> bool:
                 run.headers_out.merge("Vary", literal(", ".join(looked_at), SERVER), decides(rule.line))
         return result
     if rule.variable.startswith("!"):
-        return run.env.get(rule.variable[1:]) is None
-    return not rule.variable or run.env.get(rule.variable) is not None
+        return not run.has_variable(rule.variable[1:], rule.line.place)
+    return not rule.variable or run.has_variable(rule.variable, rule.line.place)
 
 
 def _change(run: Run, rule: Rule, table: Table) -> None:
@@ -308,7 +309,8 @@ def _value(run: Run, rule: Rule) -> Value:
             parts.append(literal(part))
         elif part.letter == "e":
             found = run.env.get(part.argument)
-            parts.append(literal("(null)") if found is None else _one_line(found))
+            there = found is not None and run.has_variable(part.argument, rule.line.place)
+            parts.append(_one_line(found) if found is not None and there else literal("(null)"))
         elif part.letter == "s":
             found = variables.ssl(run, part.argument)
             parts.append(literal("(null)") if found == EMPTY else _one_line(found))

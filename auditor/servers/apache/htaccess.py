@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditor.files import Files
+from auditor.regex import RegexError
 from auditor.servers.apache.arguments import wrong_arguments
 from auditor.servers.apache.build import htaccess_section
-from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.config import METHODS, Directive, Layers, Section
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.load import Item, Loader
 from auditor.source import InputError, Place, SourceFile
@@ -17,8 +18,8 @@ from auditor.source import InputError, Place, SourceFile
 
 class Override(NamedTuple):
     """What AllowOverride and AllowOverrideList permit: class letters, names of directives, and what is skipped instead
-    of answered with 500 (Nonfatal). `unset`: no AllowOverride says anything, and then files are read though nothing is
-    permitted in them (create_core_dir_config: OR_UNSET is not zero)."""
+    of answered with 500 (Nonfatal). Where no line says anything (`unset`), httpd reads .htaccess files all the same,
+    and lets them say nothing. `options` are those that Options may set, None for all."""
 
     classes: frozenset[str]
     names: frozenset[str]
@@ -26,6 +27,7 @@ class Override(NamedTuple):
     nonfatal_unknown: bool = False
     line: Directive | None = None
     unset: bool = False
+    options: frozenset[str] | None = None
 
     @property
     def reads(self) -> bool:
@@ -48,6 +50,7 @@ def _override_of(layers: Layers) -> Override:
     classes: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     skips = skips_unknown = False
+    options: frozenset[str] | None = None
     line = layers.last("allowoverride")
     if line is not None:
         letters: set[str] = set()
@@ -63,11 +66,13 @@ def _override_of(layers: Layers) -> Override:
                 skips_unknown = skips_unknown or what in ("unknown", "all")
             elif low.partition("=")[0] in _CLASSES:
                 letters.add(_CLASSES[low.partition("=")[0]])
+                if low.startswith("options="):
+                    options = frozenset(low.partition("=")[2].split(","))
         classes = frozenset(letters)
     listed = layers.last("allowoverridelist")
     if listed is not None:
         names = frozenset(word.lower() for word in listed.args if word.lower() != "none")
-    return Override(classes, names, skips, skips_unknown, line or listed, line is None)
+    return Override(classes, names, skips, skips_unknown, line or listed, line is None, options)
 
 
 class Htaccess(NamedTuple):
@@ -80,14 +85,22 @@ class Htaccess(NamedTuple):
 
 class Overrides:
     """The .htaccess files of a machine. `read` remembers them, `judged` the lines that AllowOverride does not let
-    count, for rules."""
+    count, for rules. `whole`: all of the server's configuration is at hand, so that a line which is not here is not
+    there."""
 
     def __init__(
-        self, loader: Loader, files: Files | None, name: str = ".htaccess", removed: frozenset[object] = frozenset()
+        self,
+        loader: Loader,
+        files: Files | None,
+        name: str = ".htaccess",
+        removed: frozenset[object] = frozenset(),
+        whole: bool = False,
     ) -> None:
         self._loader = loader
         self._files = files
         self.name = name
+        self.methods = METHODS
+        self.whole = whole
         self._removed = removed
         self._read: dict[str, Htaccess | None] = {}
         self._sections: dict[tuple[str, Override], Section] = {}
@@ -95,8 +108,9 @@ class Overrides:
 
     def without(self, removed: frozenset[object]) -> Overrides:
         """The same files without these lines."""
-        twin = Overrides(self._loader, self._files, self.name, removed)
+        twin = Overrides(self._loader, self._files, self.name, removed, self.whole)
         twin._read = self._read
+        twin.methods = self.methods
         return twin
 
     def change(self, folder: str, found: Htaccess) -> None:
@@ -149,7 +163,7 @@ class Overrides:
     def section(self, folder: str, layers: Layers) -> Section | None:
         """The section that the folder's .htaccess adds under what the sections so far allow."""
         override = override_of(layers)
-        if not override.reads:
+        if not override.reads and not (override.unset and self.whole):
             found = self.in_folder(folder)
             if found is not None:
                 for item in found.items:
@@ -175,7 +189,9 @@ class Overrides:
             section.fault = Directive(".htaccess", ".htaccess", (), "", place)
         return section
 
-    def _allowed(self, items: Sequence[Item], override: Override, faults: list[Directive]) -> list[Item]:
+    def _allowed(
+        self, items: Sequence[Item], override: Override, faults: list[Directive], outer: bool = True
+    ) -> list[Item]:
         kept = []
         for item in items:
             directive = item.directive
@@ -184,13 +200,19 @@ class Overrides:
             why = self._refused(directive, override)
             if why == "skipped":
                 self.ignored.setdefault(directive.place, ("skipped", override))
+                if directive.key in _UNMERGED:
+                    kept.append(Item(directive._replace(args=(), rest="")))
                 continue
             if why is not None:
                 self.ignored.setdefault(directive.place, (why, override))
                 faults.append(directive)
                 continue
+            if _is_bad_expression(directive) or (outer and _is_bad_container(item, True)):
+                faults.append(directive)
+                continue
             if item.items is not None:
-                item = Item(directive, tuple(self._allowed(item.items, override, faults)))
+                inner = directive.key not in _CONTAINERS
+                item = Item(directive, tuple(self._allowed(item.items, override, faults, inner)))
             kept.append(item)
         return kept
 
@@ -207,13 +229,69 @@ class Overrides:
             return "skipped" if override.nonfatal_unknown else "module"
         if "h" not in spec.contexts:
             return "context"
+        if directive.key == "options" and override.options is not None and "O" in override.classes:
+            words = {word.lower().lstrip("+-") for word in directive.args} - {"none"}
+            if not words <= override.options:
+                return "skipped" if override.nonfatal_override else "override"
         allowed = spec.overrides == "*" or any(letter in override.classes for letter in spec.overrides)
         if spec.overrides == "*" and not override.classes:
             allowed = False
         if allowed or directive.key.lstrip("<") in override.names:
             wrong = wrong_arguments(directive, restricted=True)
-            if wrong is None or self._loader.template:
-                return None
-            self._loader.error(directive.place, wrong)
-            return "arguments"
+            if wrong is not None and not self._loader.template:
+                self._loader.error(directive.place, wrong)
+                return "arguments"
+            if directive.key in ("<limit", "<limitexcept") and not self.methods.issuperset(directive.args):
+                return "method"  # only the server's own configuration makes methods known
+            return None
         return "skipped" if override.nonfatal_override else "override"
+
+
+# The modules of these lines merge nothing: even one that is skipped takes away what is inherited.
+_UNMERGED = ("authuserfile", "authgroupfile")
+_CONTAINERS = ("<requireall", "<requireany", "<requirenone")
+
+
+def _is_bad_container(item: Item, top: bool = False) -> bool:
+    """Whether lines on authorization are such that httpd refuses them: `not`, or <RequireNone>, where one line of
+    several is enough, and containers with nothing in them (add_authz_provider, add_authz_section)."""
+    key = item.directive.key
+    if top and _negates(item):
+        return True
+    if key not in _CONTAINERS:
+        return False
+    if not item.items:
+        return True
+    return (key != "<requireall" and any(map(_negates, item.items))) or any(map(_is_bad_container, item.items))
+
+
+def _negates(item: Item) -> bool:
+    args = item.directive.args
+    return item.directive.key == "<requirenone" or (
+        item.directive.key == "require" and args[:1] != () and args[0].lower() == "not"
+    )
+
+
+def _is_bad_expression(directive: Directive) -> bool:
+    """Whether a line has an expression that httpd cannot read."""
+    from auditor.servers.apache import headers
+    from auditor.servers.apache.expr import ExprError, compile_condition
+
+    args = directive.args
+    text = None
+    if directive.key in ("<if", "<elseif"):
+        text = args[0] if args and directive.rest[:1] in "\"'" else directive.rest
+    elif directive.key == "setenvifexpr" and args:
+        text = args[0]
+    elif directive.key == "require" and args[:1] and args[0].lower() == "expr":
+        text = " ".join(args[1:])
+    try:
+        if directive.key in ("header", "requestheader"):
+            headers.read(directive)
+        elif text is not None:
+            compile_condition(text)
+    except (ExprError, RegexError):
+        return True
+    except ValueError:  # an action that is not known here
+        return False
+    return False

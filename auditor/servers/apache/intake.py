@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditor.http import Request, split_port
+from auditor.http import Pairs, Request, split_port
 from auditor.servers.apache.config import Address, Config, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import LostHeader
-from auditor.values import Segment, Value, client_header
+from auditor.values import Segment, Value, client_header, literal
 from auditor.world import Answer, Path, Question
 
 DEFAULT_LIMIT = 8190  # LimitRequestLine, LimitRequestFieldSize: bytes
@@ -91,6 +91,9 @@ class Hosts(Sequence[Server]):
         if found < len(self._hosts):
             host = self._hosts[found]
             return host, "chosen: ServerName" if host.name == name else "chosen: ServerAlias"
+        for host in self._hosts:
+            if name and any(address.host == name for address in host.addresses):
+                return host, "chosen: the address of <VirtualHost>"
         only = "chosen: the first virtual host of this address" if len(self._hosts) > 1 else "chosen: the only one"
         return self._hosts[0], only
 
@@ -173,46 +176,86 @@ def read_headers(run: Run, request: Request) -> None:
     line = len(request.method) + len(request.target) + len(f"HTTP/{version}") + 2
     if line > number_of(server, "limitrequestline", DEFAULT_LIMIT) + 1:
         raise Respond(414)
+    if "#" in request.target:  # a fragment is not sent (ap_check_request_line, strict)
+        run.shared.body_broken = True
+        raise Respond(400)
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
     if fields and len(request.headers) > fields:
+        run.shared.body_broken = True
         raise Respond(400)
     table = Table()
     order: dict[str, list[tuple[str, str]]] = {}
-    for name, value in request.headers:
+    for at, (name, value) in enumerate(request.headers):
         value = value.strip(" \t")
+        # Where a line is refused, those before it are there; a line is taken when the next one has been read.
+        run.headers_in = _so_far(request.headers[: max(at - 1, 0)])
         if len(name) + len(value) + 2 > limit + 1:
+            run.shared.body_broken = True
             raise Respond(400, server.last("limitrequestfieldsize"))
+        run.headers_in = _so_far(request.headers[:at])
         if not _TOKEN.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+            run.shared.body_broken = True
             raise Respond(400)
         order.setdefault(name.lower(), []).append((name, value))
     for low, lines in order.items():
         if low == "host" and len(lines) > 1:
             raise Respond(400)
         name = lines[0][0]
-        if low == "content-length" and len({value for _, value in lines}) > 1:
-            raise Respond(400)
         text = ", ".join(value for _, value in lines)
-        if low in ("content-length",):
-            text = lines[0][1]
+        if len(text) > limit and len(lines) > 1:  # table_do_fn_check_lengths
+            raise Respond(400, server.last("limitrequestfieldsize"))
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
-    host = run.header("host") if "host" in order else None
-    if host is None and version == "1.1" and "host" not in order:
+    _read_host(run, request, "host" in order)
+    _read_framing(run)
+    expect = run.header("expect")
+    if expect and expect.lower() != "100-continue":
+        raise Respond(417)
+
+
+def _so_far(lines: Pairs) -> Table:
+    return Table([Entry(name, literal(value.strip(" \t"), client_header(name))) for name, value in lines])
+
+
+def _read_host(run: Run, request: Request, given: bool) -> None:
+    """The name that the client asks for (vhost.c: fix_hostname; strict, as is the default)."""
+    host = run.header("host") if given else None
+    if host is None and request.http_version == "1.1" and not given:
         raise Respond(400)
     absolute = re.match(r"(?i)https?://([^/?#]*)", request.target)
     if absolute is not None:
         host = absolute[1].rpartition("@")[2]
-    if host:
-        name, port = split_port(host)
-        if not _HOST.match(name) or (port is not None and port != "" and not port.isdigit()):
+    if not host:
+        if request.http_version == "1.1":
             raise Respond(400)
-        run.host = name.lower().rstrip(".")
-    elif "host" in order and version == "1.1" and host == "":
-        run.host = ""
-    expect = run.header("expect")
-    if expect is not None and expect.lower() != "100-continue" and version != "1.0":
-        raise Respond(417)
+        return
+    name, port = split_port(host)
+    if not _HOST.match(name) or name.isdigit():
+        raise Respond(400)
+    if port is not None and not (port.isdigit() and 0 < int(port) < 65536):
+        raise Respond(400)
+    top = name.rstrip(".").rpartition(".")[2]
+    if not is_address(name) and "." in name and top[:1].isdigit():
+        raise Respond(400)
+    run.host = name.lower().rstrip(".")
+    run.port = int(port) if port is not None else None
+
+
+def _read_framing(run: Run) -> None:
+    """How the body ends: a Transfer-Encoding must end in chunked, and goes before a Content-Length
+    (ap_check_request_header)."""
+    length = run.header("content-length")
+    if length is not None and not length.isdigit():
+        run.shared.body_broken = True
+        raise Respond(400)
+    encoding = run.header("transfer-encoding")
+    if encoding is None:
+        return
+    if encoding.rpartition(",")[2].strip().lower() != "chunked":
+        run.shared.body_broken = True
+        raise Respond(400)
+    run.headers_in.unset("Content-Length", by_default("Transfer-Encoding takes the place of Content-Length"))
 
 
 def parse_target(run: Run, target: str) -> None:
@@ -221,7 +264,7 @@ def parse_target(run: Run, target: str) -> None:
     if absolute is not None:
         target = target[absolute.end() :] or "/"
     path, mark, query = target.partition("?")
-    run.uri = path
+    run.uri = "/" + path.lstrip("/") if path.startswith("//") else path  # ap_parse_uri, whatever MergeSlashes says
     run.args = query if mark else None
 
 
@@ -265,7 +308,7 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
 
 def decode(run: Run, path: str) -> str:
     """ap_unescape_url: %2F and %00 are answered 404, what is no escape 400; AllowEncodedSlashes changes the former."""
-    line = run.layers.last("allowencodedslashes")
+    line = run.server.section.last("allowencodedslashes")  # virtual hosts do not inherit it
     mode = line.args[0].lower() if line is not None and line.args else "off"
     if "%" not in path:
         return path
@@ -284,13 +327,14 @@ def decode(run: Run, path: str) -> str:
         code = int(digits, 16)
         if code == 0 or (code == 0x2F and mode == "off"):
             missing = True
-            out.append("/")
+            out.append(chr(code))
         elif code == 0x2F and mode == "nodecode":
             out.append(path[at : at + 3])
         else:
             out.append(chr(code))
         at += 3
     if missing:
+        run.uri = "".join(out).partition("\0")[0]
         raise Respond(404, line)
     return "".join(out)
 

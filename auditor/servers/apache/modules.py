@@ -66,14 +66,14 @@ class Modules:
 
     def __init__(self, loaded: Iterable[str] = (), known: bool = False) -> None:
         self.known = known
-        self._loaded = {module_name(name) for name in loaded}
+        self._loaded = dict.fromkeys(module_name(name) for name in loaded)
         self._shown: set[str] = set()
         self._answers: dict[str, bool] = {}
         self.asked: set[str] = set()  # by <IfModule>, where the answer was assumed
 
     def load(self, name: str) -> None:
         low = module_name(name)
-        self._loaded.add(low)
+        self._loaded.setdefault(low)
         self.known = self.known or low == _IN_EVERY_LIST
         self._answers.clear()
 
@@ -81,6 +81,14 @@ class Modules:
         """A directive of that module is in use: without the module the server would not start with it."""
         self._shown.add(module_name(name))
         self._answers.clear()
+
+    def in_order(self, first: str, second: str) -> bool:
+        """Whether one module is loaded before another: what both have to do at the same point is done in that order.
+        Debian loads them by the alphabet."""
+        names = list(self._loaded)
+        if first in names and second in names:
+            return names.index(first) < names.index(second)
+        return first < second
 
     def has(self, name: str) -> bool:
         """Whether the module is there, by its identifier or source file."""

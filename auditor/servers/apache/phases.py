@@ -3,6 +3,8 @@ modules/http/http_request.c)."""
 
 from __future__ import annotations
 
+import posixpath
+
 from auditor.http import Request
 from auditor.servers.apache import (
     alias,
@@ -18,14 +20,20 @@ from auditor.servers.apache import (
     storage,
     walk,
 )
-from auditor.servers.apache.config import Layers
+from auditor.servers.apache.config import Config, Layers
 from auditor.servers.apache.expr_syntax import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import Replaced
 from auditor.values import CLIENT, SERVER, literal
+from auditor.world import Question
 
+# What a subrequest does not have of a request with a body (strip_headers_request_body).
+_OF_BODIES = (
+    *("Content-Encoding", "Content-Language", "Content-Length", "Content-Location", "Content-MD5", "Content-Range"),
+    *("Content-Type", "Expires", "Last-Modified", "Transfer-Encoding"),
+)
 MAX_REDIRECTS = 10  # LimitInternalRecursion
 
 
@@ -34,21 +42,30 @@ def handle(shared: Shared, request: Request) -> Run:
     config = shared.config
     hosts = intake.candidates(config, request, shared.path)
     run = Run(shared, hosts[0] if hosts else config.main)
+    address = shared.path.known(Question("client-address"))
+    if address is not None and isinstance(address.value, str) and not _behind_proxy(config, run):
+        shared.client_address = address.value
     try:
+        intake.parse_target(run, request.target)
         try:
             intake.read_headers(run, request)
-        except Respond:
-            _post_read(run)
+        except Respond as end:
+            if end.status == 417:  # Expect is looked at behind the hooks
+                _post_read(run)
             raise
         if hosts:
             run.server, why = hosts.choose(run.host)
             run.layers = run.server.base
             shared.steps.append(response.step_of(run.server, why))
-        intake.parse_target(run, request.target)
         _post_read(run)
         return serve(run)
     except Respond as end:
         return die(run, end)
+
+
+def _behind_proxy(config: Config, run: Run) -> bool:
+    """Whether mod_remoteip may take another address for the client's: which one is not computed."""
+    return config.modules.has("remoteip") and run.server.last("remoteipheader") is not None
 
 
 def _post_read(run: Run) -> None:
@@ -69,6 +86,7 @@ def serve(run: Run) -> Run:
         if run.prev is None:
             normal = intake.normalize(path, run.server.on("mergeslashes", True))
             if normal is None:
+                run.uri = posixpath.normpath("/" + path.lstrip("/"))
                 raise Respond(400)
             run.uri = intake.decode(run, normal)
         prepare(run)
@@ -88,6 +106,8 @@ def prepare(run: Run) -> None:
     run.layers = run.server.base
     if run.is_proxy:
         proxy.walk(run)
+    elif storage.trace(run):
+        return
     else:
         storage.look(run)
     walk.location(run)
@@ -133,9 +153,12 @@ def _fixups(run: Run) -> None:
         alias.fixup(run)
     if modules.has("auth_basic"):
         authn.fake(run)
+    folders_first = modules.in_order("dir", "headers")
+    if modules.has("dir") and folders_first:
+        storage.fixup(run, redirect is not None)
     if modules.has("headers"):
         headers.fixup(run)
-    if modules.has("dir"):
+    if modules.has("dir") and not folders_first:
         storage.fixup(run, redirect is not None)
     if redirect is not None:
         raise redirect
@@ -154,11 +177,14 @@ def lookup(run: Run, uri: str) -> Run:
     sub = Run(run.shared, run.server)
     sub.main = run
     sub.method = "GET"
-    sub.host = run.host
+    sub.host = run.host  # without the port: ap_get_server_port() finds none in its URI
     sub.protocol = run.protocol
     sub.uri = path if path.startswith("/") else run.uri.rpartition("/")[0] + "/" + path
     sub.args = query if mark else None
-    sub.headers_in = run.headers_in
+    sub.headers_in = run.headers_in.copy()
+    if any(run.headers_in.entry(name) is not None for name in ("Content-Length", "Transfer-Encoding")):
+        for name in _OF_BODIES:
+            sub.headers_in.unset(name)
     sub.env = run.env.copy()
     sub.unparsed = run.unparsed
     try:
@@ -166,6 +192,10 @@ def lookup(run: Run, uri: str) -> Run:
         prepare(sub)
     except Respond as end:
         sub.status = end.status
+        if end.location is not None and end.line is not None:
+            sub.headers_out.set("Location", end.location, decides(end.line))
+        elif end.location is not None:
+            sub.headers_out.set("Location", end.location)
     except InternalRedirect as redirect:
         sub.notes["redirect"] = redirect  # for who takes the subrequest in the request's place
     return sub
@@ -182,7 +212,7 @@ def redirected(run: Run, redirect: InternalRedirect) -> Run:
     new = Run(shared, run.server)
     new.prev = run
     new.method = run.method
-    new.host = run.host
+    new.host, new.port = run.host, run.port
     new.protocol = run.protocol
     new.unparsed = redirect.uri
     intake.parse_target(new, redirect.uri)
@@ -192,6 +222,8 @@ def redirected(run: Run, redirect: InternalRedirect) -> Run:
         new.env.add(f"REDIRECT_{entry.name}", entry.value, entry.because)
     new.env.set("REDIRECT_STATUS", literal(str(run.status), SERVER), by_default("REDIRECT_STATUS", "custom-error.html"))
     new.errors_out = run.errors_out
+    if run.notes.get("redirect-keeps-vary"):
+        new.vary = list(run.vary)
     new.status = run.status
     new.user, new.auth_type = None, None
     new.notes = {"redirected-user": run.user, **{key: run.notes[key] for key in run.notes if key == "end"}}
@@ -217,7 +249,7 @@ def die(run: Run, end: Respond) -> Run:
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place, page=page.args[1].partition("?")[0]))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
-    run.method = "HEAD" if original == "HEAD" else "GET"
+    run.method = "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache import walk as sections
-from auditor.servers.apache.config import Config, Directive
+from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
@@ -15,7 +16,7 @@ from auditor.values import ADDRESS, CLIENT, CONFIG, SERVER, Segment, Value, clie
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
-_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/?#]*)(?P<path>[^?]*)(?P<query>\?.*)?", re.IGNORECASE)
+_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Url(NamedTuple):
@@ -25,7 +26,6 @@ class Url(NamedTuple):
     host: str
     port: str
     path: str
-    query: str
     socket: str
 
     @property
@@ -53,7 +53,9 @@ def parse_url(text: str) -> Url | None:
     host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
     if not colon:
         host, port = authority, ""
-    return Url(match["scheme"].lower(), host, port, match["path"], match["query"] or "", socket)
+    if port and not port.isdigit():
+        host, port = authority, ""
+    return Url(match["scheme"].lower(), host, port, match["path"], socket)
 
 
 # --- which requests
@@ -69,10 +71,10 @@ def translate(run: Run) -> bool:
     if local:
         line = local[-1]
         section = next(s for s in reversed(run.layers.sections) if line in s.directives)
-        matched = _match(run, line, (section.pattern, *line.args), section.regex or line.key == "proxypassmatch")
+        matched = _match(run, line, (section.pattern, *line.args), line.key == "proxypassmatch")
         if matched is not None:
             return matched
-    for line in run.server.all("proxypass", "proxypassmatch"):
+    for line in run.server.base.all("proxypass", "proxypassmatch"):  # the main server's first
         matched = _match(run, line, line.args, line.key == "proxypassmatch")
         if matched is not None:
             return matched
@@ -84,9 +86,14 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
     if len(args) < 2:
         return None
     pattern, real = args[0], args[1]
+    raw = "nocanon" in (word.lower() for word in line.args)
+    uri = run.unparsed if raw else run.uri
     if regex:
         try:
             found = compile_regex(pattern).search(run.uri)
+            if raw and found is not None:
+                again = compile_regex(pattern).search(uri)
+                raw, uri, found = (True, uri, again) if again is not None else (False, run.uri, found)
         except RegexError as error:
             raise Unpredictable(str(error), line.place) from error
         if found is None:
@@ -97,7 +104,7 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         if re.search(r"\$\d|&", real):
             target = re.sub(r"\$(\d)", lambda m: _group(found.groups, int(m[1])), real)
         else:
-            target = real + run.uri
+            target = real + uri
     else:
         length = _prefix(run.uri, pattern)
         if length is None:
@@ -105,12 +112,13 @@ def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> boo
         if real == "!":
             run.step(line, "excepted from the proxy")
             return False
-        target = real + run.uri[length:]
+        if raw and _prefix(uri, pattern) != length:
+            raw, uri = False, run.uri
+        target = real + uri[length:]
+    if raw:  # as the client sent it, the query included
+        run.notes["proxy-nocanon"] = True
     run.is_proxy, run.proxy_line = True, line
     run.filename = f"proxy:{target}"
-    # Where parts of the path are put in, the worker is found only for a URL as long as its name at least, in which
-    # these still stand as $1 (ap_proxy_get_worker_ex).
-    run.notes["worker"] = not regex or "$" not in real or len(target) >= len(real)
     run.handler, run.handler_line = "proxy-server", line
     return True
 
@@ -162,8 +170,8 @@ class Target(NamedTuple):
 def target_of(run: Run, text: str) -> Target:
     """The upstream of a `proxy:` URL. Raises Respond(500) for what is none."""
     url = parse_url(text)
-    if url is None:
-        raise Respond(500, run.proxy_line)
+    if url is None or (":" in url.host and not url.host.startswith("[")):
+        raise Respond(500, run.proxy_line)  # as in http://host:8080path, where a slash is missing
     if url.scheme == "balancer":
         members = balancer(run.config, url.host)
         first = next((parse_url(member) for member in members), None)
@@ -171,16 +179,76 @@ def target_of(run: Run, text: str) -> Target:
             raise Respond(503, run.proxy_line)
         servers = tuple(found.server for found in map(parse_url, members) if found is not None)
         path = (first.path.rstrip("/") if first.path not in ("", "/") else "") + (url.path or "/")
-        whole = first._replace(path=path, query=url.query)
+        whole = first._replace(path=path)
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
-    worker = bool(run.notes.get("worker")) or _has_worker(run.config, text)
-    reused = worker
-    line = run.proxy_line
+    path = canonical(url.path or "/")
+    if url.scheme in ("http", "https") and run.args is not None:
+        path += f"?{run.args}"
+    found = _worker_of(run.server, f"{text.partition('://')[0]}://{authority_of(text)}{path}")
+    worker = found is not None
+    reused = found is not None and found.reused
     userinfo = "@" in text.partition("://")[2].partition("/")[0]
-    if userinfo or (line is not None and "disablereuse=on" in (word.lower() for word in line.args)):
+    if userinfo:
         reused = False
     return Target(url, shown, (url.server,), reused, worker)
+
+
+def authority_of(text: str) -> str:
+    """Host and port of a URL as it is written."""
+    return text.partition("://")[2].partition("/")[0]
+
+
+class Worker(NamedTuple):
+    """What lines have defined for the URLs that begin with `name`; `regex` where that holds groups of a pattern, whose
+    connections are not kept unless that is asked for."""
+
+    name: str
+    regex: re.Pattern[str] | None
+    reused: bool
+
+    def fits(self, url: str) -> bool:
+        """ap_proxy_get_worker_ex: the URL must not be shorter than the name, `$1` included."""
+        if self.regex is not None:
+            return len(url) >= len(self.name) and self.regex.match(url) is not None
+        return url.startswith(self.name)
+
+
+def _worker_of(server: Server, url: str) -> Worker | None:
+    """The worker with the longest name, among the main server's and the virtual host's own."""
+    workers: list[Worker] = server.base.memo("workers", _workers)
+    return max((one for one in workers if one.fits(url)), key=lambda one: len(one.name), default=None)
+
+
+def _workers(layers: Layers) -> list[Worker]:
+    found: list[Worker] = []
+    for section in layers.sections:
+        own: list[Worker] = []
+        # In the order in which the lines stand, as far as they stand in one file.
+        for _, name, words in sorted(_definitions(section), key=lambda one: one[0]):
+            if any(one.fits(name) for one in own):
+                continue  # it shares that one (add_pass)
+            regex = None
+            if re.search(r"\$\d", name):
+                regex = re.compile(".*".join(re.escape(part) for part in re.split(r"\$\d", name)), re.DOTALL)
+            reused = "disablereuse=on" not in words and (regex is None or "enablereuse=on" in words)
+            own.append(Worker(name, regex, reused))
+        found += own
+    return found
+
+
+def _definitions(section: Section) -> Iterator[tuple[int, str, frozenset[str]]]:
+    """Line, URL and parameters of each directive that defines a worker."""
+    for line in section.directives:
+        if line.key in ("proxypass", "proxypassmatch"):
+            url = next((word for word in line.args if "://" in word), None)
+            if url is not None:
+                yield line.place.line, url, frozenset(word.lower() for word in line.args)
+    for inner in section.sections:
+        if inner.kind == "proxy" and inner.all("proxyset") and "*" not in inner.pattern and not inner.regex:
+            yield inner.place.line if inner.place is not None else 0, inner.pattern, frozenset()
+        elif inner.kind == "location":
+            yield from _definitions(inner)
 
 
 def balancer(config: Config, name: str) -> list[str]:
@@ -194,22 +262,6 @@ def balancer(config: Config, name: str) -> list[str]:
             if len(line.args) > 1 and line.args[0].lower().rstrip("/") == f"balancer://{name}".lower():
                 members.append(line.args[1])
     return members
-
-
-def _has_worker(config: Config, text: str) -> bool:
-    """Whether a ProxyPass or <Proxy> line has made a worker for this URL."""
-    for server in (config.main, *config.hosts):
-        for line in server.section.all("proxypass"):
-            if len(line.args) > 1 and "://" in line.args[1] and text.startswith(line.args[1].rstrip("/")):
-                return True
-        for section in server.section.sections:
-            if section.kind == "proxy" and "*" not in section.pattern and text.startswith(section.pattern):
-                return True
-            if section.kind == "location":
-                for line in section.all("proxypass"):
-                    if line.args and "://" in line.args[0] and text.startswith(line.args[0].rstrip("/")):
-                        return True
-    return False
 
 
 _HOP = ("Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade")
@@ -243,9 +295,6 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
             lost[low] = by_default("Proxy-Authorization after authentication", PAGE)
             continue
         if run.main is not None and low.startswith("if-"):
-            continue
-        if low == "expect" and not _has_body(run):
-            lost[low] = by_default("Expect without a body", PAGE)
             continue
         out.append(_sent(run, entry._replace(because=entry.because or passes)))
     _framing(run, out)
@@ -305,15 +354,7 @@ def _forwarded_headers(run: Run, table: Table) -> None:
 
 
 def _server_name(run: Run) -> Value:
-    if run.server.name:
-        return literal(run.server.name)
-    main = run.config.main
-    return literal(main.name) if main.name else unknown(SERVER)
-
-
-def _has_body(run: Run) -> bool:
-    length = run.header("content-length")
-    return (length is not None and length != "0") or run.headers_in.get("Transfer-Encoding") is not None
+    return literal(run.server.spelled) if run.server.spelled else unknown(SERVER)
 
 
 def _framing(run: Run, out: list[SentHeader]) -> None:
@@ -328,9 +369,9 @@ def _framing(run: Run, out: list[SentHeader]) -> None:
 def _version(run: Run, target: Target) -> tuple[str, bool]:
     closing = not target.reused
     version = "HTTP/1.1"
-    if run.env.entry("force-proxy-request-1.0") is not None:
+    if run.has_variable("force-proxy-request-1.0"):
         version, closing = "HTTP/1.0", True
-    if run.env.entry("proxy-nokeepalive") is not None:
+    if run.has_variable("proxy-nokeepalive"):
         closing = True
     return version, closing
 
@@ -389,14 +430,9 @@ def fate_of(run: Run, name: str, value: Value) -> str:
 def request_target(run: Run, target: Target) -> str:
     """The request line's target: the mapped path, encoded again as canonicalization does, and the query."""
     path = target.url.path or "/"
-    line = run.proxy_line
-    words = [word.lower() for word in line.args] if line is not None else []
-    if run.notes.get("proxy-nocanon"):  # a RewriteRule with NE: as it stands, its query included
-        return path + target.url.query
-    if "nocanon" in words:
-        return path + (f"?{run.args}" if run.args is not None else "")
-    query = target.url.query or (f"?{run.args}" if run.args is not None else "")
-    return canonical(path) + query
+    if run.notes.get("proxy-nocanon"):
+        return path
+    return canonical(path) + (f"?{run.args}" if run.args is not None else "")
 
 
 _SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~;")

@@ -10,6 +10,7 @@ from auditor.servers.apache.access import address_in, host_in, is_local, network
 from auditor.servers.apache.config import Directive, Limit
 from auditor.servers.apache.run import Run
 from auditor.servers.apache.syntax import words_of
+from auditor.source import Place
 from auditor.world import Answer, Question
 
 GRANTED = "granted"
@@ -135,7 +136,11 @@ def _method(run: Run, node: Node) -> str:
 
 
 def _env(run: Run, node: Node) -> str:
-    return GRANTED if any(run.env.get(word) is not None for word in words_of(node.rest)) else DENIED
+    return GRANTED if any(run.has_variable(word, _place(node)) for word in words_of(node.rest)) else DENIED
+
+
+def _place(node: Node) -> Place | None:
+    return node.line.place if node.line is not None else None
 
 
 def _expr(run: Run, node: Node) -> str:
@@ -149,9 +154,7 @@ def _expr(run: Run, node: Node) -> str:
         compiled = expr.compile_condition(text)
     except expr.ExprError:
         return ERROR
-    before = list(run.vary)
     holds = expr.holds(run, compiled, node.line.place if node.line is not None else None)
-    run.vary = before  # AP_EXPR_FLAG_DONT_VARY
     if holds:
         return GRANTED
     return NO_USER if _names_user(text) else DENIED

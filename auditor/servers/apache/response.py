@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import re
 
-from auditor.http import Response, is_watched, split_port
-from auditor.servers.apache import cache, gateway, headers, proxy
+from auditor.http import Response, is_watched
+from auditor.servers.apache import cache, conditions, gateway, headers, proxy, storage
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, literal
+from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
 _FAMILIES = {"fcgi": "fastcgi", "scgi": "scgi", "uwsgi": "uwsgi", "ajp": "ajp"}
 _OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
 _HIDDEN = {"date", "server", "proxy-authenticate", "connection", "keep-alive", "te", "trailer", "upgrade"}
-# Methods that httpd knows; any other one is M_INVALID to its own handlers.
-_METHODS = frozenset(
-    (
-        *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
-        *("MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE"),
-        *("LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY", "BASELINE-CONTROL", "MERGE", "BREW", "WHEN"),
-    )
-)
 
 
 def step_of(server: Server, why: str) -> Step:
@@ -38,16 +30,23 @@ def produce(run: Run) -> Run:
     if run.is_proxy and run.filename is not None:
         return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
     handler = run.handler
-    if run.notes.get("trace") and not run.is_proxy:
-        return finish(run, 200, "answered")
+    if run.notes.get("trace"):
+        run.shared.action = "answered"
+        _vary(run)
+        return _final(run, 200)
     if handler is not None and handler.startswith("proxy:"):
         if run.found == MISSING and not handler.startswith(("proxy:http", "proxy:ws", "proxy:balancer", "proxy:unix")):
             pass  # the application is asked all the same: mod_proxy does not look at the file
         run.proxy_line = run.handler_line
-        return _pass_on(run, handler.removeprefix("proxy:"), run.handler_line, True)
+        text = handler.removeprefix("proxy:")
+        if not text.startswith("unix:"):
+            text += run.filename or ""  # proxy_handler: the file's path, not that of the request
+        return _pass_on(run, text, run.handler_line)
     if handler in _OWN_PAGES:
         run.step(run.handler_line, "answered by the server itself")
         return finish(run, 200, "answered")
+    if handler == "default-handler" and run.found == DIRECTORY and run.method in ("GET", "HEAD", "POST"):
+        raise Respond(404, run.handler_line)  # it serves files only
     if handler in (None, "none", "default-handler", "httpd/unix-directory"):
         return _static(run)
     assert handler is not None
@@ -59,6 +58,8 @@ def produce(run: Run) -> Run:
 
 def _static(run: Run) -> Run:
     method = run.method
+    if run.found != DIRECTORY or method not in ("GET", "HEAD"):
+        run.shared.body_read = True  # ap_discard_request_body in default_handler
     if run.found == DIRECTORY:
         if method not in ("GET", "HEAD", "POST"):
             return _unusual(run)
@@ -79,14 +80,14 @@ def _static(run: Run) -> Run:
     if run.path_info and not run.layers.on("acceptpathinfo"):
         raise Respond(404)
     run.shared.file = run.filename
-    return finish(run, 200, "static")
+    return finish(run, conditions.of_file(run), "static")
 
 
 def _unusual(run: Run) -> Run:
     """default_handler for methods other than GET and POST."""
     if run.method == "OPTIONS":
         return finish(run, 200, "answered")
-    if run.method not in _METHODS:
+    if run.method not in run.config.methods:  # to its own handlers, any other one is M_INVALID
         raise Respond(501)
     raise Respond(405)
 
@@ -109,6 +110,8 @@ def _program(run: Run, handler: str) -> Run:
             raise Respond(404)
         if run.found == DIRECTORY:
             raise Respond(403, run.handler_line)
+        if run.path_info and not run.layers.on("acceptpathinfo", True):
+            raise Respond(404, run.layers.last("acceptpathinfo"))
         return _gateway(run, "cgi", run.filename or "cgi", (), run.handler_line)
     if handler == "wsgi-script":
         if run.found == MISSING:
@@ -135,6 +138,15 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
+    if run.shared.body_broken:
+        raise Respond(400, line)
+    if kind in ("scgi", "uwsgi") and run.headers_in.get("Transfer-Encoding") is not None:
+        raise Respond(411, line)  # REQUEST_CHUNKED_ERROR
+    raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
+    if kind == "fastcgi" and raw and "?" in (run.filename or ""):
+        raise Respond(403, line)
+    if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
+        raise Respond(500, line)  # ap_unescape_url refuses it
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
@@ -163,12 +175,24 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response is None:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
-    _take_headers(run, response, None)
+    _take_headers(run, response, kind)
     _keep(run, response)
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
-    if run.status != 200 and status in (200, None):
+    if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
+        condition = conditions.of_answer(run, response)
+        if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
+            return finish(run, condition, action)
+        if condition != 200:
+            raise Respond(condition)
+    override = run.layers.last("proxyerroroverride") if kind in ("fastcgi", "uwsgi") and servers else None
+    if override is not None and status is not None and _overrides(override, status):
+        run.step(override, f"the upstream's {status} is replaced")
+        run.shared.action = action
+        run.headers_out = Table()
+        raise Respond(status, override)
+    if run.status != 200 and status in (200, None) and kind != "uwsgi":
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
 
@@ -193,6 +217,8 @@ def _role(run: Run) -> str:
 
 
 def _body(run: Run) -> str:
+    if run.shared.body_read:
+        return "none"
     length = run.header("content-length")
     chunked = run.headers_in.get("Transfer-Encoding") is not None
     return "sent" if chunked or (length is not None and length != "0") else "none"
@@ -201,7 +227,8 @@ def _body(run: Run) -> str:
 # --- upstreams
 
 
-def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False) -> Run:
+def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
+    storage.refuse_trace(run)
     target = proxy.target_of(run, text)
     scheme = target.url.scheme
     if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
@@ -212,24 +239,12 @@ def _pass_on(run: Run, text: str, line: Directive | None, handler: bool = False)
         return _gateway(run, _FAMILIES[scheme], target.upstream, target.servers, line)
     if scheme not in _HTTP:
         raise Unpredictable(f"{scheme}:// upstreams are not predicted", line.place if line is not None else None)
-    return _http(run, target, line, handler)
+    return _http(run, target, line)
 
 
-def _file_as_found(run: Run) -> str:
-    """The path of the file, which an upstream that SetHandler or H names is asked for (mod_proxy.c: proxy_handler):
-    where a folder on the way is missing, it ends there."""
-    path = run.filename or run.uri
-    if run.found == MISSING:
-        at = path.find("/", 1)
-        while at != -1:
-            known = run.shared.path.known(Question("file", path[:at]))
-            if known is not None and known.name == MISSING:
-                return path[:at]
-            at = path.find("/", at + 1)
-    return path
-
-
-def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool) -> Run:
+def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
+    if run.shared.body_broken:
+        raise Respond(400, line)
     sent, lost, version = proxy.outgoing(run, target)
     role = _role(run)
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
@@ -237,8 +252,6 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     answer = run.ask(Question("exchange", target.upstream, f"{role}:{number}"), _answers(run, target.upstream), place)
     response = answer.value if isinstance(answer.value, Response) else None
     uri = proxy.request_target(run, target)
-    if handler:
-        uri = proxy.canonical(_file_as_found(run)) + (f"?{run.args}" if run.args is not None else "")
     run.shared.exchanges.append(
         Exchange(
             role,
@@ -258,7 +271,9 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
     run.step(line, f"sent to {target.upstream}")
     if response is None:
         raise Respond(503)
-    _take_headers(run, response, target)
+    # Those of the answer take the place of all that were there, but for cookies (ap_proxy_http_process_response).
+    run.headers_out, run.vary = Table(run.headers_out.all("Set-Cookie")), []
+    _take_headers(run, response, "http")
     _keep(run, response)
     status = response.status
     if status is None:
@@ -274,12 +289,12 @@ def _http(run: Run, target: proxy.Target, line: Directive | None, handler: bool)
             run.errors_out.entries += kept.entries
         run.shared.action = "proxied"
         raise Respond(status, override)
-    if overrides and run.status != 200 and run.prev is not None:
-        status = run.status  # the page of an error keeps the error's status only here
     return finish(run, status, "proxied")
 
 
 def _overrides(line: Directive, status: int) -> bool:
+    if line.args[0].lower() != "on":
+        return False
     codes = [int(word) for word in line.args[1:] if word.isdigit()]
     return status in codes if codes else status >= 400
 
@@ -298,10 +313,15 @@ def _answers(run: Run, upstream: str) -> list[Answer]:
     return answers
 
 
-def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> None:
-    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection)."""
-    if target is not None:  # the answer's lines take the place of those that were there (ap_proxy_read_headers)
-        run.headers_out, run.vary = Table(), []
+_SCRIPTS = ("cgi", "fastcgi", "scgi")
+
+
+def _take_headers(run: Run, response: Response, kind: str) -> None:
+    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection). What scripts say
+    stands among the lines for errors, which `Header` without `always` does not see, and repeated names are joined
+    (ap_scan_script_header_err_core)."""
+    passed_on = kind in ("http", "uwsgi")
+    merged = Table()
     listed = {
         token.strip().lower()
         for name, value in response.headers
@@ -312,16 +332,22 @@ def _take_headers(run: Run, response: Response, target: proxy.Target | None) -> 
         low = name.lower()
         if not is_watched(name) and low not in _named(run):
             continue
-        if target is not None and (low in _HIDDEN or low in listed):
+        if passed_on and (low in _HIDDEN or low in listed):
             run.shared.hidden.append(LostHeader(name, by_default(f"{name} is removed by mod_proxy", proxy.PAGE)))
             continue
         source = Value((Segment(answer_header("main", name), value),))
         because: tuple[Because, ...] = ()
-        if target is not None and low == "location":
-            source, because = _reverse(run, source, target)
-        elif target is not None and low == "set-cookie":
+        if kind == "http" and low == "location":
+            source, because = _reverse(run, source)
+        elif kind == "http" and low == "set-cookie":
             source, because = _cookie(run, source)
-        run.headers_out.add(name, source, because)
+        if kind in _SCRIPTS and low == "location":
+            run.headers_out.set(name, source, because)
+        elif kind in _SCRIPTS and low != "set-cookie":
+            merged.merge(name, source, because)
+        else:
+            (merged if kind in _SCRIPTS else run.headers_out).add(name, source, because)
+    run.errors_out.entries += merged.entries
 
 
 def _named(run: Run) -> frozenset[str]:
@@ -335,14 +361,16 @@ def _named(run: Run) -> frozenset[str]:
     return names
 
 
-def _reverse(run: Run, value: Value, target: proxy.Target) -> tuple[Value, tuple[Because, ...]]:
+def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
     """ProxyPassReverse: the upstream's own URL in Location gives way to this server's."""
     text = value.text or ""
     lines: list[tuple[str, str, Directive]] = []
     for section in run.layers.sections:
-        if section.kind == "location":
-            lines += [(section.pattern, line.args[0], line) for line in section.all("proxypassreverse") if line.args]
-    lines += [(line.args[0], line.args[1], line) for line in run.server.all("proxypassreverse") if len(line.args) > 1]
+        for line in section.all("proxypassreverse"):
+            if section.kind == "location" and len(line.args) == 1:
+                lines.append((section.pattern, line.args[0], line))
+            elif len(line.args) > 1:
+                lines.append((line.args[0], line.args[1], line))
     for fake, real, line in lines:
         reals = [real]
         if real.startswith("balancer://"):
@@ -385,9 +413,9 @@ def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
 def self_url(run: Run) -> Value:
     """The scheme and authority of this server as the client wrote them (ap_construct_url)."""
     request = run.shared.request
-    name = run.host or run.server.name or "localhost"
-    if _canonical(run) and run.server.name:
-        name = run.server.name
+    name = run.host or run.server.spelled or "localhost"
+    if _canonical(run) and run.server.spelled:
+        name = run.server.spelled
     port = server_port(run)
     default = 443 if request.tls else 80
     text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
@@ -403,12 +431,10 @@ def server_port(run: Run) -> int:
     """The port that this server takes for its own (ap_get_server_port): the one of the Host line, else of ServerName,
     else the scheme's; the one that was connected to does not count."""
     request = run.shared.request
-    _, port = split_port(run.header("host") or "")
-    if not _canonical(run) and port is not None and port.isdigit():
-        return int(port)
-    physical = run.layers.last("usecanonicalphysicalport")
-    if physical is not None and physical.args[:1] and physical.args[0].lower() == "on":
-        return run.server.name_port or request.port
+    if not _canonical(run) and run.port is not None:
+        return run.port
+    if run.layers.on("usecanonicalphysicalport"):
+        return (run.server.name_port or request.port) if _canonical(run) else request.port
     return run.server.name_port or (443 if request.tls else 80)
 
 
@@ -458,20 +484,41 @@ def finish(run: Run, status: int | None, action: str) -> Run:
     run.shared.action = action
     if status is not None and run.status not in (200, None) and action in ("static", "answered"):
         status = run.status
-    for name in run.vary:
-        run.headers_out.merge("Vary", literal(name), by_default("RewriteCond looks at it", "mod/mod_rewrite.html"))
+    _vary(run)
     if run.config.modules.has("headers"):
         run.status = status if status is not None else run.status
         headers.output(run, False)
     return _final(run, status)
 
 
+def _vary(run: Run) -> None:
+    """The request headers that conditions have looked at."""
+    for name in run.vary:
+        run.headers_out.merge("Vary", literal(name), by_default("conditions look at it", "mod/mod_rewrite.html"))
+
+
 def _final(run: Run, status: int | None) -> Run:
-    lines: list[ResponseHeader] = []
-    for entry in (*run.errors_out, *run.headers_out):
-        lines.append(_line(entry))
-    run.shared.final = (status, lines)
+    """What ap_http_header_filter makes of the header lines."""
+    table = Table([*run.errors_out, *run.headers_out])
+    _each_once(table)
+    run.shared.final = (status, [_line(entry) for entry in table])
     return run
+
+
+def _each_once(table: Table) -> None:
+    """Vary as one line in which each name stands once (fixup_vary)."""
+    lines = table.all("Vary")
+    names: dict[str, Value] = {}
+    for entry in lines:
+        if entry.value.text is None:
+            return
+        for segment in entry.value.segments:
+            for name in re.split(r"[,\s]+", segment.text or ""):
+                if name:
+                    names.setdefault(name.lower(), literal(name, segment.source))
+    if names:
+        because = tuple(dict.fromkeys(one for entry in lines for one in entry.because))
+        table.set("Vary", join(names.values(), ","), because)
 
 
 def _line(entry: Entry) -> ResponseHeader:

@@ -10,7 +10,7 @@ from auditor.servers.apache.config import Config, Directive, Layers, Section, Se
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import DECIDES, Because, Cache, Exchange, Gate, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import EMPTY, Value
+from auditor.values import EMPTY, UNKNOWN, Value
 from auditor.world import Answer, Path, Question
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Shared:
         self.file: str | None = None
         self.client_address: str | None = None
         self.redirects = 0
+        self.body_read = False
+        self.body_broken = False  # whoever reads the body gets an error
         self.handler: Place | None = None
         self.final: tuple[int | None, list[ResponseHeader]] | None = None
 
@@ -109,6 +111,7 @@ class Run:
         self.method = shared.request.method
         self.protocol = f"HTTP/{shared.request.http_version}"
         self.host = ""  # the name that the client asked for, without a port, in lower case
+        self.port: int | None = None  # the port beside it
         self.uri = "/"
         self.args: str | None = None
         self.unparsed = shared.request.target
@@ -156,6 +159,16 @@ class Run:
         """The text of the request header's first line; None where there is none, or where it is not knowable."""
         value = self.headers_in.get(name)
         return value.text if value is not None else None
+
+    def has_variable(self, name: str, place: Place | None = None) -> bool:
+        """Whether the request has that variable. Whether the server was started with one that PassEnv names is not
+        known."""
+        entry = self.env.entry(name)
+        if entry is None:
+            return False
+        if entry.value.text is None and entry.value.sources == (UNKNOWN,):
+            return self.truth("variable", name, place, f"{name} is set", f"{name} is not set")
+        return True
 
     def truth(self, kind: str, subject: str, place: Place | None, yes: str, no: str) -> bool:
         """Whether something holds that the configuration does not tell: asks the world, goes both ways."""

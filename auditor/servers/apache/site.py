@@ -69,10 +69,11 @@ class ApacheSite:
         self.config.files = loader.sources
         self.config.php = any("php" in source.text.lower() for source in loader.sources)
         self._overrides = (
-            Overrides(loader, files, _access_file_name(self.config))
+            Overrides(loader, files, _access_file_name(self.config), whole=context == "main")
             if overrides is None
             else overrides.without(removed)
         )
+        self._overrides.methods = self.config.methods
         self._world: World = FileWorld(files, "apache") if files is not None else Unknowns()
         self._memo: dict[tuple[Request, World], Outcomes] = {}
         self._routes: Sequence[Route] | None = None

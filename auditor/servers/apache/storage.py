@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from auditor.servers.apache import walk
-from auditor.servers.apache.config import Directive, Layers
+from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
+from auditor.servers.apache.table import Entry, Table
 from auditor.values import CLIENT, Segment, Value, literal
 from auditor.world import Answer, Question
 
@@ -24,6 +26,30 @@ def document_root(run: Run) -> str:
     """The DocumentRoot of the virtual host; where no line is at hand, that of most packages."""
     line = run.server.last("documentroot")
     return run.config.path(line.args[0]).rstrip("/") if line is not None and line.args else ASSUMED_ROOT
+
+
+def trace(run: Run) -> bool:
+    """TRACE, which is answered before anything is looked for (ap_send_http_trace); a body is refused."""
+    if run.method != "TRACE" or run.main is not None:
+        return False
+    refuse_trace(run)
+    run.notes["trace"] = True
+    return True
+
+
+def refuse_trace(run: Run) -> None:
+    """What TraceEnable does not let pass, here or to an upstream (proxy_handler)."""
+    if run.method != "TRACE":
+        return
+    line = run.server.last("traceenable")
+    word = line.args[0].lower() if line is not None and line.args else "on"
+    if word == "off":
+        raise Respond(405, line)
+    if run.is_proxy:
+        return
+    length = run.header("content-length") or "0"
+    if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
+        raise Respond(413, line)
 
 
 def translate(run: Run) -> None:
@@ -65,12 +91,6 @@ def state_of(run: Run, path: str, line: Directive | None = None, likely: Sequenc
 def look(run: Run) -> None:
     """map_to_storage: which file, what of the path is PATH_INFO, and the sections on the way."""
     assert run.filename is not None
-    if run.method == "TRACE":
-        line = run.server.last("traceenable")
-        if line is not None and line.args and line.args[0].lower() == "off":
-            raise Respond(405, line)
-        run.shared.action = "answered"
-        run.notes["trace"] = True
     path = run.filename
     if run.notes.get("wsgi"):
         run.found = FILE
@@ -86,12 +106,42 @@ def look(run: Run) -> None:
             state = FILE
         else:
             state = MISSING
+            _split_missing(run, path, root)
     run.found = FILE if state == "unreadable" else state
     name = run.filename or path
-    folders = list(walk.folders_of(name, state == DIRECTORY))
-    walk.directory(run, _existing(run, folders, state))
+    # Where links are followed, a file is taken for a folder until all is merged: <Directory> may name it.
+    whole = state == DIRECTORY or (run.found == FILE and not run.path_info)
+    folders = list(walk.folders_of(name, whole))
+    if not _walked_before(run, name):
+        before = len(run.layers.sections)
+        walk.directory(run, _existing(run, folders, state))
+        parent = name if run.found == DIRECTORY else posixpath.dirname(name) + "/"
+        run.notes["walked"] = Walked(parent, run.server, run.layers.sections[before:])
     if run.found != DIRECTORY:
         walk.files(run, posixpath.basename(name.rstrip("/")))
+
+
+class Walked(NamedTuple):
+    """What a walk through folders has come to: its last folder, and the sections found."""
+
+    folder: str
+    server: Server
+    sections: tuple[Section, ...]
+
+
+def _walked_before(run: Run, name: str) -> bool:
+    """A request made of one in the same folder takes over the sections found for that one (ap_directory_walk,
+    "familiar")."""
+    before = run.prev or run.main
+    known = before.notes.get("walked") if before is not None else None
+    if not isinstance(known, Walked) or run.path_info or run.found not in (FILE, DIRECTORY):
+        return False
+    folder = posixpath.dirname(name) + "/" if run.found == FILE else name.rstrip("/") + "/"
+    if known.folder != folder or known.server is not run.server:
+        return False
+    run.notes["walked"], run.notes["walk reused"] = known, True
+    run.layers = run.layers.with_sections(known.sections)
+    return True
 
 
 def _top(run: Run, path: str, root: str) -> str:
@@ -141,12 +191,24 @@ def _script_above(run: Run, path: str, root: str) -> str | None:
             return head
 
 
+def _split_missing(run: Run, path: str, root: str) -> None:
+    """Where a folder on the way is missing, the path ends with it, and the rest is PATH_INFO (ap_directory_walk)."""
+    at = len(root)
+    while (at := path.find("/", at + 1)) != -1:
+        known = run.shared.path.known(Question("file", path[:at]))
+        if known is None:
+            return
+        if known.name != DIRECTORY:
+            run.filename, run.path_info = path[:at], path[at:]
+            return
+
+
 def _existing(run: Run, folders: Sequence[str], state: str) -> list[str]:
     """The folders as far as they may exist."""
     kept = []
     for folder in folders:
         known = run.shared.path.known(Question("file", folder))
-        if known is not None and known.name in ("missing", "no-folder", FILE):
+        if known is not None and known.name in ("missing", "no-folder", FILE) and folder != run.filename:
             break
         kept.append(folder)
     return kept
@@ -181,13 +243,14 @@ def _options_of(layers: Layers) -> frozenset[str]:
 
 def find_handler(run: Run) -> None:
     """mod_mime and SetHandler: what is to produce the answer (type_checker)."""
+    run.notes["typed"] = True
     if run.is_proxy:
         return
     line = run.layers.last("sethandler")
     if line is not None and line.args and line.args[0].lower() != "none":
         run.handler, run.handler_line = line.args[0], line
         return
-    if run.found != FILE or run.filename is None:
+    if run.found not in (FILE, MISSING) or run.filename is None:
         return
     name = posixpath.basename(run.filename)
     extensions = [part.lower() for part in name.split(".")[1:]]
@@ -200,25 +263,61 @@ def find_handler(run: Run) -> None:
         run.handler = run.content_type
 
 
+class Mapping(NamedTuple):
+    """What a section says of extensions: (handler or type, extension)."""
+
+    removed: list[tuple[str, str]]
+    added: dict[tuple[str, str], tuple[str, Directive]]
+
+
+def _mappings(layers: Layers) -> list[list[Mapping]]:
+    """The sections that say anything, by walks: those of one are merged with each other first."""
+    found: list[list[Mapping]] = []
+    last = ""
+    for section in layers.sections:
+        mapping = Mapping([], {})
+        for key in ("addhandler", "addtype", "removehandler", "removetype"):
+            kind = "handler" if key.endswith("handler") else "type"
+            for line in section.all(key):
+                if key.startswith("remove"):
+                    mapping.removed.extend((kind, word.lstrip(".").lower()) for word in line.args)
+                else:
+                    for word in line.args[1:]:
+                        mapping.added[kind, word.lstrip(".").lower()] = (line.args[0], line)
+        if not mapping.removed and not mapping.added:
+            continue
+        kind = WALKS.get(section.kind, section.kind)
+        if kind != last or kind == "server":
+            found.append([])
+        last = kind
+        found[-1].append(mapping)
+    return found
+
+
 _PHP_TYPES = ("application/x-httpd-php", "application/x-httpd-php-source")
 
 
 def _by_extension(run: Run, extensions: Sequence[str]) -> None:
-    handlers: dict[str, tuple[str, Directive] | None] = {}
-    types: dict[str, tuple[str, Directive] | None] = {}
-    for line in run.layers.all("addhandler", "addtype", "removehandler", "removetype"):
-        table = handlers if line.key.endswith("handler") else types
-        words = line.args if line.key.startswith("remove") else line.args[1:]
-        for word in words:
-            extension = word.lstrip(".").lower()
-            table[extension] = None if line.key.startswith("remove") else (line.args[0], line)
+    handlers: dict[str, tuple[str, Directive]] = {}
+    types: dict[str, tuple[str, Directive]] = {}
+    for walk_of in run.layers.memo("mime", _mappings):
+        # What is taken away by one of several sections is so among themselves only (merge_mime_dir_configs).
+        own: dict[tuple[str, str], tuple[str, Directive]] = {}
+        for section in walk_of:
+            for kind, extension in section.removed:
+                own.pop((kind, extension), None)
+                if len(walk_of) == 1:
+                    (handlers if kind == "handler" else types).pop(extension, None)
+            own |= section.added
+        for (kind, extension), found in own.items():
+            (handlers if kind == "handler" else types)[extension] = found
     for extension in extensions:
-        found = handlers.get(extension)
-        if found is not None and run.notes.get("script-alias") is None:
-            run.handler, run.handler_line = found
-        found = types.get(extension)
-        if found is not None:
-            run.content_type, run.handler_line = found[0], run.handler_line or found[1]
+        handler = handlers.get(extension)
+        if handler is not None and run.notes.get("script-alias") is None:
+            run.handler, run.handler_line = handler
+        kind_of = types.get(extension)
+        if kind_of is not None:
+            run.content_type, run.handler_line = kind_of[0], run.handler_line or kind_of[1]
 
 
 # --- mod_dir
@@ -228,7 +327,7 @@ def fixup(run: Run, redirected: bool = False) -> None:
     """DirectorySlash, DirectoryIndex and FallbackResource (mod_dir.c: dir_fixups). Where a rule has found another path
     (`redirected`), only the slash that a directory lacks goes before it; an upstream that a rule has found for a
     directory gives way to its index, too."""
-    if run.filename is None or run.notes.get("trace"):
+    if run.filename is None:
         return
     if redirected and (run.found != DIRECTORY or run.uri.endswith("/")):
         return
@@ -238,7 +337,9 @@ def fixup(run: Run, redirected: bool = False) -> None:
             return
     if redirected or run.is_proxy:
         return
-    if run.found == MISSING or (run.found == DIRECTORY and not run.notes.get("index")):
+    if (run.found == MISSING and run.handler is None) or (
+        run.found == DIRECTORY and run.handler is None and not run.notes.get("index") and index_names(run)
+    ):
         _fallback(run)
 
 
@@ -247,7 +348,7 @@ def _directory(run: Run) -> None:
         line = run.layers.last("directoryslash")
         if line is not None and line.args and line.args[0].lower() == "off":
             return
-        if run.method not in ("GET", "HEAD") and run.env.get("redirect-carefully") is not None:
+        if run.method not in ("GET", "HEAD") and run.has_variable("redirect-carefully"):
             return
         from auditor.servers.apache.response import self_url
 
@@ -256,25 +357,25 @@ def _directory(run: Run) -> None:
         run.step(line, "a directory without its slash: redirected")
         raise Respond(301, line, url)
     names = index_names(run)
-    failed: int | None = None
-    for at, (name, line) in enumerate(names):
+    failed: Respond | None = None
+    for name, line in names:
         from auditor.servers.apache.phases import lookup
 
         target = name if name.startswith("/") else run.uri + name
         sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
-        if sub.status == 200 and (sub.found == FILE or sub.is_proxy):
+        if sub.status == 200 and _answers(sub):
             run.step(line, f"the directory's index: {target}")
             adopt(run, sub)
             run.notes["index"] = True
             return
-        if sub.status in (301, 302, 303, 307, 308) or (sub.status in (401, 406) and at + 1 == len(names)):
-            run.headers_out.entries += sub.headers_out.entries
-            run.errors_out.entries += sub.errors_out.entries
-            raise Respond(sub.status)
-        if sub.status not in (200, 404):
-            failed = sub.status
+        if sub.status not in (200, 404, None):
+            failed = Respond(sub.status)
+            if 300 <= sub.status < 400 or (sub.status in (401, 406) and len(names) == 1):
+                run.headers_out.entries = [*sub.headers_out, *run.headers_out]
+                run.errors_out.entries = [*sub.errors_out, *run.errors_out]
+                break  # the others are not looked at
     if failed is not None:
-        raise Respond(failed)
+        raise failed
 
 
 def index_names(run: Run) -> list[tuple[str, Directive | None]]:
@@ -303,18 +404,20 @@ def adopt(run: Run, sub: Run) -> None:
     run.content_type = sub.content_type
     run.is_proxy, run.proxy_line = sub.is_proxy, sub.proxy_line
     run.layers = sub.layers
-    merged = sub.env.copy()
-    for entry in run.env:
-        if merged.entry(entry.name) is None:
-            merged.entries.append(entry)
-    run.env = merged
-    for entry in sub.headers_out:
-        run.headers_out.set(entry.name, entry.value, entry.because)
-    for entry in sub.errors_out:
-        run.errors_out.set(entry.name, entry.value, entry.because)
+    run.env = Table([*sub.env, *run.env])  # where one is looked up, the first counts; to programs, the last
+    why = by_default("conditions look at it", "mod/core.html")
+    looked_at = [Entry("Vary", literal(name), why) for name in sub.vary]
+    run.headers_out.entries = [*looked_at, *sub.headers_out, *run.headers_out]
+    run.errors_out.entries = [*sub.errors_out, *run.errors_out]
     redirect = sub.notes.get("redirect")
     if isinstance(redirect, InternalRedirect):
         raise redirect
+
+
+def _answers(sub: Run) -> bool:
+    """Whether the request that was looked up is a file, or goes to an upstream and nothing else handles it."""
+    handler = sub.layers.last("sethandler")
+    return sub.found == FILE or (sub.is_proxy and (handler is None or handler.args[:1] == ("none",)))
 
 
 def _fallback(run: Run) -> None:
@@ -324,10 +427,13 @@ def _fallback(run: Run) -> None:
     from auditor.servers.apache.phases import lookup
 
     target = line.args[0]
-    if run.uri == target:
-        return
+    depth, above = 0, run.main
+    while above is not None:
+        depth, above = depth + 1, above.main
+    if run.uri == target or depth > 10:  # it asks for itself until LimitInternalRecursion ends that
+        raise Respond(500, line)
     sub = lookup(run, target + (f"?{run.args}" if run.args is not None else ""))
-    if sub.status == 200 and (sub.found == FILE or sub.is_proxy or sub.handler is not None):
+    if sub.status == 200 and _answers(sub):
         run.step(line, f"nothing is there: {target} answers")
         adopt(run, sub)
     elif sub.status not in (200, None):

@@ -173,13 +173,13 @@ def _server_name(run: Run) -> Value:
         return unknown(SERVER)
     if canonical == "off" and run.host:
         return literal(run.host, client_header("Host"))
-    return literal(run.server.name, CONFIG) if run.server.name else unknown(SERVER)
+    return literal(run.server.spelled, CONFIG) if run.server.spelled else unknown(SERVER)
 
 
 def _server_port(run: Run) -> Value:
     """ap_get_server_port: the port that the client named, that of ServerName, else the scheme's. What Listen and
     <VirtualHost> say does not count, but for UseCanonicalPhysicalPort."""
-    if _canonical(run) != "on":
+    if _canonical(run) != "on" and run.main is None:
         port = split_port(_authority(run))[1]
         if port is not None and port.isdigit():
             return literal(str(int(port)), client_header("Host"))
@@ -193,6 +193,13 @@ def _server_port(run: Run) -> Value:
 def _server_address(run: Run) -> Value:
     host = run.shared.request.host
     return literal(host, SERVER) if host.replace(".", "").isdigit() or host.startswith("[") else unknown(SERVER)
+
+
+def _content_type(run: Run) -> Value:
+    """What a file's extension or a program says: mime.types is not read."""
+    if run.content_type:
+        return literal(run.content_type, SERVER)
+    return unknown(SERVER) if run.notes.get("typed") else EMPTY
 
 
 def _document_root(run: Run) -> Value:
@@ -269,7 +276,7 @@ _MAKE: dict[str, Callable[[Run], Value]] = {
     "IS_SUBREQ": lambda run: literal("true" if run.main is not None else "false", SERVER),
     "DOCUMENT_ROOT": _document_root,
     "THE_REQUEST": _request_line,
-    "CONTENT_TYPE": lambda run: literal(run.content_type or "", SERVER),
+    "CONTENT_TYPE": lambda run: _content_type(run),
     "HANDLER": lambda run: literal(run.handler or "", SERVER),
     "REQUEST_STATUS": lambda run: unknown(SERVER) if run.status is None else literal(str(run.status), SERVER),
     "DOCUMENT_URI": _document_uri,

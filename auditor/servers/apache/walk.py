@@ -169,27 +169,23 @@ def folders_of(path: str, is_folder: bool) -> Iterator[str]:
 
 
 def directory(run: Run, folders: Iterable[str]) -> None:
-    """Adds the <Directory> sections and the .htaccess of each folder on the way, then <DirectoryMatch>.
+    """Adds the <Directory> sections and the .htaccess of each folder on the way, then <DirectoryMatch>, which is asked
+    of the whole path.
 
     Raises Respond(500) for a .htaccess that httpd cannot use.
     """
     sections: _Directories = run.server.memo("directories", _Directories)
     layers = run.layers
-    last = "/"
     for folder in folders:
-        last = folder
         for section in sections.of(folder):
             layers = layers.with_sections((section,))
         own = run.shared.overrides.section(folder, layers)
         if own is not None:
             layers = layers.with_sections((own,))
             if own.fault is not None:
-                run.layers = layers
                 run.step(own.fault, "refused: httpd answers every request to this folder with 500")
                 raise Respond(500, own.fault)
-    # Patterns are compared with the whole path, the file's name included (r->filename).
-    path = run.filename or last
-    matched = [section for section in sections.regexes if _regex(run, section, path)]
+    matched = [section for section in sections.regexes if _regex(run, section, run.filename or "/")]
     run.layers = layers.with_sections(matched)
 
 

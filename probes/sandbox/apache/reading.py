@@ -75,7 +75,7 @@ class Present(Modules):
         else:
             self.lacking.add(low)
         # Without this one no httpd starts, so lines that do not name it are not all that there are.
-        self.known = "authz_core" in self._loaded | self.lacking
+        self.known = "authz_core" in self._loaded or "authz_core" in self.lacking
 
     def show(self, name: str) -> None:
         if module_name(name) != "php":  # whose files are taken to be run by php-fpm

@@ -46,8 +46,8 @@ class Config:
         choice = self.random.choice
         ports = ["P1", "P2"] if self.chance(0.15) else ["P1"]
         nodes = [Node(f"Listen @{port}@") for port in ports]
-        nodes += [Node(choice(["ServerName t.example", "ServerName t.example", "ServerName t.example:80"]))]
-        nodes += [Node("DocumentRoot @DIR@/www"), Node("AddHandler cgi-script .cgi")]
+        if self.chance(0.2):
+            nodes += [Node(choice(["ServerName t.example:80", "DocumentRoot @DIR@/site"]))]
         nodes += self._ground()
         nodes += self.leaves.definitions()
         nodes += self._server(choice([0, 1, 2, 3, 4]), choice([0, 1, 2, 3]))

@@ -91,6 +91,8 @@ class Leaves:
         action = self.of("set", "set", "set", "unset", "add", "append", "merge", "setifempty", "edit", "edit*")
         if not request and self.chance(0.05):
             action, name = "echo", "^X-"
+        if name == "Content-Type" and action.startswith("edit"):
+            action = "set"  # httpd itself breaks off where there is no such line
         value = ""
         if action in ("edit", "edit*"):
             value = self.of("^Bearer|Basic Token", "(.) $1$1", "^(.*)$ <$1>", "o 0", "^$ empty", "Path=/ Path=/app")
@@ -101,7 +103,8 @@ class Leaves:
                             '"expr=%{HTTP:Origin}"', '"Basic svc"', '"sid=9; Path=/"', '"X-B"', "100%%")  # fmt: skip
         clause = ""
         if self.chance(0.3):
-            clause = self.of("env=V1", "env=!V1", "env=V2", "early" if not scope.inside else "env=V3", "env=REDIRECT_V1",
+            clause = self.of("env=V1", "env=!V1", "env=V2", "early" if not scope.inside else "env=V3",
+                             "env=REDIRECT_V1",
                              f'"expr={self.random.choice(CONDITIONS)}"')  # fmt: skip
         always = self.of("", "", "", "always ", "onsuccess ") if not request else ""
         word = "RequestHeader" if request else "Header"
@@ -121,7 +124,8 @@ class Leaves:
             return [Node(f'SetEnvIfExpr "{self.random.choice(CONDITIONS)}" {name}={self.of("1", "x")}')]
         subject, pattern = self.random.choice([
             ("Authorization", '"(.*)"'), ("X-A", "^v"), ("Request_URI", r"\.txt$"), ("Request_Method", "GET"),
-            ("X-B", '"^$"'), ("Remote_Addr", '"^127\\.0\\.0\\.[25]"'), ("Host", "example"), ("^X-", "(.+)"), ("V1", "1"),
+            ("X-B", '"^$"'), ("Remote_Addr", '"^127\\.0\\.0\\.[25]"'), ("Host", "example"), ("^X-", "(.+)"), ("V1",
+            "1"),
             ("Authorization", '"^(Bearer .*)$"'), ("Cookie", "user=(\\w+)"), ("Request_Protocol", "1.0"),
             ("Server_Addr", "127"), ("Origin", '"^https://(.+)$"'), ("Authorization", ".+"),
         ])  # fmt: skip
@@ -146,7 +150,8 @@ class Leaves:
 
     def basic(self) -> list[Node]:
         nodes = [Node("AuthType Basic"), Node(f"AuthName {self.of('R', 'Two-words'.join(chr(34) * 2), 'Quoted')}"),
-                 Node(f"AuthUserFile {self.of('@DIR@/ht/good', 'ht/both', '@DIR@/ht/none', '@DIR@/ht/empty')}")]  # fmt: skip
+                 Node("AuthUserFile " + self.of("@DIR@/ht/good", "ht/both", "@DIR@/ht/none",
+                     "@DIR@/ht/empty"))]  # fmt: skip
         if self.chance(0.15):
             nodes.append(Node("AuthGroupFile @DIR@/ht/groups"))
         if self.chance(0.15):
@@ -191,6 +196,8 @@ class Leaves:
         target = self.target()
         options = self.of("", "", "", "", " nocanon", " disablereuse=on", " keepalive=On")
         if scope.kind == "location":
+            if scope.pattern.endswith("/") and target.endswith("@"):
+                target += "/"
             if self.chance(0.15):
                 return [Node("ProxyPass !")]
             nodes = [Node(f"ProxyPass {target}{options}")]
@@ -205,6 +212,8 @@ class Leaves:
             return [Node(f'ProxyPassMatch "{pattern}" {target.rstrip("/")}{"" if rest[:1] == "/" else "/"}{rest}')]
         path = self.random.choice(PREFIXES)
         self.paths += [path, path]
+        if path.endswith("/") and target.endswith("@"):
+            target += "/"  # or the path would become a part of the port
         nodes = [Node(f"ProxyPass {path} {target}{options}")]
         if self.chance(0.1):
             nodes.insert(0, Node(f"ProxyPass {path.rstrip('/')}/{self.of('x', 'sub', 'a.txt')} !"))
@@ -216,7 +225,8 @@ class Leaves:
         return nodes
 
     def proxy_setting(self, scope: Scope) -> list[Node]:
-        return [Node(self.of("ProxyPreserveHost On", "ProxyAddHeaders Off", "ProxyErrorOverride On", "ProxyPreserveHost Off",
+        return [Node(self.of("ProxyPreserveHost On", "ProxyAddHeaders Off", "ProxyErrorOverride On",
+                             "ProxyPreserveHost Off",
                              "ProxyErrorOverride On 404 500", "ProxyAddHeaders On"))]  # fmt: skip
 
     def handler(self, scope: Scope) -> list[Node]:
@@ -226,7 +236,7 @@ class Leaves:
             self.paths += ["/x.php", "/app/x.php/info", "/x.php/info"]
         else:
             nodes = [Node(self.of(php, "SetHandler proxy:http://@A@", "AddHandler proxy:fcgi://@FCGI@ .php",
-                                  "SetHandler none", "RemoveHandler .cgi", "SetHandler cgi-script", "SetHandler default-handler",
+                                  "SetHandler none", "RemoveHandler .cgi", "SetHandler default-handler",
                                   "AcceptPathInfo On", "AcceptPathInfo Off",
                                   'ProxyFCGISetEnvIf "true" V3 "%{HTTP:X-A}"',
                                   'ProxyFCGISetEnvIf "true" !HTTP_X_A'))]  # fmt: skip
@@ -240,10 +250,11 @@ class Leaves:
         path = self.of("/new", "/new/", "/files/", "/cgi/", "/s", "/app")
         self.paths += [path.rstrip("/") + "/a.txt", path.rstrip("/") + "/e.cgi", path]
         folder = self.of("@DIR@/site", "@DIR@/www/dir", "@DIR@/www/app", "@DIR@/www/a.txt")
+        if self.chance(0.2):
+            folder = "@DIR@/bin"  # what is not executable would answer 500, which nobody can read off a configuration
+            return [Node(f"ScriptAlias {path} {folder}{'/' if path.endswith('/') else ''}")]
         if path.endswith("/"):
             folder += "/"
-        if self.chance(0.2):
-            return [Node(f"ScriptAlias {path} {folder}")]
         if self.chance(0.2):
             return [Node(f'AliasMatch "^{path.rstrip("/")}/(.*)$" {folder.rstrip("/")}/$1')]
         return [Node(f"Alias {path} {folder}")]
@@ -282,7 +293,8 @@ class Leaves:
 
     def setting(self, scope: Scope) -> list[Node]:
         return [Node(self.of("AllowEncodedSlashes On", "AllowEncodedSlashes NoDecode", "MergeSlashes Off",
-                             "UseCanonicalName On", "LimitRequestFieldSize 1000", "LimitRequestFields 6", "TraceEnable Off",
+                             "UseCanonicalName On", "LimitRequestFieldSize 1000", "LimitRequestFields 6",
+                             "TraceEnable Off",
                              "UseCanonicalPhysicalPort On", "LimitRequestLine 200", "AllowEncodedSlashes Off",
                              "UseCanonicalName Off", "TraceEnable On"))]  # fmt: skip
 

@@ -7,24 +7,35 @@ from random import Random
 from tests.differential.tree import Node
 
 CONDITIONS = [
-    "%{REQUEST_FILENAME} !-f", "%{REQUEST_FILENAME} !-d", "%{REQUEST_FILENAME} -f", "%{HTTP_HOST} ^a\\.", "%{QUERY_STRING} (^|&)t=(\\w+)",
+    "%{REQUEST_FILENAME} !-f", "%{REQUEST_FILENAME} !-d", "%{REQUEST_FILENAME} -f", "%{HTTP_HOST} ^a\\.",
+    "%{QUERY_STRING} (^|&)t=(\\w+)",
     "%{HTTP:X-A} !^$", "%{HTTP:X-A} =v", "%{REQUEST_METHOD} ^(GET|POST)$", "%{REQUEST_URI} !^/dir", "%{ENV:V1} =1",
-    "%{HTTPS} off", "%{HTTP:Authorization} ^(.*)$", "%{HTTP:Authorization} .", "expr \"%{HTTP:X-A} == 'v'\"", "%{REMOTE_ADDR} ^127\\.0\\.0\\.[15]$",
-    "%{HTTP_COOKIE} user=([^;]+)", "%{HTTP_USER_AGENT} MSIE [NC]", "%{REQUEST_URI} \\.(txt|html)$ [NC]", "%{HTTP:X-B} ^b [OR]",
-    "%{THE_REQUEST} \\s/+a", "%{DOCUMENT_ROOT}/dir/%{HTTP:X-A} -d", "%{REMOTE_USER} alice", "%{LA-U:REMOTE_USER} alice", "%{SERVER_PORT} !=80",
+    "%{HTTPS} off", "%{HTTP:Authorization} ^(.*)$", "%{HTTP:Authorization} .", "expr \"%{HTTP:X-A} == 'v'\"",
+    "%{REMOTE_ADDR} ^127\\.0\\.0\\.[15]$",
+    "%{HTTP_COOKIE} user=([^;]+)", "%{HTTP_USER_AGENT} MSIE [NC]", "%{REQUEST_URI} \\.(txt|html)$ [NC]",
+    "%{HTTP:X-B} ^b [OR]",
+    "%{THE_REQUEST} \\s/+a", "%{DOCUMENT_ROOT}/dir/%{HTTP:X-A} -d", "%{REMOTE_USER} alice",
+    "%{LA-U:REMOTE_USER} alice", "%{SERVER_PORT} !=80",
     "%{HTTP_ORIGIN} ^https://([^/]+)$", "%{QUERY_STRING} ^$", "%{REQUEST_URI} >/d", "%{ENV:REDIRECT_STATUS} ^$",
 ]  # fmt: skip
-FLAGS = ["L", "L", "L", "QSA", "NC", "NE", "E=V1:1", "E=V2:$1", "E=HTTP_AUTHORIZATION:%{HTTP:Authorization}", "C", "S=1", "NS",
-         "E=!V1", "CO=c:v:.a.example", "END", "DPI", "QSD", "B", "BNP", "T=text/plain", "E=V3:%1", "QSL", "N=3"]  # fmt: skip
+FLAGS = ["L", "L", "L", "QSA", "NC", "NE", "E=V1:1", "E=V2:$1", "E=HTTP_AUTHORIZATION:%{HTTP:Authorization}", "C",
+         "S=1", "NS",
+         "E=!V1", "CO=c:v:.a.example", "END", "DPI", "QSD", "B", "BNP", "T=text/plain", "E=V3:%1", "QSL",
+         "N=3"]  # fmt: skip
 # Patterns and substitutions for the server, and (without the leading slash) for folders.
 RULES = [
-    ("^/old/(.*)$", "/dir/$1"), ("^/r/(.*)$", "/$1"), ("^/x/(.*)$", "/app/e.cgi/$1"), ("^/(.*)\\.bak$", "/$1.txt"), ("^/api/(.*)$", "/app/$1"),
-    ("^(.*)$", "-"), (".*", "-"), ("^/dir/(.*)$", "/new/$1?from=$1"), ("^/q/(\\w+)$", "/a.txt?id=$1"), ("^/app$", "/app/"), ("^/s", "/dir/x.txt"),
-    ("!^/(dir|app)", "-"), ("^/missing", "/e.cgi"), ("^/m/(.+)$", "/${m:$1|none.txt}"), ("^/(index\\.html)?$", "/b.html"), ("\\.php$", "/x.php"),
+    ("^/old/(.*)$", "/dir/$1"), ("^/r/(.*)$", "/$1"), ("^/x/(.*)$", "/app/e.cgi/$1"), ("^/(.*)\\.bak$", "/$1.txt"),
+    ("^/api/(.*)$", "/app/$1"),
+    ("^(.*)$", "-"), (".*", "-"), ("^/dir/(.*)$", "/new/$1?from=$1"), ("^/q/(\\w+)$", "/a.txt?id=$1"), ("^/app$",
+    "/app/"), ("^/s", "/dir/x.txt"),
+    ("!^/(dir|app)", "-"), ("^/missing", "/e.cgi"), ("^/m/(.+)$", "/${m:$1|none.txt}"), ("^/(index\\.html)?$",
+    "/b.html"), ("\\.php$", "/x.php"),
     ("^/up/(.*)$", "/dir/%1$1"), ("^/abs(.*)$", "http://t.example/dir$1"),
 ]  # fmt: skip
-ASKED = ["/old/x.txt", "/r/a.txt", "/x/y", "/a.bak", "/api/a.txt", "/dir/x.txt", "/q/7", "/app", "/s", "/missing/x", "/m/a", "/",
-         "/up/x.txt", "/abs/x.txt", "/r/dir/", "/old/a%20b", "/r/%3fq", "/go/x", "/pass/x", "/dir/go/x", "/dir/pass/a%20b"]  # fmt: skip
+ASKED = ["/old/x.txt", "/r/a.txt", "/x/y", "/a.bak", "/api/a.txt", "/dir/x.txt", "/q/7", "/app", "/s", "/missing/x",
+         "/m/a", "/",
+         "/up/x.txt", "/abs/x.txt", "/r/dir/", "/old/a%20b", "/r/%3fq", "/go/x", "/pass/x", "/dir/go/x",
+         "/dir/pass/a%20b"]  # fmt: skip
 
 
 class Rewriting:
@@ -56,10 +67,12 @@ class Rewriting:
         way = chance()
         if way < 0.12:
             pattern, target = choice([("^/pass/(.*)$", "http://@A@/$1"), ("^/p", "http://@A@%{REQUEST_URI}"),
-                                      ("^(/.*\\.php)$", "fcgi://@FCGI@/srv$1"), ("^/pass(.*)", "http://@B@/b$1?x=1")])  # fmt: skip
+                                      ("^(/.*\\.php)$", "fcgi://@FCGI@/srv$1"), ("^/pass(.*)",
+                                      "http://@B@/b$1?x=1")])  # fmt: skip
             flags.append("P")
         elif way < 0.22:
-            pattern, target = choice([("^/go/(.*)$", "/$1"), ("^/go", "https://new.example/"), ("^/go(.*)", "http://t.example$1?z"),
+            pattern, target = choice([("^/go/(.*)$", "/$1"), ("^/go", "https://new.example/"), ("^/go(.*)",
+                                      "http://t.example$1?z"),
                                       ("^(.*)$", "https://%{HTTP_HOST}$1")])  # fmt: skip
             flags.append(choice(["R", "R=301", "R=308", "R=403", "R=404", "F", "G"]))
             if target.startswith("https://%{"):

@@ -11,7 +11,11 @@ ErrorLog @DIR@/error.log
 Mutex pthread
 ServerTokens Prod
 TypesConfig @DIR@/mime.types
-@LOAD@"""
+@LOAD@
+ServerName t.example
+DocumentRoot @DIR@/www
+AddHandler cgi-script .cgi
+"""
 
 
 def render(nodes: list[Node], files: dict[str, str], depth: int = 0) -> str:
