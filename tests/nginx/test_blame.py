@@ -16,7 +16,7 @@ from auditor.trace import DECIDES, FORWARDED, SUPPRESSES, Because, Outcome
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FILES = sorted(
-    glob.glob(os.path.join(TESTS, "incidents", "*", "*.conf"))
+    glob.glob(os.path.join(TESTS, "incidents", "*-nginx-*", "*.conf"))
     + glob.glob(os.path.join(TESTS, "..", "configs", "nginx", "*.conf"))
 )
 HEADERS = (
