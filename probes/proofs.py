@@ -65,6 +65,17 @@ def prove(session: Session, findings: Sequence[Finding], settings: Settings) -> 
 def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> Proof:
     """A rule's judgement follows from what happens to the witness, so it stands where the server does the same."""
     open_, _ = _ways(session, sandbox, line)
+    if not any(outcome.exchanges for outcome in open_) and _leads_on(session, finding):
+        # On a machine with other files than stand here. One of the other routes may lead on here, too.
+        for route in session.site.routes():
+            if route.label in finding.routes:
+                other = {**line, "method": route.request.method, "url": route.request.url}
+                ways, _ = _ways(session, sandbox, other)
+                if any(outcome.exchanges for outcome in ways):
+                    line, open_ = other, ways
+                    break
+        else:
+            return Proof(finding, UNTESTED, "the files that stand here for the machine's own do not lead there")
     seen: list[str] = []
     for outcome in open_:
         if not all(asked.question.kind in STEERED for asked in outcome.when):
@@ -87,6 +98,15 @@ def _prove(session: Session, sandbox: Sandbox, finding: Finding, line: Line) -> 
     if not seen:
         return Proof(finding, UNTESTED, "it rests on what cannot be brought about here")
     return Proof(finding, CONFIRMED, "; ".join(dict.fromkeys(seen)))
+
+
+def _leads_on(session: Session, finding: Finding) -> bool:
+    """Whether the finding is about a line that sends requests on, which the witness reaches on a machine with other
+    files than the sandbox has."""
+    if finding.witness is None:
+        return False
+    places = {exchange.place for outcome in session.site.trace(finding.witness) for exchange in outcome.exchanges}
+    return finding.place in places
 
 
 def _ways(session: Session, sandbox: Sandbox, line: Line) -> tuple[Sequence[Outcome], Any]:
