@@ -379,7 +379,8 @@ def _directory(run: Run) -> None:
 
 
 def index_names(run: Run) -> list[tuple[str, Directive | None]]:
-    """The names of DirectoryIndex that count; Debian's list where nobody says."""
+    """The names of DirectoryIndex that count. Where nobody says, that is index.html; beside a part of a configuration,
+    a package's line with index.php is taken to stand elsewhere."""
     names: list[tuple[str, Directive | None]] = []
     for section in run.layers.sections:
         own = section.all("directoryindex")
@@ -390,7 +391,7 @@ def index_names(run: Run) -> list[tuple[str, Directive | None]]:
     if names:
         return names
     default: list[tuple[str, Directive | None]] = [("index.html", None)]
-    return [*default, ("index.php", None)] if run.config.php else default
+    return [*default, ("index.php", None)] if run.config.php and not run.config.modules.known else default
 
 
 def adopt(run: Run, sub: Run) -> None:
