@@ -71,11 +71,14 @@ def translate(run: Run) -> bool:
     if local:
         line = local[-1]
         section = next(s for s in reversed(run.layers.sections) if line in s.directives)
-        matched = _match(run, line, (section.pattern, *line.args), line.key == "proxypassmatch")
+        # A section's wildcards are taken for a regular expression (add_pass).
+        regex = line.key == "proxypassmatch" or sections.has_wildcards(section.pattern)
+        matched = _match(run, line, (section.pattern, *line.args), regex)
         if matched is not None:
             return matched
     for line in run.server.base.all("proxypass", "proxypassmatch"):  # the main server's first
-        matched = _match(run, line, line.args, line.key == "proxypassmatch")
+        tilde = line.args[:1] == ("~",)
+        matched = _match(run, line, line.args[1:] if tilde else line.args, tilde or line.key == "proxypassmatch")
         if matched is not None:
             return matched
     return False

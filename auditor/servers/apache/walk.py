@@ -40,9 +40,12 @@ def _fnmatch_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(out), re.DOTALL)
 
 
+_WILDCARD = re.compile(r"(?:[^*?\\[]|\\.|\[(?!.*\]))*(?:[*?]|\[(?=.*\]))", re.DOTALL)
+
+
 def has_wildcards(pattern: str) -> bool:
-    """apr_fnmatch_test."""
-    return any(char in pattern for char in "*?[")
+    """apr_fnmatch_test: what a backslash quotes is no wildcard, nor is a bracket that is not closed."""
+    return _WILDCARD.match(pattern) is not None
 
 
 def fnmatch(pattern: str, text: str) -> bool:
