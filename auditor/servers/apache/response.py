@@ -7,6 +7,7 @@ import re
 from auditor.http import Response, is_watched
 from auditor.servers.apache import cache, conditions, gateway, headers, proxy, storage
 from auditor.servers.apache.config import Directive, Server
+from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
@@ -512,10 +513,8 @@ def _each_once(table: Table) -> None:
     for entry in lines:
         if entry.value.text is None:
             return
-        for segment in entry.value.segments:
-            for name in re.split(r"[,\s]+", segment.text or ""):
-                if name:
-                    names.setdefault(name.lower(), literal(name, segment.source))
+        for name in re.finditer(r"[^,\s]+", entry.value.text):
+            names.setdefault(name[0].lower(), cut(entry.value, *name.span()))
     if names:
         because = tuple(dict.fromkeys(one for entry in lines for one in entry.because))
         table.set("Vary", join(names.values(), ","), because)
