@@ -141,8 +141,8 @@ def _program(run: Run, handler: str) -> Run:
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
     if run.shared.body_broken:
         raise Respond(400, line)
-    if kind in ("scgi", "uwsgi") and run.headers_in.get("Transfer-Encoding") is not None:
-        raise Respond(411, line)  # REQUEST_CHUNKED_ERROR
+    if kind in ("scgi", "uwsgi") and (coding := run.header("transfer-encoding")) is not None:
+        raise Respond(411 if coding.lower() == "chunked" else 501, line)  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
     raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
     if kind == "fastcgi" and raw and "?" in (run.filename or ""):
         raise Respond(403, line)
@@ -176,6 +176,9 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response is None:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
+    if kind == "uwsgi":  # its answer's lines are put behind those that are there
+        _vary(run)
+        run.vary = []
     _take_headers(run, response, kind)
     _keep(run, response)
     if response.status is None and response.headers == () and not _known(answer):
@@ -246,6 +249,8 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
 def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
     if run.shared.body_broken:
         raise Respond(400, line)
+    if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
+        raise Respond(500, line)  # ap_proxy_http_prefetch
     sent, lost, version = proxy.outgoing(run, target)
     role = _role(run)
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)

@@ -311,7 +311,9 @@ def _outcome(shared: Shared, run: Run | None, action: str) -> Outcome:
         status, lines = None, []
     server = run.server.label if run is not None else ""
     place = shared.handler or (run.server.place if run is not None else None)
-    headers = tuple(line for line in lines if not line.origin or is_watched(line.name) or line.because)
+    # What an origin says is told where it matters, or where lines of the same name stand beside it.
+    named = {line.name.lower() for line in lines if not line.origin or line.because}
+    headers = tuple(line for line in lines if is_watched(line.name) or line.name.lower() in named)
     return Outcome(
         (),
         action,
