@@ -18,6 +18,7 @@ from auditor.servers.apache import (
     response,
     rewrite,
     storage,
+    tls,
     walk,
 )
 from auditor.servers.apache.config import Config, Layers
@@ -147,8 +148,13 @@ def _fixups(run: Run) -> None:
             rewrite.fixup(run)
         except InternalRedirect as found:
             redirect = found  # followed by the handler: the other modules still have their say
+    ssl_first = modules.in_order("ssl", "env")
+    if modules.has("ssl") and ssl_first:
+        tls.fixup(run)
     if modules.has("env"):
         env.fixup(run)
+    if modules.has("ssl") and not ssl_first:
+        tls.fixup(run)
     if modules.has("alias"):
         alias.fixup(run)
     if modules.has("auth_basic"):

@@ -2,13 +2,14 @@
 
 - The variables of CGI-like protocols are compared by name, in any order: an origin reads them as a table.
 - Some have a value that no configuration says: the port of the client, PATH of whoever started the server.
-- UNIQUE_ID is another one each time.
+- UNIQUE_ID is another one each time, and the server's certificate (SSL_SERVER_...) is another one than the user's.
 - PHP shows a script its own reading of the parameters, of which those that authenticate are noted: these are compared
   where the parameters themselves are not seen (php-fpm, mod_php).
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from probes import compare
@@ -17,6 +18,7 @@ from probes.origin import Received
 
 SCRIPTS = ("cgi", "wsgi", "php")  # run by the server itself, so that no address is theirs
 VOLATILE = ("REMOTE_PORT", "PATH")
+_OWN = re.compile(r".*UNIQUE_ID|(?:REDIRECT_)*SSL_SERVER_.*")
 SHOWN = ("HTTP_AUTHORIZATION", "REDIRECT_HTTP_AUTHORIZATION", "AUTH_TYPE", "REMOTE_USER")
 
 
@@ -38,7 +40,9 @@ def _predicted(exchange: Json, php: bool) -> dict[str, Any]:
     if exchange["protocol"] not in CGI_LIKE:
         return changed
     headers = [
-        {**header, "value": None} if header["name"] in VOLATILE else dict(header) for header in exchange["headers"]
+        {**header, "value": None} if header["name"] in VOLATILE else dict(header)
+        for header in exchange["headers"]
+        if not _OWN.fullmatch(header["name"])
     ]
     if php and exchange["protocol"] in ("fastcgi", "cgi"):
         headers = [header for header in headers if header["name"] in SHOWN]
@@ -52,7 +56,7 @@ def _predicted(exchange: Json, php: bool) -> dict[str, Any]:
 def _observed(entry: Received) -> Received:
     if entry.protocol not in CGI_LIKE:
         return entry
-    headers = sorted((pair for pair in entry.headers if not pair[0].endswith("UNIQUE_ID")), key=lambda pair: pair[0])
+    headers = sorted((pair for pair in entry.headers if not _OWN.fullmatch(pair[0])), key=lambda pair: pair[0])
     if entry.protocol == "php":
         headers = [pair for pair in headers if pair[0] in SHOWN]
     # To the predictor, what runs in the server or is started by it is one protocol.
