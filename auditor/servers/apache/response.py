@@ -71,8 +71,7 @@ def _static(run: Run) -> Run:
             return finish(run, 200, "static")
         # The refusal is mod_autoindex's; to the server itself a folder is nothing that it could send.
         raise Respond(403 if run.config.modules.has("autoindex") else 404, run.layers.last("options"))
-    php = run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
-    if php and run.found != MISSING and not run.config.modules.known:
+    if _is_php(run) and run.found != MISSING and not run.config.modules.known:
         return _assumed_php(run)  # whatever the method is
     if method not in ("GET", "HEAD", "POST"):
         return _unusual(run)
@@ -82,6 +81,10 @@ def _static(run: Run) -> Run:
         raise Respond(404)
     run.shared.file = run.filename
     return finish(run, conditions.of_file(run), "static")
+
+
+def _is_php(run: Run) -> bool:
+    return run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
 
 
 def _unusual(run: Run) -> Run:
@@ -104,6 +107,10 @@ def _assumed_php(run: Run) -> Run:
 
 def _program(run: Run, handler: str) -> Run:
     """CGI, WSGI, PHP, and handlers of modules that are not known."""
+    aliased = handler == "cgi-script" and run.notes.get("script-alias") and run.layers.last("sethandler") is None
+    if aliased and _is_php(run) and run.found != MISSING and not run.config.modules.known:
+        # The packages' <FilesMatch> with SetHandler is taken to be there, and counts more than ScriptAlias.
+        return _assumed_php(run)
     if handler == "cgi-script":
         if "execcgi" not in options_of(run.layers) and not run.notes.get("script-alias"):
             raise Respond(403, run.handler_line)
