@@ -95,7 +95,7 @@ def make_config(case: Case) -> Config:
         main,
         [host],
         [],
-        Modules(["rewrite", "alias", "proxy", "headers", "setenvif", "mime", "env", "dir", "authz_core"], True),
+        Modules(["rewrite", "alias", "proxy", "headers", "setenvif", "mime", "env", "dir", "authz_core", "cgid"], True),
         ROOT,
     )
     config.files = [SourceFile(f"{ROOT}/{name}", text) for name, text in MAPS.items()]

@@ -51,7 +51,7 @@ mod_version.c
   sdh:* <ifversion
 mod_unixd.c
   s chrootdir group suexec user
-event.c
+mpm_common.c
   s asyncrequestworkerfactor gracefulshutdowntimeout listen listenbacklog listencoresbucketsratio
   s listentcpdeferaccept maxclients maxrequestworkers maxsparethreads minsparethreads receivebuffersize
   s sendbuffersize serverlimit startservers threadlimit threadsperchild

@@ -15,9 +15,8 @@ BUILT_IN = frozenset(
         "log_config",
         "logio",
         "watchdog",
-        "mpm_event",
+        "mpm_common",  # the directives that all of _PROCESSES have
         "systemd",
-        "event",
         "suexec",
     )
 )
@@ -48,9 +47,9 @@ _SPELLINGS = {
     "cgi": "cgid",
     "core": "core",
     "http_core": "http",
-    "mpm_prefork": "mpm_event",
-    "mpm_worker": "mpm_event",
 }
+# A server has one of these; their source files are called prefork.c and so on.
+_PROCESSES = ("mpm_event", "mpm_prefork", "mpm_worker")
 
 
 def module_name(argument: str) -> str:
@@ -99,6 +98,8 @@ class Modules:
 
     def _has(self, name: str) -> bool:
         low = module_name(name)
+        if f"mpm_{low}" in _PROCESSES or low in _PROCESSES:
+            return next((one for one in _PROCESSES if one in self._loaded), _PROCESSES[0]).endswith(low)
         low = _SPELLINGS.get(low, low) if low not in self._loaded else low
         if low in self._loaded or low in BUILT_IN:
             return True

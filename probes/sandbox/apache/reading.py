@@ -15,6 +15,7 @@ from probes.sandbox.apache.tables import BARRED, FOREIGN
 # Not loaded unasked: it has nothing to say about headers, and notes another number each time.
 QUIET = ("mpm_prefork", "unique_id")
 SAME = {"cgid": "cgi", "mpm_event": "mpm_prefork", "mpm_worker": "mpm_prefork"}
+STAND_INS = frozenset((*SAME, *SAME.values(), "event", "prefork", "worker"))
 
 
 def loadable(program: Httpd, name: str) -> bool:
@@ -83,7 +84,7 @@ class Present(Modules):
 
     def has(self, name: str) -> bool:
         low = module_name(name)
-        if self.known or low in BUILT_IN:
+        if self.known or low in BUILT_IN or low in STAND_INS - {"cgid", "cgi"}:
             return super().has(name)
         return super().has(name) and loadable(self._program, "cgid" if low == "cgi" else low)
 

@@ -24,7 +24,7 @@ from auditor.source import InputError, Place, SourceFile
 from probes.runners.httpd import PID, Httpd
 from probes.sandbox.apache import tables
 from probes.sandbox.apache.arguments import Arguments
-from probes.sandbox.apache.reading import SAME, Reading, loadable
+from probes.sandbox.apache.reading import SAME, STAND_INS, Reading, loadable
 from probes.sandbox.apache.text import Edits, line, walk
 from probes.sandbox.sealed import Sealed, Taken
 from probes.sandbox.targets import CATCH_ALL, Targets
@@ -238,6 +238,10 @@ class Sealer:
             self._take(edits, node, tables.MISSING)
         elif key == "<virtualhost":
             edits.replace(node, line("<VirtualHost", self._addresses(words)))
+        elif key == "<ifmodule" and words and module_name(words[0].lstrip("!")) in STAND_INS:
+            # Another module stands for it here: what counts is what the user's server would say.
+            holds = self.reading.modules.has(words[0].lstrip("!")) != words[0].startswith("!")
+            edits.replace(node, line("<IfModule", ["core.c" if holds else "!core.c"]))
         else:
             self._arguments(edits, node, words)
 
