@@ -166,6 +166,11 @@ class Files:
         """The folder in which everything that belongs to the configuration is looked for."""
         return self._tree if not self.own and not self._in_place else None
 
+    def settled(self, path: str) -> bool:
+        """Whether a root that was named, or the machine itself, says for certain where the path lies."""
+        there = _clean(self.absolute(path))
+        return any(sure for _, sure, _ in self._candidates(there))
+
     def adopt(self, there: str, here: str, whole: bool) -> None:
         """From here on, that folder of the deployed machine is looked for in this one of ours; `whole` says that what
         is missing there is missing on the machine, too."""

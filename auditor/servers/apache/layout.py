@@ -58,7 +58,7 @@ def folder_of_pages(files: Files, root: str) -> str | None:
     called like it and holds pages; where that lies apart from the configuration, the folder around it must be called
     alike, too."""
     known = files.local(root, guess=False)
-    if known is not None or files.tree is None:
+    if known is not None or files.tree is None or files.settled(root):
         return known
     name = os.path.basename(root.rstrip("/"))
     found: set[str] = set()
