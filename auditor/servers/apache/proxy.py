@@ -11,6 +11,7 @@ from auditor.servers.apache import walk as sections
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.walk import has_wildcards
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CLIENT, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
 
@@ -71,17 +72,21 @@ def translate(run: Run) -> bool:
     if local:
         line = local[-1]
         section = next(s for s in reversed(run.layers.sections) if line in s.directives)
-        # A section's wildcards are taken for a regular expression (add_pass).
-        regex = line.key == "proxypassmatch" or sections.has_wildcards(section.pattern)
-        matched = _match(run, line, (section.pattern, *line.args), regex)
+        matched = _match(run, line, (section.pattern, *line.args), _is_regex(line, section))
         if matched is not None:
             return matched
     for line in run.server.base.all("proxypass", "proxypassmatch"):  # the main server's first
-        tilde = line.args[:1] == ("~",)
-        matched = _match(run, line, line.args[1:] if tilde else line.args, tilde or line.key == "proxypassmatch")
+        matched = _match(run, line, line.args[line.args[:1] == ("~",) :], _is_regex(line))
         if matched is not None:
             return matched
     return False
+
+
+def _is_regex(line: Directive, section: Section | None = None) -> bool:
+    """Whether a line has a regular expression: ProxyPassMatch, `~`, and in a <Location> with wildcards (add_pass)."""
+    if section is not None and section.kind == "location" and has_wildcards(section.pattern):
+        return True
+    return line.key == "proxypassmatch" or line.args[:1] == ("~",)
 
 
 def _match(run: Run, line: Directive, args: tuple[str, ...], regex: bool) -> bool | None:
@@ -203,10 +208,11 @@ def authority_of(text: str) -> str:
 
 
 class Worker(NamedTuple):
-    """What lines have defined for the URLs that begin with `name`; `regex` where that holds groups of a pattern, whose
-    connections are not kept unless that is asked for."""
+    """What lines have defined for the URLs that begin with `name`; `match`: by a regular expression. `regex` where that
+    holds groups of a pattern, whose connections are not kept unless that is asked for."""
 
     name: str
+    match: bool
     regex: re.Pattern[str] | None
     reused: bool
 
@@ -228,28 +234,29 @@ def _workers(layers: Layers) -> list[Worker]:
     for section in layers.sections:
         own: list[Worker] = []
         # In the order in which the lines stand, as far as they stand in one file.
-        for _, name, words in sorted(_definitions(section), key=lambda one: one[0]):
-            if any(one.fits(name) for one in own):
+        for _, name, match, words in sorted(_definitions(section), key=lambda one: one[0]):
+            if any(one.match == match and one.fits(name) for one in own):
                 continue  # it shares that one (add_pass)
             regex = None
-            if re.search(r"\$\d", name):
+            if match and re.search(r"\$\d", name):
                 regex = re.compile(".*".join(re.escape(part) for part in re.split(r"\$\d", name)), re.DOTALL)
             reused = "disablereuse=on" not in words and (regex is None or "enablereuse=on" in words)
-            own.append(Worker(name, regex, reused))
+            own.append(Worker(name, match, regex, reused))
         found += own
     return found
 
 
-def _definitions(section: Section) -> Iterator[tuple[int, str, frozenset[str]]]:
-    """Line, URL and parameters of each directive that defines a worker."""
+def _definitions(section: Section) -> Iterator[tuple[int, str, bool, frozenset[str]]]:
+    """Line, URL, whether it is matched by a regular expression, and parameters of each directive that defines a
+    worker."""
     for line in section.directives:
         if line.key in ("proxypass", "proxypassmatch"):
             url = next((word for word in line.args if "://" in word), None)
             if url is not None:
-                yield line.place.line, url, frozenset(word.lower() for word in line.args)
+                yield line.place.line, url, _is_regex(line, section), frozenset(word.lower() for word in line.args)
     for inner in section.sections:
         if inner.kind == "proxy" and inner.all("proxyset") and "*" not in inner.pattern and not inner.regex:
-            yield inner.place.line if inner.place is not None else 0, inner.pattern, frozenset()
+            yield inner.place.line if inner.place is not None else 0, inner.pattern, False, frozenset()
         elif inner.kind == "location":
             yield from _definitions(inner)
 
