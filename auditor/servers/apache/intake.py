@@ -263,7 +263,7 @@ def parse_target(run: Run, target: str) -> None:
     absolute = re.match(r"(?i)[a-z][a-z0-9+.-]*://[^/?#]*", target)
     if absolute is not None:
         target = target[absolute.end() :] or "/"
-    path, mark, query = target.partition("?")
+    path, mark, query = target.partition("#")[0].partition("?")
     run.uri = "/" + path.lstrip("/") if path.startswith("//") else path  # ap_parse_uri, whatever MergeSlashes says
     run.args = query if mark else None
 
