@@ -223,7 +223,7 @@ def options_of(layers: Layers) -> frozenset[str]:
     return found
 
 
-_ALL = frozenset(("indexes", "includes", "followsymlinks", "symlinksifownermatch", "execcgi"))
+_ALL = frozenset(("indexes", "includes", "followsymlinks", "execcgi"))  # OPT_ALL
 
 
 def _options_of(layers: Layers) -> frozenset[str]:
@@ -412,6 +412,9 @@ def adopt(run: Run, sub: Run) -> None:
     run.errors_out.entries = [*sub.errors_out, *run.errors_out]
     redirect = sub.notes.get("redirect")
     if isinstance(redirect, InternalRedirect):
+        if sub.notes.get("redirect-keeps-vary"):
+            run.notes["redirect-keeps-vary"] = True
+            run.vary = [*sub.vary, *run.vary]
         raise redirect
 
 
