@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from auditor.http import Response, is_watched
-from auditor.servers.apache import cache, conditions, gateway, headers, proxy, storage
+from auditor.servers.apache import cache, conditions, expires, gateway, headers, proxy, storage
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
@@ -347,6 +347,8 @@ def _take_headers(run: Run, response: Response, kind: str) -> None:
     }
     for name, value in response.headers:
         low = name.lower()
+        if low == "expires":
+            run.notes["expires told"] = True
         if not is_watched(name) and low not in _named(run):
             continue
         if passed_on and (low in _HIDDEN or low in listed):
@@ -488,6 +490,8 @@ def send_error(run: Run, status: int, end: Respond, page: Directive | None = Non
     run.headers_out, run.errors_out = run.errors_out, Table()
     if location is not None and (300 <= status < 400 or status == 201):
         run.headers_out.set("Location", location, decides(end.line) if end.line is not None else ())
+    run.status = status
+    expires.apply(run, status, "text/html")
     if run.config.modules.has("headers"):
         headers.output(run, True)
     if run.shared.action == "unknown":
@@ -502,6 +506,7 @@ def finish(run: Run, status: int | None, action: str) -> Run:
     if status is not None and run.status not in (200, None) and action in ("static", "answered"):
         status = run.status
     _vary(run)
+    expires.apply(run, status, run.content_type if action == "static" else None)
     if run.config.modules.has("headers"):
         run.status = status if status is not None else run.status
         headers.output(run, False)
