@@ -24,7 +24,7 @@ def cgi_bytes(answer: Answer) -> bytes:
 def quiet(data: bytes) -> bytes:
     """The same response without a status of 200, as php-fpm writes it; some header line there must be."""
     rest = data.removeprefix(b"Status: 200 OK\r\n")
-    return b"X-Audit-Origin: 1\r\n" + rest if rest.startswith(b"\r\n") else rest
+    return b"Audit-Origin: 1\r\n" + rest if rest.startswith(b"\r\n") else rest
 
 
 class Gateway(Origin):

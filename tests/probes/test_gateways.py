@@ -11,7 +11,7 @@ from probes.gateways import FastCGI, Scgi, Uwsgi
 from probes.origin import Log, Origin
 from tests.probes.wire import GET, talk
 
-CGI_OK = b"X-Audit-Origin: 1\r\n\r\norigin\n"  # without a status, as php-fpm answers
+CGI_OK = b"Audit-Origin: 1\r\n\r\norigin\n"  # without a status, as php-fpm answers
 PARAMS = (("REQUEST_METHOD", "POST"), ("CONTENT_LENGTH", "5"), ("HTTP_X", "\xe4 "), ("HTTP_X", ""))
 
 
@@ -51,7 +51,7 @@ def test_fastcgi_long_answers_and_bodies() -> None:
         stdin = fastcgi_record(5, b"x" * 65535) * 2
         data = BEGIN + fastcgi_record(4, b"") + stdin
         reply = talk(app, data + fastcgi_record(5, b""))
-        head = b"X-Audit-Origin: 1\r\n\r\n"
+        head = b"Audit-Origin: 1\r\n\r\n"
         first = fastcgi_record(6, head + b"y" * (65535 - len(head)))
         assert reply.startswith(first)
         assert reply[len(first) :].startswith(struct.pack("!BBHHBB", 1, 6, 1, 100_000 + len(head) - 65535, 0, 0))
