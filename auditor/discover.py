@@ -378,21 +378,11 @@ class _Finder:
                     source = _source_of(candidate)
                 except InputError:  # gone since, as its turn will tell
                     continue
-                included |= self._belonging(source, candidate) - {real}
+                included |= self._included(source, _top(source, candidate.folder)) - {real}
         left = [candidate for real, candidate in own.items() if real not in included]
         left = _without_access_files(left, served)
         # Files that only include each other in a circle: one of them stays, and reading it tells of the circle.
         return left or list(own.values())[:1]
-
-    def _belonging(self, source: SourceFile, candidate: Named) -> set[str]:
-        """The real paths here of the files that are read with that one."""
-        top = _top(source, candidate.folder)
-        if (self._options.kind or candidate.kind) != "apache":
-            return self._included(source, top)
-        from auditor.servers.apache.layout import APACHE
-        from auditor.servers.apache.parts import parts_of
-
-        return parts_of(source, Files(source, self._options.roots, top, layout=APACHE, near=self.near))
 
     def _included(self, source: SourceFile, top: str | None) -> set[str]:
         """The real paths here of the files that the include lines of this text name, and of those that these
