@@ -22,8 +22,11 @@ def cgi_bytes(answer: Answer) -> bytes:
 
 
 def quiet(data: bytes) -> bytes:
-    """The same response without a status of 200, as php-fpm writes it; some header line there must be."""
+    """The same response without a status of 200, as php-fpm writes it; some header line there must be. Beside Location
+    it stays, because without it that one means 302 (RFC 3875, 6.2.3)."""
     rest = data.removeprefix(b"Status: 200 OK\r\n")
+    if b"\r\nlocation:" in data.partition(b"\r\n\r\n")[0].lower():
+        return data
     return b"Audit-Origin: 1\r\n" + rest if rest.startswith(b"\r\n") else rest
 
 

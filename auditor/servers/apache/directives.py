@@ -340,6 +340,8 @@ mod_wsgi.c
   sdh:F wsgicallableobject wsgichunkedrequest wsgienablesendfile wsgierroroverride wsgiignoreactivity
   sdh:F wsgimapheadtoget wsgipassauthorization wsgiscriptreloading wsgitrustedproxies wsgitrustedproxyheaders
   dh:A wsgiaccessscript wsgiauthgroupscript wsgiauthuserscript wsgigroupauthoritative
+mpm_prefork.c
+  s maxspareservers minspareservers
 mod_php.c
   sdh:O php_flag php_value
   sd php_admin_flag php_admin_value
