@@ -86,7 +86,7 @@ class Hosts(Sequence[Server]):
         for at, pattern in self._patterns:
             if at >= found:
                 break
-            if _alias_matches(pattern, name):
+            if alias_matches(pattern, name):
                 found = at
         if found < len(self._hosts):
             host = self._hosts[found]
@@ -153,7 +153,7 @@ def neighbours(config: Config, server: Server, port: int) -> Hosts:
     return found
 
 
-def _alias_matches(alias: str, name: str) -> bool:
+def alias_matches(alias: str, name: str) -> bool:
     if "*" not in alias and "?" not in alias:
         return False
     pattern = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in alias)

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from auditor.regex import RegexError
 from auditor.servers.apache.config import Server
+from auditor.servers.apache.intake import alias_matches
 from auditor.servers.apache.pattern import compile_pattern, groups_of
 from auditor.servers.apache.rewrite_conditions import hold
 from auditor.servers.apache.rewrite_effects import force, set_cookies, set_variables
@@ -194,7 +195,9 @@ def _is_here(server: Server, host: str, port: int) -> bool:
     for address in server.addresses:
         if address.port in (None, port) and address.host.lower() == low:
             return True
-    return server.name_port == port and (low == server.name or low in server.aliases)
+    return server.name_port == port and (
+        low == server.name or low in server.aliases or any(alias_matches(alias, low) for alias in server.aliases)
+    )
 
 
 def send_away(run: Run, rule: Rule, target: Value) -> NoReturn:
