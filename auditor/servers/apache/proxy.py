@@ -297,6 +297,7 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
         host = literal(target.url.authority) if len(set(target.servers)) < 2 else unknown(CONFIG)
         out.append(_sent(run, Entry("Host", host, why)))
     passes = by_default("mod_proxy forwards request headers", PAGE)
+    version, closing = _version(run, target)
     for entry in table:
         low = entry.name.lower()
         if low in ("host", "content-length"):
@@ -306,9 +307,11 @@ def outgoing(run: Run, target: Target) -> tuple[list[SentHeader], list[LostHeade
             continue
         if run.main is not None and low.startswith("if-"):
             continue
+        if low == "expect" and (version == "HTTP/1.0" or _read_before(run)):
+            lost[low] = by_default("nobody waits for 100 Continue", PAGE)
+            continue
         out.append(_sent(run, entry._replace(because=entry.because or passes)))
     _framing(run, out)
-    version, closing = _version(run, target)
     upgrade = _upgrade(run, target) if version != "HTTP/1.0" else None
     if upgrade is not None:
         out.append(SentHeader("Connection", literal("Upgrade", SERVER), "yes", FORWARDED, passes))
@@ -370,10 +373,19 @@ def _server_name(run: Run) -> Value:
 def _framing(run: Run, out: list[SentHeader]) -> None:
     length = run.headers_in.entry("Content-Length")
     why = by_default("the body's length", PAGE)
-    if run.headers_in.get("Transfer-Encoding") is not None:
+    if _read_before(run):
+        out.append(SentHeader("Content-Length", literal("0", SERVER), "yes", _fate(run, "Content-Length", False), why))
+    elif run.headers_in.get("Transfer-Encoding") is not None:
         out.append(SentHeader("Content-Length", unknown(SERVER), "maybe", ADDED, why))
     elif length is not None:
         out.append(_sent(run, length._replace(name="Content-Length", because=why)))
+
+
+def _read_before(run: Run) -> bool:
+    """Whether there was a body, and it has been read before an error page was asked for."""
+    length = run.header("content-length")
+    chunked = run.headers_in.get("Transfer-Encoding") is not None
+    return run.shared.body_read and (chunked or length not in (None, "0"))
 
 
 def _version(run: Run, target: Target) -> tuple[str, bool]:
