@@ -338,7 +338,11 @@ def fixup(run: Run, redirected: bool = False) -> None:
     if redirected or run.is_proxy:
         return
     if (run.found == MISSING and run.handler is None) or (
-        run.found == DIRECTORY and run.handler is None and not run.notes.get("index") and index_names(run)
+        run.found == DIRECTORY
+        and run.uri.endswith("/")
+        and run.handler is None
+        and not run.notes.get("index")
+        and index_names(run)
     ):
         _fallback(run)
 
