@@ -366,7 +366,8 @@ def _take_headers(run: Run, response: Response, kind: str) -> None:
             merged.merge(name, source, because)
         else:
             (merged if kind in _SCRIPTS else run.headers_out).add(name, source, because)
-    run.errors_out.entries += merged.entries
+    for entry in merged:
+        run.errors_out.merge(*entry)
 
 
 def _named(run: Run) -> frozenset[str]:
