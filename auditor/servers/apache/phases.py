@@ -84,12 +84,11 @@ def serve(run: Run) -> Run:
     """Everything behind the reading of the request; the run that was answered in the end."""
     try:
         path = run.uri
-        if run.prev is None:
-            normal = intake.normalize(path, run.server.on("mergeslashes", True))
-            if normal is None:
-                run.uri = posixpath.normpath("/" + path.lstrip("/"))
-                raise Respond(400)
-            run.uri = intake.decode(run, normal)
+        normal = intake.normalize(path, run.server.on("mergeslashes", True))
+        if normal is None:
+            run.uri = posixpath.normpath("/" + path.lstrip("/"))
+            raise Respond(400)
+        run.uri = intake.decode(run, normal)
         prepare(run)
         return response.produce(run)
     except InternalRedirect as redirect:
