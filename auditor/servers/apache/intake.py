@@ -198,15 +198,15 @@ def read_headers(run: Run, request: Request) -> None:
             run.shared.body_broken = True
             raise Respond(400)
         order.setdefault(name.lower(), []).append((name, value))
-    for low, lines in order.items():
-        if low == "host" and len(lines) > 1:
-            raise Respond(400)
+    for lines in order.values():
         name = lines[0][0]
         text = ", ".join(value for _, value in lines)
         if len(text) > limit and len(lines) > 1:  # table_do_fn_check_lengths
             raise Respond(400, server.last("limitrequestfieldsize"))
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
+    if len(order.get("host", ())) > 1:
+        raise Respond(400)
     _read_host(run, request, "host" in order)
     _read_framing(run)
     expect = run.header("expect")
