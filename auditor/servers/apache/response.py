@@ -367,7 +367,7 @@ def _take_headers(run: Run, response: Response, kind: str) -> None:
         else:
             (merged if kind in _SCRIPTS else run.headers_out).add(name, source, because)
     for entry in merged:
-        run.errors_out.merge(*entry)
+        (run.errors_out.add if entry.name.lower() == "set-cookie" else run.errors_out.merge)(*entry)
 
 
 def _named(run: Run) -> frozenset[str]:
