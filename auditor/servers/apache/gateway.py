@@ -24,6 +24,12 @@ def variables(run: Run, kind: str) -> tuple[list[SentHeader], list[LostHeader]]:
     _request_variables(run, table, kind)
     if kind == "fastcgi":
         _fcgi_conditions(run, table)
+    run.env = table.copy()  # they are the request's own from now on: Header lines and internal redirects see them
+    if kind == "scgi":
+        table.unset("GATEWAY_INTERFACE")
+        table.set("SCGI", literal("1", SERVER), by_default("CGI variables", "env.html"))
+        if table.entry("CONTENT_LENGTH") is None:
+            table.set("CONTENT_LENGTH", literal("0", SERVER), by_default("CGI variables", "env.html"))
     sent = [_sent(run, _name(entry.name, kind), entry.value, entry.because) for entry in table]
     if kind == "php":
         given = run.headers_in.entry("Authorization")
@@ -168,12 +174,7 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         if run.prev.args is not None:
             table.set("REDIRECT_QUERY_STRING", literal(run.prev.args, CLIENT), server)
         table.set("REDIRECT_URL", literal(run.prev.uri, CLIENT), server)
-    if kind == "scgi":
-        table.set("SCGI", literal("1", SERVER), server)
-        if table.entry("CONTENT_LENGTH") is None:
-            table.set("CONTENT_LENGTH", literal("0", SERVER), server)
-    else:
-        table.set("GATEWAY_INTERFACE", literal("CGI/1.1", SERVER), server)
+    table.set("GATEWAY_INTERFACE", literal("CGI/1.1", SERVER), server)
     table.set("SERVER_PROTOCOL", literal(run.protocol, CLIENT), server)
     table.set("REQUEST_METHOD", literal(run.method, CLIENT), server)
     table.set("QUERY_STRING", literal(run.args or "", CLIENT) if run.args else EMPTY, server)

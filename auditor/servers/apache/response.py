@@ -195,6 +195,13 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
+    location = run.headers_out.get("Location")
+    if kind in ("cgi", "scgi") and status in (200, None) and location is not None:
+        text = location.text or ""
+        if text.startswith("/"):  # a path: answered from here (RFC 3875, 6.2.2; scgi_request_status, cgi_handler)
+            run.method = "GET"
+            run.headers_in.unset("Content-Length", by_default("the program has read the body"))
+            raise InternalRedirect(text, line)
     if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
         if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
