@@ -46,8 +46,8 @@ def quick(run: Run) -> bool:
 
 
 def decide(run: Run, line: Directive, answer: Response) -> Cache:
-    """What becomes of an answer, and what the key is made of: the URL, nothing of the client's header lines but
-    Host."""
+    """What becomes of an answer whose header lines are made, and what the key is made of: the URL, nothing of the
+    client's header lines but Host."""
     key = Value((Segment(CLIENT, run.shared.request.url),))
     store, because = _store(run, line, answer)
     zone = line.args[0] if line.args else "disk"
@@ -57,18 +57,20 @@ def decide(run: Run, line: Directive, answer: Response) -> Cache:
 
 def _store(run: Run, line: Directive, answer: Response) -> tuple[str, tuple[Because, ...]]:
     why = decides(line)
-    if answer.status is None:
-        return "origin decides", why + by_default("Cache-Control of the answer decides", PAGE)
-    control = ",".join(value for name, value in answer.headers if name.lower() == "cache-control").lower()
+    # Behind Header lines and mod_expires: what they say of the answer counts (cache_save_filter).
+    lines = [*run.errors_out, *run.headers_out]
+    control = ",".join(entry.value.text or "" for entry in lines if entry.name.lower() == "cache-control").lower()
     names = {part.strip().partition("=")[0] for part in control.split(",") if part.strip()}
-    headers = {name.lower() for name, _ in answer.headers}
-    fresh = bool(names & {"max-age", "s-maxage"}) or "expires" in headers
-    if answer.status not in _STATUSES and not fresh:
-        return "no", by_default(f"status {answer.status} is not kept", PAGE)
     if "no-store" in names and not run.layers.on("cachestorenostore"):
         return "no", by_default("CacheStoreNoStore Off", PAGE)
     if "private" in names and not run.layers.on("cachestoreprivate"):
         return "no", by_default("CacheStorePrivate Off", PAGE)
+    if answer.status is None:
+        return "origin decides", why + by_default("Cache-Control of the answer decides", PAGE)
+    headers = {name.lower() for name, _ in answer.headers} | {entry.name.lower() for entry in lines}
+    fresh = bool(names & {"max-age", "s-maxage"}) or "expires" in headers
+    if answer.status not in _STATUSES and not fresh:
+        return "no", by_default(f"status {answer.status} is not kept", PAGE)
     if run.headers_in.get("Authorization") is not None and not names & {"public", "s-maxage", "must-revalidate"}:
         return "no", by_default("answers to Authorization are not kept", PAGE)
     dated = fresh or "last-modified" in headers or "etag" in headers

@@ -191,7 +191,7 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         _vary(run)
         run.vary = []
     _take_headers(run, response, kind)
-    _keep(run, response)
+    run.notes["to keep"] = response
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
     status = response.status
@@ -219,10 +219,11 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     return finish(run, status, action)
 
 
-def _keep(run: Run, response: Response) -> None:
-    """What mod_cache does with an answer."""
-    line = cache.enabled(run)
-    if line is not None:
+def _keep(run: Run) -> None:
+    """What mod_cache does with the answer of an upstream or a program."""
+    response = run.notes.get("to keep")
+    line = cache.enabled(run) if isinstance(response, Response) else None
+    if line is not None and isinstance(response, Response):
         run.shared.cache = decided = cache.decide(run, line, response)
         run.shared.exchanges[-1] = run.shared.exchanges[-1]._replace(cache=decided)
         cache.tell(run)
@@ -298,7 +299,7 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
     # Those of the answer take the place of all that were there, but for cookies (ap_proxy_http_process_response).
     run.headers_out, run.vary = Table(run.headers_out.all("Set-Cookie")), []
     _take_headers(run, response, "http")
-    _keep(run, response)
+    run.notes["to keep"] = response
     status = response.status
     if status is None:
         return finish(run, None, "proxied")
@@ -518,6 +519,7 @@ def finish(run: Run, status: int | None, action: str) -> Run:
     if run.config.modules.has("headers"):
         run.status = status if status is not None else run.status
         headers.output(run, False)
+    _keep(run)
     return _final(run, status)
 
 
