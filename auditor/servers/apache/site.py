@@ -67,7 +67,9 @@ class ApacheSite:
         self.version = version
         self.config: Config = build(loader, items, removed)
         self.config.files = loader.sources
-        self.config.php = any("php" in source.text.lower() for source in loader.sources)
+        # Where all that there is is at hand, DirectoryIndex is what it says, or index.html alone.
+        known = loader.modules.known
+        self.config.php = not known and any("php" in source.text.lower() for source in loader.sources)
         self._overrides = (
             Overrides(loader, files, _access_file_name(self.config), whole=context == "main")
             if overrides is None
