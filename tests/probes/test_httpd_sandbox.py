@@ -21,7 +21,11 @@ HERE = Path(__file__).parent / "httpd"
 MAINS = {"debian": "apache2.conf", "tree": "conf/httpd.conf", "alone": ".htaccess"}
 CASES = sorted([path.stem for path in HERE.glob("*.conf")] + list(MAINS))
 # Requests that no route stands for.
-FURTHER = {"proxy": ["http://a.example/tenant/a/"], "tree": ["http://tree.example/api/x", "http://tree.example/a.run"]}
+FURTHER = {
+    "proxy": ["http://a.example/tenant/a/"],
+    "tree": ["http://tree.example/api/x", "http://tree.example/a.run"],
+    "handlers": [f"http://a.example/{path}" for path in ("files/", "files/a.css", "files/a.php", "a.run", "a.php")],
+}
 ASKED = {"method": "GET", "headers": [], "client_ip": "127.0.0.1", "upstream_response": {"status": 200}}
 NEEDED = {"php": "php", "gateways": "wsgi"}
 

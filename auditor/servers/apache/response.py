@@ -18,6 +18,8 @@ from auditor.world import Answer, Question
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
 _FAMILIES = {"fcgi": "fastcgi", "scgi": "scgi", "uwsgi": "uwsgi", "ajp": "ajp"}
 _OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
+# Drupal names a handler that there is none of, so that no program runs where users put files (SA-2006-006).
+_NOBODY = re.compile(r"Drupal_Security_|This_is_a_Drupal_security_line")
 _MODULES = {"cgi-script": "cgid", "wsgi-script": "wsgi"}
 _HIDDEN = {"date", "server", "proxy-authenticate", "connection", "keep-alive", "te", "trailer", "upgrade"}
 
@@ -44,7 +46,9 @@ def produce(run: Run) -> Run:
         if not text.startswith("unix:"):
             text += run.filename or ""  # proxy_handler: the file's path, not that of the request
         return _pass_on(run, text, run.handler_line)
-    if handler in _MODULES and not run.config.modules.has(_MODULES[handler]):
+    if handler is not None and (
+        _NOBODY.match(handler) or (handler in _MODULES and not run.config.modules.has(_MODULES[handler]))
+    ):
         run.step(run.handler_line, f"no module is the handler {handler}: what is there is sent as a file")
         handler = "default-handler"  # ap_invoke_handler, AH00151
     if handler in _OWN_PAGES:
