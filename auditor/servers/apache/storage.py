@@ -227,18 +227,31 @@ _ALL = frozenset(("indexes", "includes", "followsymlinks", "execcgi"))  # OPT_AL
 
 
 def _options_of(layers: Layers) -> frozenset[str]:
-    current = {"followsymlinks"}
-    for line in layers.all("options"):
-        if any(word[:1] not in "+-" for word in line.args):
-            current = set()
-        for word in line.args:
-            low = word.lower().lstrip("+-")
-            names = _ALL if low == "all" else set() if low == "none" else {low}
-            if word.startswith("-"):
-                current -= names
-            else:
-                current |= names
-    return frozenset(current)
+    found: set[str] = {"followsymlinks"}
+    added: set[str] = set()
+    removed: set[str] = set()
+    for section in layers.sections:  # merge_core_dir_configs: what was taken away stays so where a section says nothing
+        own: set[str] | None = None
+        plus: set[str] = set()
+        minus: set[str] = set()
+        for line in section.all("options"):
+            if any(word[:1] not in "+-" for word in line.args):
+                own = set()
+            for word in line.args:
+                low = word.lower().lstrip("+-")
+                names = set(_ALL) if low == "all" else set() if low == "none" else {low}
+                if word.startswith("-"):
+                    plus, minus, own = plus - names, minus | names, own - names if own is not None else None
+                elif word.startswith("+"):
+                    plus, minus, own = plus | names, minus - names, own | names if own is not None else None
+                else:
+                    own = (own or set()) | names
+        if own is not None:
+            found, added, removed = own, plus, minus
+        else:
+            added, removed = (added - minus) | plus, (removed - plus) | minus
+            found = (found - removed) | added
+    return frozenset(found)
 
 
 def find_handler(run: Run) -> None:
@@ -337,13 +350,7 @@ def fixup(run: Run, redirected: bool = False) -> None:
             return
     if redirected or run.is_proxy:
         return
-    if (run.found == MISSING and run.handler is None) or (
-        run.found == DIRECTORY
-        and run.uri.endswith("/")
-        and run.handler is None
-        and not run.notes.get("index")
-        and index_names(run)
-    ):
+    if run.found == MISSING and run.handler is None:  # of a folder, its index falls back
         _fallback(run)
 
 
