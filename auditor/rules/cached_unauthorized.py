@@ -7,8 +7,9 @@ that keeps this answer, where another client with other credentials gets it. It 
 the line keeps every status (`any`), and an info where nothing there asks for credentials.
 
 It is silent where the key, or what passes the cache by, tells users apart, where this server logs in
-to the origin by itself, and for images, styles and the like, which everybody may see. On httpd the
-origin alone decides: mod_cache keeps no 401 that does not say how long.
+to the origin by itself, and for images, styles and the like, which everybody may see. mod_cache keeps
+a 401 that says how long: here a line says it, for every answer. It is silent where the cache's quick
+handler is on, which answers before all else and leaves requests with Authorization alone.
 
 ## Why it is bad
 
@@ -28,6 +29,13 @@ server {
 }
 ```
 
+```apache
+CacheEnable disk /api/
+CacheQuickHandler off
+Header set Cache-Control "max-age=600"
+ProxyPass /api/ http://app.internal/api/
+```
+
 ## Good example
 
 ```nginx
@@ -41,14 +49,23 @@ server {
 }
 ```
 
+```apache
+CacheEnable disk /api/
+CacheQuickHandler off
+Header set Cache-Control "max-age=600" "expr=%{REQUEST_STATUS} == 200"
+ProxyPass /api/ http://app.internal/api/
+```
+
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-504, NGX-505, NGX-506)
+Apache httpd 2.4.71 (fact APA-340)
 
 ## References
 
 - RFC 9111, 3 (what a cache may store)
 - https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
+- https://httpd.apache.org/docs/2.4/mod/mod_cache.html
 """
 
 from __future__ import annotations
@@ -69,7 +86,7 @@ from auditor.rules.caches import (
     minds_credentials,
     through_caches,
 )
-from auditor.rules.common import ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, with_header
+from auditor.rules.common import ORIGIN_REFUSES, STRANGER, Supposed, by_block, deciding, of_kind, with_header
 from auditor.rules.repairs import SAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -108,12 +125,12 @@ def _judge_refusal(
             if any(gets(later, cache) for _, _, later in cached(site, route.request, other, _WELCOME, role)):
                 request = route.request if header is None else with_header(route.request, header)
                 minded = minds_credentials(request, exchange, cache)
-                yield _finding(route, request, exchange, line, cache.line, minded)
+                yield _finding(site, route, request, exchange, line, cache.line, minded)
                 break
 
 
 def _finding(
-    route: Route, request: Request, exchange: Exchange, line: Place, switch: Place | None, minded: bool
+    site: Site, route: Route, request: Request, exchange: Exchange, line: Place, switch: Place | None, minded: bool
 ) -> Finding:
     named = re.search(r"\b401\b", line.text) is not None
     whose = f"401 of {'the auth subrequest to ' if exchange.role == 'auth' else ''}{exchange.upstream}"
@@ -127,7 +144,12 @@ def _finding(
         related=() if switch is None or switch == line else (Related(switch, "answers are kept here"),),
         routes=(route.label,),
         witness=request,
-        help="Keep only what is the same for all: proxy_cache_valid 200 301 302 5m;",
+        help="Keep only what is the same for all: "
+        + of_kind(
+            site,
+            "proxy_cache_valid 200 301 302 5m;",
+            'Header set Cache-Control "max-age=600" "expr=%{REQUEST_STATUS} == 200"',
+        ),
         server=route.server,
         pattern=route.pattern,
         # Only one of several statuses: without its last line a level would take over those of the level further out.
