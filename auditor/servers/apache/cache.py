@@ -58,8 +58,8 @@ def decide(run: Run, line: Directive, answer: Response) -> Cache:
 
 
 def _store(run: Run, line: Directive, answer: Response) -> tuple[str, tuple[Because, ...]]:
-    """What cache_save_filter makes of an answer. Dates are not compared with a clock: an Expires that can be read counts
-    as one to come."""
+    """What cache_save_filter makes of an answer. Dates are not compared with a clock: an Expires that can be read
+    counts as one to come."""
     why = decides(line)
     # Behind Header lines and mod_expires: what they say of the answer counts.
     lines = [*run.errors_out, *run.headers_out]

@@ -10,7 +10,6 @@ from auditor.http import Pairs, Request, split_port
 from auditor.servers.apache.config import Address, Config, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
-from auditor.trace import LostHeader
 from auditor.values import Segment, Value, client_header, literal
 from auditor.world import Answer, Path, Question
 
@@ -287,13 +286,11 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
     parts = path.split("/")[1:]
     for at, part in enumerate(parts):
         last = at == len(parts) - 1
-        if (part == "." or part.startswith(".;")) and part == ".":
+        if part == ".":
             if last:
                 out.append("")
             continue
         if part == "..":
-            while merge is False and out and out[-1] == "" and len(out) > 1:
-                break
             if not out:
                 return None
             out.pop()
@@ -337,11 +334,3 @@ def decode(run: Run, path: str) -> str:
         run.uri = "".join(out).partition("\0")[0]
         raise Respond(404, line)
     return "".join(out)
-
-
-def lost_by_limits() -> tuple[LostHeader, ...]:
-    """httpd drops no header line while it reads a request: it refuses the request instead."""
-    return ()
-
-
-__all__ = ["by_default", "candidates", "find_listener", "neighbours", "normalize", "parse_target", "read_headers"]

@@ -45,7 +45,6 @@ _IN_EVERY_LIST = "authz_core"
 _SPELLINGS = {
     "util_ldap": "ldap",
     "cgi": "cgid",
-    "core": "core",
     "http_core": "http",
 }
 # A server has one of these; their source files are called prefork.c and so on.

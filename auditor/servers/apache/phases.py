@@ -21,7 +21,7 @@ from auditor.servers.apache import (
     tls,
     walk,
 )
-from auditor.servers.apache.config import Config, Layers
+from auditor.servers.apache.config import Layers
 from auditor.servers.apache.expr_syntax import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
@@ -44,7 +44,7 @@ def handle(shared: Shared, request: Request) -> Run:
     hosts = intake.candidates(config, request, shared.path)
     run = Run(shared, hosts[0] if hosts else config.main)
     address = shared.path.known(Question("client-address"))
-    if address is not None and isinstance(address.value, str) and not _behind_proxy(config, run):
+    if address is not None and isinstance(address.value, str):
         shared.client_address = address.value
     try:
         intake.parse_target(run, request.target)
@@ -62,11 +62,6 @@ def handle(shared: Shared, request: Request) -> Run:
         return serve(run)
     except Respond as end:
         return die(run, end)
-
-
-def _behind_proxy(config: Config, run: Run) -> bool:
-    """Whether mod_remoteip may take another address for the client's: which one is not computed."""
-    return config.modules.has("remoteip") and run.server.last("remoteipheader") is not None
 
 
 def _post_read(run: Run) -> None:

@@ -13,7 +13,7 @@ from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, 
 from auditor.servers.apache.table import Entry, Table
 from auditor.servers.apache.walk import has_wildcards
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
-from auditor.values import ADDRESS, CLIENT, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
+from auditor.values import ADDRESS, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
@@ -66,7 +66,6 @@ def translate(run: Run) -> bool:
     """ProxyPass and ProxyPassMatch (proxy_trans): whether one of them takes the request."""
     if run.is_proxy:
         return True
-    line = run.layers.last("proxypass") or run.layers.last("proxypassmatch")
     own = [one for section in run.layers.sections if section.kind == "location" for one in section.directives]
     local = [one for one in own if one.key in ("proxypass", "proxypassmatch")]
     if local:
@@ -463,6 +462,3 @@ _SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+
 def canonical(path: str) -> str:
     """ap_proxy_canonenc for a path: what is not allowed there becomes %XX."""
     return "".join(char if char in _SAFE else f"%{ord(char):02X}" for char in path)
-
-
-__all__ = ["CLIENT", "Target", "Url", "balancer", "outgoing", "parse_url", "request_target", "target_of", "translate"]

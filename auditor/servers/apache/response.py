@@ -9,7 +9,7 @@ from auditor.servers.apache import cache, conditions, expires, gateway, headers,
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
-from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING, options_of
+from auditor.servers.apache.storage import DIRECTORY, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
 from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
@@ -39,8 +39,6 @@ def produce(run: Run) -> Run:
         _vary(run)
         return _final(run, 200)
     if handler is not None and handler.startswith("proxy:"):
-        if run.found == MISSING and not handler.startswith(("proxy:http", "proxy:ws", "proxy:balancer", "proxy:unix")):
-            pass  # the application is asked all the same: mod_proxy does not look at the file
         run.proxy_line = run.handler_line
         text = handler.removeprefix("proxy:")
         if not text.startswith("unix:"):
@@ -560,6 +558,3 @@ def _line(entry: Entry) -> ResponseHeader:
         segment.source.startswith("answer:") for segment in entry.value.segments
     )
     return ResponseHeader(entry.name, entry.value, entry.because, origin)
-
-
-__all__ = ["FILE", "InternalRedirect", "error_document", "escape", "finish", "produce", "self_url", "send_error"]

@@ -402,7 +402,7 @@ def index_names(run: Run) -> list[tuple[str, Directive | None]]:
     if names:
         return names
     default: list[tuple[str, Directive | None]] = [("index.html", None)]
-    return [*default, ("index.php", None)] if run.config.php and not run.config.modules.known else default
+    return [*default, ("index.php", None)] if run.config.php else default
 
 
 def adopt(run: Run, sub: Run) -> None:
@@ -459,16 +459,3 @@ def _escaped(path: str) -> str:
     from auditor.servers.apache.response import escape
 
     return escape(path)
-
-
-__all__ = [
-    "adopt",
-    "by_default",
-    "document_root",
-    "find_handler",
-    "fixup",
-    "literal",
-    "look",
-    "options_of",
-    "translate",
-]
