@@ -26,6 +26,7 @@ from auditor.values import CLIENT, CONFIG, USER, Value, client_header, literal
 from auditor.world import Answer, Known, Path, Question, World, Worlds
 from auditor.world import walk as ways
 from tests.apache import auth_lab as lab
+from tests.live import unavailable
 from tests.reading import test_passwords
 
 CASES = lab.cases()
@@ -132,7 +133,7 @@ def test_predicted(predictor: Predictor, name: str, request_: str, answer: str) 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     if lab.HTTPD is None:
-        pytest.skip("no httpd on this machine")
+        unavailable("no httpd on this machine")
     with lab.running({name: case.text for name, case in CASES.items()}) as found:
         yield found
 
@@ -294,7 +295,7 @@ def test_user_file(name: str) -> None:
 @pytest.mark.live
 def test_user_files_measured() -> None:
     if lab.HTTPD is None:
-        pytest.skip("no httpd on this machine")
+        unavailable("no httpd on this machine")
     names = list(USER_FILES)
     files = {f"ht/{at}": USER_FILES[name][0] for at, name in enumerate(names)}
     text = f"<Location />\n{lab.BASIC}Require valid-user\n</Location>"
@@ -356,7 +357,7 @@ def test_whole_way(tmp_path: FilePath, name: str) -> None:
 @pytest.mark.parametrize("name", WAYS)
 def test_whole_way_measured(name: str) -> None:
     if lab.HTTPD is None:
-        pytest.skip("no httpd on this machine")
+        unavailable("no httpd on this machine")
     with lab.running({name: WAYS[name][0]}) as port:
         _agree({request: [lab.ask(port, name, request)] for request in WAYS[name][1]}, name)
 

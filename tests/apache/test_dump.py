@@ -12,6 +12,7 @@ from auditor.check import Options, check, load_sites
 from auditor.http import make_request
 from auditor.servers.apache.dump import is_dump, split
 from auditor.source import InputError, SourceFile
+from tests.live import unavailable
 
 APACHE = shutil.which("apache2") or shutil.which("httpd")
 MODULES = Path("/usr/lib/apache2/modules")
@@ -91,9 +92,11 @@ def test_lines_that_no_file_has() -> None:
         split(SourceFile("-", "# In file: /a\n# 99999999999:\nListen 80\n"))
 
 
-@pytest.mark.skipif(APACHE is None, reason="no httpd on this machine")
+@pytest.mark.live
 def test_a_dump_of_the_server(tmp_path: Path) -> None:
     """The same request is predicted alike from the files and from what the real httpd says that it has read."""
+    if APACHE is None:
+        unavailable("no httpd on this machine")
     loaded = ("mpm_event", "authz_core", "authn_core", "headers", "macro", "info", "alias")
     text = f"ServerRoot {tmp_path}\nPidFile {tmp_path}/pid\nErrorLog {tmp_path}/log\nListen 127.0.0.1:1\n"
     text += "".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so\n" for name in loaded)

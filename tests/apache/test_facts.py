@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from auditor.check import LOADERS
 from probes.runners import local
 from probes.runners.local import Refused, fill
 from tests import live
@@ -52,7 +51,6 @@ def test_the_server_refuses_it(name: str, httpd: lab.Httpd, origins: Origins) ->
         pass
 
 
-@pytest.mark.skipif("apache" not in LOADERS, reason="there is no predictor for httpd yet")
 @pytest.mark.parametrize("name", PLAYED)
 def test_the_predictor_says_it(name: str, tmp_path: Path) -> None:
     fact = FACTS[name]
