@@ -29,16 +29,36 @@ _REQUIRE = frozenset(("<requireall", "<requireany", "<requirenone"))
 _CONTAINERS = _REQUIRE | {"<authnprovideralias", "<authzprovideralias"}
 
 
-def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = frozenset()) -> Config:
-    """The configuration that the items make; `removed` are places of directives to leave out."""
+def build(
+    loader: Loader,
+    items: Iterable[Item],
+    removed: frozenset[object] = frozenset(),
+    like: Config | None = None,
+    further: frozenset[object] = frozenset(),
+) -> Config:
+    """The configuration that the items make; `removed` are places of directives to leave out.
+
+    `like` is a configuration of the same items in which all is removed but what is in `further`: the servers that have
+    none of those lines are taken from there, with all that has been found out about them.
+    """
     main_items: list[Item] = []
     hosts: list[Item] = []
     for item in items:
         (hosts if item.directive.key == "<virtualhost" else main_items).append(item)
     builder = _Builder(loader, removed)
-    main = Server(builder.section("server", "", False, None, main_items), None, (), None)
+    touched: set[int] | None = None  # the hosts to build, None for all of them
+    if like is not None:
+        users = like.memo("users", lambda config: _users(main_items, hosts))
+        touched = {index for place in further for index in users.get(place, ())}
+    if like is None or touched is None or _MAIN in touched:
+        main, touched = Server(builder.section("server", "", False, None, main_items), None, (), None), None
+    else:
+        main = like.main
     servers = []
-    for item in hosts:
+    for index, item in enumerate(hosts):
+        if like is not None and touched is not None and index not in touched:
+            servers.append(like.hosts[index])
+            continue
         section = builder.section("server", "", False, item.directive, item.items or ())
         # Without a port, it is that of the main server's ServerName, if there is one (get_addresses).
         addresses = [
@@ -54,6 +74,21 @@ def build(loader: Loader, items: Iterable[Item], removed: frozenset[object] = fr
             protocol = line.args[1].lower() if len(line.args) > 1 else ""
             listens.append((parse_address(line.args[0], listen=True), line, protocol == "https"))
     return Config(main, servers, listens, loader.modules, loader.server_root)
+
+
+_MAIN = -1
+
+
+def _users(main: Sequence[Item], hosts: Sequence[Item]) -> dict[object, set[int]]:
+    """Which servers a line is part of, by its place: numbers of hosts, or _MAIN. A file or macro may serve several."""
+    users: dict[object, set[int]] = {}
+    for index, items in [(_MAIN, main), *((index, host.items or ()) for index, host in enumerate(hosts))]:
+        stack = list(items)
+        while stack:
+            item = stack.pop()
+            users.setdefault(item.directive.place, set()).add(index)
+            stack.extend(item.items or ())
+    return users
 
 
 def parse_address(text: str, listen: bool = False) -> Address:

@@ -238,6 +238,19 @@ class Server:
         return found
 
 
+def _named_methods(server: Server) -> frozenset[str]:
+    """Those of a server's <Limit> and <LimitExcept> sections."""
+    found: set[str] = set()
+    stack = [server.section]
+    while stack:
+        section = stack.pop()
+        stack.extend(section.sections)
+        for line in section.directives:
+            if line.limit is not None:
+                found |= line.limit.methods
+    return frozenset(found)
+
+
 class Config:
     """A whole configuration, read. `server_root` is the folder that relative paths start from; `files` are those that
     were read; `php` says that pages of PHP are to be expected, though perhaps nothing says who runs them."""
@@ -268,15 +281,7 @@ class Config:
     @cached_property
     def methods(self) -> frozenset[str]:
         """The methods that the server knows: its own, and those that <Limit> names (ap_method_register)."""
-        found = set(METHODS)
-        stack = [server.section for server in (self.main, *self.hosts)]
-        while stack:
-            section = stack.pop()
-            stack.extend(section.sections)
-            for line in section.directives:
-                if line.limit is not None:
-                    found |= line.limit.methods
-        return frozenset(found)
+        return METHODS.union(*(server.memo("methods", _named_methods) for server in (self.main, *self.hosts)))
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""

@@ -58,6 +58,7 @@ class ApacheSite:
         overrides: Overrides | None = None,
         version: Version = NEWEST,
         removed: frozenset[object] = frozenset(),
+        like: ApacheSite | None = None,
     ) -> None:
         self._loader = loader
         self._items = items
@@ -65,7 +66,8 @@ class ApacheSite:
         self._removed = removed
         self.context = context
         self.version = version
-        self.config: Config = build(loader, items, removed)
+        before = (like.config, removed - like._removed) if like is not None else (None, frozenset[object]())
+        self.config: Config = build(loader, items, removed, *before)
         self.config.files = loader.sources
         # Where all that there is is at hand, DirectoryIndex is what it says, or index.html alone.
         known = loader.modules.known
@@ -252,7 +254,7 @@ class ApacheSite:
         return self._twin(self.version, removed)
 
     def _twin(self, version: Version, removed: frozenset[object]) -> ApacheSite:
-        twin = ApacheSite(self._loader, self._items, self._files, self.context, self._overrides, version, removed)
+        twin = ApacheSite(self._loader, self._items, self._files, self.context, self._overrides, version, removed, self)
         twin.access_folders = self.access_folders
         return twin
 
