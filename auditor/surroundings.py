@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from auditor.globs import walk_tree
 from auditor.mounts import Group, apache_modules_of, image_versions_of, mounts_of
 
 MAX_TREE = 20_000  # files that are looked at for one with the same ending
+_PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
 
 
 class Surroundings:
@@ -20,6 +22,7 @@ class Surroundings:
         self._versions: dict[str, list[str]] = {}
         self._modules: dict[str, list[str]] = {}
         self._trees: dict[str, tuple[dict[str, list[str]], bool]] = {}
+        self._pages: dict[str, dict[str, set[str]] | None] = {}
 
     def mounts(self, folder: str, top: str) -> list[Group]:
         """The mappings of each service and of each build stage that the folders from `folder` up to `top` describe."""
@@ -62,6 +65,22 @@ class Surroundings:
                 paths.setdefault(os.path.basename(path), []).append(path)
             known = self._trees[tree] = paths, whole
         return known
+
+    def folders_of_pages(self, tree: str) -> dict[str, set[str]] | None:
+        """The folders below that one that hold a page for visitors or a .htaccess, by their last parts; None where the
+        tree is too large to be looked through."""
+        if tree not in self._pages:
+            folders: dict[str, set[str]] = {}
+            known: dict[str, set[str]] | None = folders
+            for count, path in enumerate(walk_tree(tree)):
+                if count >= MAX_TREE:
+                    known = None
+                    break
+                folder, file = os.path.split(path)
+                if _PAGES.match(file):
+                    folders.setdefault(os.path.basename(folder), set()).add(folder)
+            self._pages[tree] = known
+        return self._pages[tree]
 
 
 def _upwards(folder: str, top: str) -> Iterator[str]:

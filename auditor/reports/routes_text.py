@@ -39,8 +39,9 @@ def table(site: Site, headers: Sequence[str]) -> list[Row]:
 
 def _row(site: Site, route: Route, headers: Sequence[str]) -> Row:
     request = route.request
+    own = {name.lower() for name, _ in request.headers}  # by which the route is what it is
     for name in headers:
-        if name.lower() != "host":
+        if name.lower() not in own:
             request = request.with_headers((name, PROBE.get(name.lower(), "audit-probe")))
     outcomes = site.trace(request, ADMITTED)
     if not any(outcome.main for outcome in outcomes):
@@ -83,8 +84,9 @@ def routes_text(rows: Sequence[Row], headers: Sequence[str], terminal: Terminal)
     """The table for people, one line for each route."""
     head = ("route", "goes to", *headers)
     body = [
-        (printable(mask_sentence(row.route.label)), printable(mask_sentence(row.target)), *row.fates) for row in rows
+        (printable(mask_sentence(_label(row.route))), printable(mask_sentence(row.target)), *row.fates) for row in rows
     ]
+    body = list(dict.fromkeys(body))
     widths = [max(len(cells[column]) for cells in (head, *body)) for column in range(len(head))]
     lines = [terminal.paint(_line(head, widths), "bold")]
     for cells in body:
@@ -92,6 +94,12 @@ def routes_text(rows: Sequence[Row], headers: Sequence[str], terminal: Terminal)
         padded[2:] = [terminal.paint(cell, _style(cell.rstrip())) for cell in padded[2:]]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _label(route: Route) -> str:
+    """The route with the header lines that make it another one than its URL alone."""
+    lines = [f"{name}: {value}" for name, value in route.request.headers if name.lower() != "host"]
+    return route.label + (f" ({', '.join(lines)})" if lines else "")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -108,7 +108,7 @@ from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, w
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Exchange, Outcome
+from auditor.trace import DECIDES, Exchange, Outcome
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
@@ -175,16 +175,19 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
             if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
                 supplied.add(outcome.handler)
             if loss is not None and sent is None:
-                lost.append((route, request, outcome, exchange, deciding(loss.because) or exchange.place))
+                lost.append((route, request, outcome, exchange, loss))
     # What arrives under another name shows best what goes wrong.
     lost.sort(key=lambda item: not any(is_renamed(sent) for sent in item[3].headers))
-    for route, request, outcome, exchange, line in lost:
+    for route, request, outcome, exchange, loss in lost:
+        line = deciding(loss.because) or exchange.place
         if line is None or (outcome.handler, route.pattern) in gated or _is_bucket(exchange):
             continue
         if line == exchange.place or means_to_pass(line):
-            # A copy that works for other requests is meant for these only, unless it is made and then renamed.
-            if line not in handed.found[0] or any(is_renamed(sent) for sent in exchange.headers):
-                yield withheld(site, route, request, exchange, line, handed)
+            # A copy that works for other requests is meant for these only, unless it is made and then renamed, or
+            # would be made here, too, if its turn came.
+            ending = deciding(item for item in loss.because if item.role == DECIDES)
+            if line not in handed.found[0] or ending or any(is_renamed(sent) for sent in exchange.headers):
+                yield withheld(site, route, request, exchange, line, handed, ending)
             continue
         plain = _is_plain_clear(line)
         asks = plain or outcome.handler in supplied

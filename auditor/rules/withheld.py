@@ -44,8 +44,17 @@ class Handed:
         return self._found
 
 
-def withheld(site: Site, route: Route, request: Request, exchange: Exchange, line: Place, handed: Handed) -> Finding:
-    """The server itself keeps the header from programs, and no line changes that for this request."""
+def withheld(
+    site: Site,
+    route: Route,
+    request: Request,
+    exchange: Exchange,
+    line: Place,
+    handed: Handed,
+    ending: Place | None = None,
+) -> Finding:
+    """The server itself keeps the header from programs, and no line changes that for this request; `ending` is what
+    ended the rewriting ahead of the line that would."""
     meant = line != exchange.place
     name = next((sent.name for sent in exchange.headers if is_renamed(sent)), None)
     what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
@@ -61,10 +70,11 @@ def withheld(site: Site, route: Route, request: Request, exchange: Exchange, lin
         "stripped-authorization",
         severity,
         f"The client's Authorization does not reach {exchange.upstream}: {what}"
-        + ("" if meant else " The server withholds it from programs where no line says otherwise."),
+        + ("" if meant else " The server withholds it from programs where no line says otherwise.")
+        + (" This line would hand it on, and the rewriting ends ahead of it." if ending else ""),
         line,
         confidence=HIGH if meant else MEDIUM,
-        related=related(exchange, line),
+        related=(*((Related(ending, "the rewriting ends here"),) if ending else ()), *related(exchange, line)),
         routes=(route.label,),
         witness=request,
         help=handed.help(route, request, line),

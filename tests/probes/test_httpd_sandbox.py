@@ -18,7 +18,7 @@ from tests.live import disagreements
 
 HERE = Path(__file__).parent / "httpd"
 # Each is a file, or a folder; its first line names the upstreams and programs that must have been reached.
-MAINS = {"debian": "apache2.conf", "tree": "conf/httpd.conf", "alone": ".htaccess"}
+MAINS = {"debian": "apache2.conf", "tree": "conf/httpd.conf", "alone": ".htaccess", "secure": ".htaccess"}
 CASES = sorted([path.stem for path in HERE.glob("*.conf")] + list(MAINS))
 # Requests that no route stands for.
 FURTHER = {

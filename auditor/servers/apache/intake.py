@@ -15,6 +15,7 @@ from auditor.world import Answer, Path, Question
 
 DEFAULT_LIMIT = 8190  # LimitRequestLine, LimitRequestFieldSize: bytes
 DEFAULT_FIELDS = 100
+TLS_PORT = 443
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -33,23 +34,37 @@ class Listener:
 
 
 def find_listener(config: Config, number: int) -> Listener | None:
-    """The listener of that port; where no Listen line is at hand, those of the virtual hosts and port 80 are taken."""
+    """The listener of that port, None where nothing listens there."""
     found: Listener | None = config.memo(("listener", number), lambda config: _find_listener(config, number))
     return found
 
 
 def _find_listener(config: Config, number: int) -> Listener | None:
-    ports = {address.port for address, _, _ in config.listens}
-    if not ports:
-        ports = {address.port or 80 for host in config.hosts for address in host.addresses} or {80}
-        if any(address.port is None for host in config.hosts for address in host.addresses):
-            ports.add(443)
-    if number not in ports:
+    if number not in ports_of(config):
         return None
+    if is_assumed(config, number):
+        return Listener(number, True)
     hosts = [host for host in config.hosts if _has_port(host, number)] or [config.main]
     tls = any(host.on("sslengine") for host in hosts)
     tls = tls or any(secure for address, _, secure in config.listens if address.port == number)
     return Listener(number, tls)
+
+
+def ports_of(config: Config) -> list[int]:
+    """The ports that are listened on; where no Listen line is at hand, those of the virtual hosts, or the usual two."""
+    ports = [address.port for address, _, _ in config.listens if address.port is not None]
+    if not ports and not config.hosts:
+        ports = [80, TLS_PORT]
+    elif not ports:
+        ports = [address.port or 80 for host in config.hosts for address in host.addresses]
+        if any(address.port is None for host in config.hosts for address in host.addresses):
+            ports.append(TLS_PORT)
+    return list(dict.fromkeys(ports))
+
+
+def is_assumed(config: Config, number: int) -> bool:
+    """Whether the port is one for TLS of which no line is at hand: a .htaccess is served by both schemes."""
+    return number == TLS_PORT and not config.listens and not config.hosts
 
 
 def _has_port(host: Server, number: int) -> bool:

@@ -50,9 +50,6 @@ def is_stock(path: str) -> bool:
     return _STOCK.search(path) is not None
 
 
-_PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
-
-
 def folder_of_pages(files: Files, root: str) -> str | None:
     """The folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
     called like it and holds pages; where that lies apart from the configuration, the folder around it must be called
@@ -60,14 +57,10 @@ def folder_of_pages(files: Files, root: str) -> str | None:
     known = files.local(root, guess=False)
     if known is not None or files.tree is None or files.settled(root):
         return known
-    name = os.path.basename(root.rstrip("/"))
-    found: set[str] = set()
-    for count, path in enumerate(walk_tree(files.tree)):
-        if count >= MAX_FOLDERS:
-            return None
-        folder, file = os.path.split(path)
-        if os.path.basename(folder) == name and _PAGES.match(file):
-            found.add(folder)
+    folders = files.near.folders_of_pages(files.tree)
+    if folders is None:
+        return None
+    found = folders.get(os.path.basename(root.rstrip("/")), set())
     # A folder of that name inside of another one is a part of it.
     tops = {one for one in found if not any(one.startswith(other + os.sep) for other in found)}
     tops = {one for one in tops if _belongs(files, one, root)}

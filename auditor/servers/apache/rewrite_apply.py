@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from auditor.regex import RegexError
@@ -15,9 +16,11 @@ from auditor.servers.apache.rewrite_expand import Context, expand
 from auditor.servers.apache.rewrite_rules import MAX_ROUNDS, Rule
 from auditor.servers.apache.run import Respond, Run, Unpredictable
 from auditor.servers.apache.urls import authority, part, scheme_of
+from auditor.source import Place
 from auditor.values import CLIENT, EMPTY, Value, join, literal
 
 SAFER = (2, 4, 60)  # since then substitutions are distrusted where a client may have made them
+PASSED = "HTTP_AUTHORIZATION"  # the variable by which programs get what they are not given
 _LONGEST = 16380  # bytes of a path that rules have made, twice the LimitRequestLine
 
 
@@ -45,19 +48,19 @@ def apply_list(context: Context, rules: Sequence[Rule]) -> Result:
         if (run.main is not None and rule.has("NS", "R")) or (run.shared.options.unrewritten and rule.changes):
             at += 1
             continue
+        before = context.path, context.query
         if not _apply(context, rule, result):
             while at < len(rules) and rules[at].has("C"):
                 at += 1
             at += 1
             continue
         run.rewritten += 1
-        if rule.has("PT"):
-            result.passes, result.last = True, rule
-            break
-        if rule.has("END"):
-            run.first.notes["end"] = True
-            break
-        if rule.has("P", "L"):
+        if rule.has("PT", "END", "P", "L"):
+            if rule.has("PT"):
+                result.passes, result.last = True, rule
+            elif rule.has("END"):
+                run.first.notes["end"] = True
+            _pass_over(context, rules[at + 1 :], rule, before)
             break
         if rule.has("N"):
             rounds += 1
@@ -72,26 +75,33 @@ def apply_list(context: Context, rules: Sequence[Rule]) -> Result:
     return result
 
 
+def _pass_over(context: Context, rules: Sequence[Rule], end: Rule, before: tuple[Value, Value | None]) -> None:
+    """Notes which rules would hand Authorization on, and do not because `end` ends the list ahead of them."""
+    waiting = [rule for rule in rules if any(PASSED in text for text in rule.flags.get("E", ()))]
+    if not waiting:
+        return
+    run, after = context.run, (context.path, context.query)
+    saved = context.vary, context.condition_groups, context.rule_groups, run.filename, run.args, run.vary
+    run.vary = []
+    context.put(*before)
+    for rule in waiting:
+        with suppress(Unpredictable):
+            if _matches(context, rule):
+                passed_over(run)[rule.line.place] = end.line.place
+    context.put(*after)
+    context.vary, context.condition_groups, context.rule_groups, run.filename, run.args, run.vary = saved
+
+
+def passed_over(run: Run) -> dict[Place, Place]:
+    """The rules that would have handed Authorization on, and what ended the rewriting ahead of each."""
+    return run.first.notes.setdefault("passed over", {})  # type: ignore[return-value]
+
+
 def _apply(context: Context, rule: Rule, result: Result) -> bool:
     """One rule (apply_rewrite_rule): whether it applies. Raises Respond for a status of its own."""
-    run = context.run
-    proxied = context.folder is not None and run.is_proxy and (run.filename or "").startswith("proxy:")
-    subject = context.path
-    if context.folder is not None:
-        subject = join((subject, literal(run.path_info, CLIENT)))
-        if not proxied and (subject.text or "").startswith(context.folder):
-            subject = part(subject, len(context.folder))
-    try:
-        match = compile_pattern(rule.pattern, rule.has("NC")).search(subject.text or "")
-    except RegexError as error:
-        raise Unpredictable(str(error), rule.line.place) from error
-    if (match is not None) is rule.negated:
+    if not _matches(context, rule):
         return False
-    context.vary = []
-    context.condition_groups = ()
-    context.rule_groups = groups_of(subject, match) if match is not None else ()
-    if not hold(context, rule):
-        return False
+    run, proxied = context.run, _is_proxied(context)
     expanded = expand(context, rule.output, rule) if rule.substitutes else None
     if expanded is not None and expanded.marked and _unsafe(run, rule):
         run.step(rule.line, "refused: a question mark of the client's would begin the query")
@@ -122,6 +132,33 @@ def _apply(context: Context, rule: Rule, result: Result) -> bool:
     if not scheme_of(context.path.text or "")[0]:
         force(context, rule)
     return True
+
+
+def _matches(context: Context, rule: Rule) -> bool:
+    """Whether the rule's pattern and conditions match the URL as it is now."""
+    run = context.run
+    proxied = _is_proxied(context)
+    subject = context.path
+    if context.folder is not None:
+        subject = join((subject, literal(run.path_info, CLIENT)))
+        if not proxied and (subject.text or "").startswith(context.folder):
+            subject = part(subject, len(context.folder))
+    try:
+        match = compile_pattern(rule.pattern, rule.has("NC")).search(subject.text or "")
+    except RegexError as error:
+        raise Unpredictable(str(error), rule.line.place) from error
+    if (match is not None) is rule.negated:
+        return False
+    context.vary = []
+    context.condition_groups = ()
+    context.rule_groups = groups_of(subject, match) if match is not None else ()
+    return hold(context, rule)
+
+
+def _is_proxied(context: Context) -> bool:
+    """Whether an earlier rule of this section has sent the request to an upstream."""
+    run = context.run
+    return context.folder is not None and run.is_proxy and (run.filename or "").startswith("proxy:")
 
 
 def _unsafe(run: Run, rule: Rule) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from auditor.behind import behind, sayings
 from auditor.http import Request
 from auditor.samples import samples
 from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
-from auditor.servers.apache.intake import find_listener, neighbours
+from auditor.servers.apache.intake import find_listener, neighbours, ports_of
 from auditor.servers.apache.seen import Eyes
 from auditor.servers.apache.storage import ASSUMED_ROOT
 from auditor.servers.apache.traits import Traits
@@ -33,13 +34,14 @@ def make_routes(site: ApacheSite) -> list[Route]:
     """All routes of a site. What no witness reaches is told in the site's notes."""
     routes: list[Route] = []
     makers: list[_Maker] = []
+    said = sayings(source.text for source in site.files)
     for server in site.servers():
-        base = _base(site, server)
-        if base is None:
+        bases = _bases(site, server)
+        if not bases:
             text = f"the virtual host {server.label or '(without a name)'} was not judged: no request chooses it"
             site.note(Note("unreached", text, server.place))
             continue
-        makers.append(_Maker(site, server, base))
+        makers.append(_Maker(site, server, bases, said))
     eyes, traits = Eyes(site), Traits(site)
     for maker in makers:
         routes.extend(islice(maker.routes(eyes, traits), MAX_ROUTES))
@@ -55,15 +57,13 @@ def _is_about_gates(section: Section) -> bool:
     )
 
 
-def _base(site: ApacheSite, server: Server) -> Request | None:
-    """A request that this virtual host gets."""
-    ports = [address.port for address in server.addresses if address.port is not None]
-    if not ports:
-        listens = [address.port for address, _, _ in site.config.listens if address.port is not None]
-        ports = listens or [443 if server.on("sslengine") else 80]
-    for port in dict.fromkeys(ports):
-        listener = find_listener(site.config, port)
-        if listener is None:
+def _bases(site: ApacheSite, server: Server) -> list[Request]:
+    """Requests that this virtual host gets, one for each of its ports."""
+    bases = []
+    ports = [address.port for address in server.addresses]
+    for port in dict.fromkeys(ports if ports and None not in ports else ports_of(site.config)):
+        listener = find_listener(site.config, port) if port is not None else None
+        if listener is None or port is None:
             continue
         same = neighbours(site.config, server, port)
         for name in [server.name, *server.aliases, "localhost"]:
@@ -72,23 +72,37 @@ def _base(site: ApacheSite, server: Server) -> Request | None:
                 continue
             default = 443 if listener.tls else 80
             authority = host if port == default else f"{host}:{port}"
-            return Request("GET", listener.tls, host, port, "/", "1.1", (("Host", authority),))
-    return None
+            bases.append(Request("GET", listener.tls, host, port, "/", "1.1", (("Host", authority),)))
+            break
+    return bases
 
 
 class _Maker:
     """Makes the routes of one virtual host."""
 
-    def __init__(self, site: ApacheSite, server: Server, base: Request) -> None:
+    def __init__(
+        self, site: ApacheSite, server: Server, bases: Sequence[Request], said: Sequence[tuple[str, str]]
+    ) -> None:
         self.site = site
         self.server = server
-        self.base = base
+        self.base = bases[0]
         self.root = document_root_of(site, server).rstrip("/")
         # What .htaccess files say is known when a request has come by.
         for folder in site.access_folders:
             uri = self._uri_of(folder)
             if uri is not None:
-                site.trace(base._replace(target=f"{uri}/{_PROBE}"))
+                site.trace(self.base._replace(target=f"{uri}/{_PROBE}"))
+        self._secure = [base for base in bases if base.tls]
+        self._said = said
+        # Where everybody is sent elsewhere, requests that come from there tell of all the rest.
+        self._sent: list[tuple[Request, str]] = []
+        further = self._behind(self.base._replace(target=f"/{_PROBE}"))
+        if further is not None:
+            self._sent = [(self.base._replace(target=path), "/") for path in ("/", f"/{_PROBE}")]
+            self.base = further._replace(target="/")
+
+    def _behind(self, request: Request) -> Request | None:
+        return behind(request, self.site.trace, self._secure, self._said)
 
     def routes(self, eyes: Eyes, traits: Traits) -> Iterator[Route]:
         """The routes; of requests that are treated alike, and that no line names by their path, the first one only."""
@@ -96,7 +110,7 @@ class _Maker:
         look = eyes.of_server(self.server, judged, self.base).look
         alike = Alike(self._sections())
         met: set[object] = set()
-        for request, pattern in self._all():
+        for request, pattern in self._followed():
             if any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
                 continue
             key = (alike.key(request), pattern if pattern.startswith(_NAMES_PATHS) else "")
@@ -110,6 +124,15 @@ class _Maker:
     def _handler(self, request: Request) -> Place | None:
         outcomes = self.site.trace(request)
         return outcomes[0].handler if outcomes else None
+
+    def _followed(self) -> Iterator[tuple[Request, str]]:
+        """All witnesses, each with what comes back when it alone is sent elsewhere."""
+        yield from self._sent
+        for request, pattern in self._all():
+            yield request, pattern
+            further = self._behind(request)
+            if further is not None:
+                yield further, pattern
 
     def _all(self) -> Iterator[tuple[Request, str]]:
         paths: list[tuple[str, str]] = [("/", "/"), (f"/{_PROBE}", "/")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from auditor.behind import behind, sayings
 from auditor.http import Request
 from auditor.server import Note, Route
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
@@ -28,8 +29,16 @@ MAX_CROSSINGS = 400  # witnesses of patterns inside guarded prefixes, for one se
 def make_routes(site: NginxSite) -> list[Route]:
     """All routes of a site. What no witness reaches is told in the site's notes."""
     routes: list[Route] = []
+    said: list[tuple[str, str]] | None = None
     for server in site.http.servers:
         bases = _bases(site, server)
+        if bases and has_statements(server):
+            if said is None:
+                said = sayings(source.text for source in site.files)
+            secure = [base for base in bases if base.tls]
+            further = behind(bases[0]._replace(target="/audit-probe"), site.trace, secure, said)
+            if further is not None:
+                bases.insert(0, further._replace(target="/"))
         made = list(_Maker(site, server, bases).routes()) if bases else []
         if not made and server.directive is not None:
             why = "no request reaches any of its locations" if bases else "no request chooses it"
@@ -83,6 +92,13 @@ def _host_for(name: str, port: Port, listen: Listen) -> str | None:
 def _authority(host: str, listen: Listen, port: Port) -> str:
     default = 443 if port.listen.tls else 80
     return host if listen.port == default else f"{host}:{listen.port}"
+
+
+def _opposite(condition: list[str]) -> list[str]:
+    """For a condition that most requests meet, because it says what something is not: that which it is."""
+    if len(condition) != 3 or not condition[1].startswith("!"):
+        return []
+    return [condition[0], condition[1].removeprefix("!"), condition[2]]
 
 
 class _Maker:
@@ -210,9 +226,10 @@ class _Maker:
         if level is not self.server:
             blocks += self.server.own.get("if", ())
         for line in blocks:
-            variant = self._meeting(line.args, base)
-            if variant is not None and variant != base:
-                yield variant
+            for condition in (line.args, _opposite(line.args)):
+                variant = self._meeting(condition, base)
+                if variant is not None and variant != base:
+                    yield variant
         for name in self._map_variables(level):
             block = self.site.http.maps.get(name)
             if block is None or block.name != "map" or not block.args:
@@ -277,7 +294,8 @@ class _Maker:
             return self._with_query(base, text)
         if name.startswith("http_") and name != "http_host":
             header = "-".join(word.capitalize() for word in name[5:].split("_"))
-            return base.with_headers((header, text)) if text else None
+            others = tuple(pair for pair in base.headers if pair[0].lower() != header.lower())
+            return base._replace(headers=(*others, (header, text))) if text else None
         if name.startswith("cookie_"):
             return base.with_headers(("Cookie", f"{name[7:]}={text}"))
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from auditor.http import Request
 from auditor.reports.terminal import printable
 from auditor.secrets import mask
-from auditor.servers.apache.intake import candidates, find_listener, is_address
+from auditor.servers.apache.intake import candidates, find_listener, is_address, is_assumed, ports_of
 from auditor.servers.apache.site import ApacheSite
 from auditor.source import SourceFile, readable
 from auditor.world import Answer as WorldAnswer
@@ -54,7 +54,13 @@ class Prepared:
         self.lacking: set[str] = set()
         self.broken: set[tuple[str, int]] = set()
         self.sources: Sequence[SourceFile] = self.site.files
-        self.tls = any(line.key.startswith("sslcertificate") for line in all_lines(self.site))
+        # A .htaccess says no more of its server than that it sends clients there over TLS.
+        self.assumed = [
+            port
+            for port in ports_of(self.site.config)
+            if is_assumed(self.site.config, port) and any(route.request.tls for route in self.site.routes())
+        ]
+        self.tls = bool(self.assumed) or any(line.key.startswith("sslcertificate") for line in all_lines(self.site))
         self._certificate = ""
 
     def certificate(self) -> str:
@@ -78,12 +84,9 @@ class ApacheSandbox(Sandbox):
 
     def listened(self) -> Sequence[Listened]:
         config, found = self.site.config, []
-        ports = [address.port for address, _, _ in config.listens if address.port is not None]
-        if not ports:
-            ports = [address.port or 80 for host in config.hosts for address in host.addresses] or [80]
-            if any(address.port is None for host in config.hosts for address in host.addresses):
-                ports.append(443)
-        for port in dict.fromkeys(ports):
+        for port in ports_of(config):
+            if is_assumed(config, port) and port not in self.prepared.assumed:
+                continue
             listener = find_listener(config, port)
             tls = listener is not None and listener.tls
             found += [Listened(address, port, tls) for address in ("*", *self._exact(port))]

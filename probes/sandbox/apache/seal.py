@@ -16,6 +16,7 @@ from typing import NamedTuple
 from auditor.servers.apache.build import parse_address
 from auditor.servers.apache.directives import _specs as known_names
 from auditor.servers.apache.directives import spec_of
+from auditor.servers.apache.intake import is_assumed
 from auditor.servers.apache.load import _ENVVARS as ENVVARS
 from auditor.servers.apache.modules import module_name
 from auditor.servers.apache.site import PAGES
@@ -115,8 +116,13 @@ class Sealer:
             "Mutex pthread",
             *(line("Define", pair) for pair in ENVVARS.items()),
         ]
+        secure = []
         for (_, port), here in plan.ports.items():
             lines.append(f"Listen {plan.address}:{here}" + (" https" if port in plan.tls else ""))
+            if is_assumed(site.config, port):
+                secure += [f"<VirtualHost {plan.address}:{here}>", "SSLEngine on"]
+                secure += [line(f"SSLCertificate{part}File", [plan.certificate]) for part in ("", "Key")]
+                secure.append("</VirtualHost>")
         if "mpm_prefork" in self.program.modules and not any(one.startswith("mpm_") for one in self.program.built_in):
             lines.append(self._load("mpm_prefork"))
         lines += [self._load(each) for each in modules.wanted()]
@@ -126,7 +132,7 @@ class Sealer:
         if site.config.php:
             lines.append("<IfModule mod_dir.c>\nDirectoryIndex index.html index.php\n</IfModule>")
         lines += [line("Include", [f"{plan.folder}/{self.names[source]}"]) for source in sources]
-        lines += self._behind()
+        lines += [*self._behind(), *secure]
         return "\n".join([*lines, ""])
 
     def _behind(self) -> list[str]:
