@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-HTTPD = next(
-    (path for path in map(shutil.which, ("apache2", "httpd", "/usr/sbin/apache2", "/usr/sbin/httpd")) if path), None
-)
+from tests.apache import lab
+
 MODULES = (
-    *("mpm_event", "authn_core", "authn_file", "authn_anon", "authn_dbm", "authz_core", "authz_host", "authz_user"),
-    *(
-        "authz_groupfile",
-        "authz_owner",
-        "authz_dbm",
-        "access_compat",
-        "auth_basic",
-        "auth_digest",
-        "session",
-        "request",
-    ),
-    *("session_cookie", "auth_form", "headers", "setenvif", "dir", "alias", "allowmethods", "rewrite", "unixd"),
+    *("authn_core", "authn_file", "authn_anon", "authn_dbm", "authz_core", "authz_host", "authz_user"),
+    *("authz_groupfile", "authz_owner", "authz_dbm", "access_compat", "auth_basic", "auth_digest", "session"),
+    *("request", "session_cookie", "auth_form", "headers", "setenvif", "dir", "alias", "allowmethods", "rewrite"),
 )
-_FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/local/apache2/modules")
-NOBODY = 65534
 # Providers have their own names for the whole server.
 ALIASES = """<AuthnProviderAlias file mine>
 AuthUserFile @HT@/ht/mine
@@ -59,6 +41,7 @@ FILES = {
     "ht/long": "#" * 9000 + f"\nalice:{_SECRET}\n",
     "ht/digest": "alice:R:" + "0" * 32 + "\n",
 }
+PAGES = ("f.txt", "open/f.txt", "in/f.txt", "in/deep/f.txt")
 BASIC = "AuthType Basic\nAuthName R\nAuthUserFile @HT@/ht/users\n"
 _SHORT = {"@BASIC@\n": BASIC, "@VALID@\n": BASIC + "Require valid-user\n"}
 
@@ -136,59 +119,31 @@ def write_files(folder: Path, files: Mapping[str, str] = FILES) -> None:
             path.write_bytes(text.encode("latin-1"))
             if path.name == "unreadable":
                 path.chmod(0)
-    for name in ("f.txt", "open/f.txt", "in/f.txt", "in/deep/f.txt"):
+    for name in PAGES:
         page = folder / "www" / name
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text("x")
 
 
-def configuration(folder: Path, port: int, table: Mapping[str, str]) -> str:
-    """The text of httpd.conf for those cases."""
-    modules = next(path for path in _FOLDERS if os.path.isdir(path))
-    lines = [f"ServerRoot {folder}", f"Listen 127.0.0.1:{port}", "ServerName lab.example", f"PidFile {folder}/pid"]
-    lines += [f"DefaultRuntimeDir {folder}", f"ErrorLog {folder}/error.log", "LogLevel warn authz_core:info"]
-    for name in MODULES:
-        if os.path.exists(f"{modules}/mod_{name}.so"):
-            lines.append(f"LoadModule {name}_module {modules}/mod_{name}.so")
-    lines += [f"DocumentRoot {folder}/www", f"<Directory {folder}/www>", "Require all granted", "</Directory>"]
-    lines += ['Header always set X-User "expr=%{REMOTE_USER}"', 'Header always set X-Type "expr=%{AUTH_TYPE}"']
-    lines += [ALIASES.replace("@HT@", str(folder))]
+def configuration(table: Mapping[str, str]) -> str:
+    """The lines of httpd.conf for those cases; the user files lie in @HT@/ht, @P1@ is the port."""
+    lines = ["LogLevel warn authz_core:info", "<Directory @HT@/www>", "Require all granted", "</Directory>"]
+    lines += ['Header always set X-User "expr=%{REMOTE_USER}"', 'Header always set X-Type "expr=%{AUTH_TYPE}"', ALIASES]
     for name, text in table.items():
-        body = text.replace("@HT@", str(folder))
-        lines.append(f"<VirtualHost *:{port}>\nServerName {host_of(name)}\n{body}\n</VirtualHost>")
+        lines.append(f"<VirtualHost *:@P1@>\nServerName {host_of(name)}\n{text}\n</VirtualHost>")
     return "\n".join(lines) + "\n"
 
 
 @contextlib.contextmanager
 def running(table: Mapping[str, str], files: Mapping[str, str] = FILES) -> Iterator[int]:
-    """The real server with these configurations, and its port. It runs as nobody where we are root."""
-    assert HTTPD is not None
-    with socket.socket() as free, tempfile.TemporaryDirectory() as name:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        folder = Path(name)
-        folder.chmod(0o755)
-        write_files(folder, files)
-        (folder / "httpd.conf").write_text(configuration(folder, port, table))
-        account: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            account = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
-            for path in [folder, *folder.rglob("*")]:
-                os.chown(path, NOBODY, NOBODY)
-        free.close()
-        command = [HTTPD, "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
-        with open(folder / "stderr", "w+b") as errors, subprocess.Popen(command, stderr=errors, **account) as server:
-            try:
-                for _ in range(400):
-                    if server.poll() is not None:
-                        errors.seek(0)
-                        raise RuntimeError(errors.read().decode())
-                    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                        break
-                    time.sleep(0.05)
-                yield port
-            finally:
-                server.terminate()
+    """The real server with these configurations, and its port."""
+    texts = {name: text for name, text in files.items() if not name.endswith("/")}
+    texts |= dict.fromkeys((f"www/{page}" for page in PAGES), "x")
+    folders = [name for name in files if name.endswith("/")]
+    modes = {name: 0 for name in texts if name.endswith("/unreadable")}
+    text = configuration(table).replace("@HT@", "@DIR@")
+    with lab.served(text, texts, MODULES, folders=folders, modes=modes) as server:
+        yield server.port
 
 
 def ask(port: int, name: str, text: str) -> str:
@@ -199,14 +154,8 @@ def ask(port: int, name: str, text: str) -> str:
     lines += [f"{key}: {value}" for key, value in request.headers]
     if request.authorization is not None:
         lines.append(f"Authorization: {request.authorization}")
-    with socket.create_connection(("127.0.0.1", port), 10, source_address=(request.source, 0)) as connection:
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        data = b""
-        while chunk := connection.recv(65536):
-            data += chunk
-    head = data.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
-    fields = [line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""] for line in head[1:]]
-    return short(int(head[0].split()[1]), [(name, value) for name, value in fields])
+    reply = lab.ask(port, lines, request.source)
+    return short(reply.status or 0, list(reply.headers))
 
 
 def short(status: int, fields: list[tuple[str, str]]) -> str:

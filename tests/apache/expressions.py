@@ -15,14 +15,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.apache import make, real
+from tests.apache import lab, make
 
 TABLE = Path(__file__).with_name("expressions.json")
 SERVER = """
-DocumentRoot @ROOT@/www
+DocumentRoot @DIR@/www
 SetEnv SE set
 SetEnvIf X-A "(.*)" FROM_A=$1
-<Directory @ROOT@/www>
+<Directory @DIR@/www>
     AllowOverride All
 </Directory>
 """
@@ -47,16 +47,16 @@ def measure(table: list[list[Any]]) -> list[list[Any]]:
         folder = f"www{uri_of(number).removesuffix('/file.txt')}"
         value = "yes " if kind == "condition" else ""
         files[f"{folder}/file.txt"] = "x"
-        files[f"{folder}/.htaccess"] = f"Header always set X-R {value}{real.quoted('expr=' + text)}\n"
+        files[f"{folder}/.htaccess"] = f"Header always set X-R {value}{lab.quoted('expr=' + text)}\n"
     lines = [f"{name}: {value}" for name, value in make.LINES]
     found = []
-    with real.served(SERVER, files, ("headers", "setenvif", "env")) as (port, root):
+    with lab.served(SERVER, files, ("headers", "setenvif", "env"), forks=True) as server:
         for number, (kind, text, *_) in enumerate(table):
-            status, pairs = real.ask(port, f"{uri_of(number)}?{QUERY}", lines)
-            results = [value.replace(str(root), ROOT) for name, value in pairs if name == "X-R"]
-            vary = [part for name, value in pairs if name == "Vary" for part in value.split(",")]
+            reply = lab.ask(server.port, [f"GET {uri_of(number)}?{QUERY} HTTP/1.1", *lines, "Connection: close"])
+            results = [value.strip().replace(server.path, ROOT) for value in reply.all("X-R")]
+            vary = [part for value in reply.all("Vary") for part in value.split(",")]
             result: Any = bool(results) if kind == "condition" else "".join(results)
-            found.append([kind, text, result if status == 200 else "error", vary])
+            found.append([kind, text, result if reply.status == 200 else "error", vary])
     return found
 
 

@@ -16,13 +16,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from auditor.http import Pairs
+from probes.client import Reply, send
 from probes.origin import Received
 from probes.runners.local import Binary, Folder, Refused, fill, free_ports
 from probes.runners.program import STDERR, Running
+from tests import live
 
 PID = "httpd.pid"
 PLACES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/local/apache2/modules", "/usr/libexec/apache2")
@@ -41,7 +43,9 @@ Mutex pthread
 Listen 127.0.0.1:@P1@
 ServerName t.example
 ServerTokens Prod
+<IfModule mod_mime.c>
 TypesConfig @DIR@/mime.types
+</IfModule>
 """
 PHP = """<?php
 header_remove("X-Powered-By");
@@ -127,10 +131,13 @@ def _said(path: str, option: str) -> str:
 
 
 class Server(Folder):
-    """A running httpd on a configuration with placeholders.
+    """A running httpd on a configuration with placeholders. With `forks` it outlives a request that crashes it.
 
     Raises Refused where httpd does not accept the configuration, TimeoutError where it does not listen in time.
     """
+
+    port = 0  # where there is one alone
+    _mode = "-X"
 
     def __init__(
         self,
@@ -140,8 +147,10 @@ class Server(Folder):
         folders: Iterable[str] = (),
         values: Mapping[str, object] | None = None,
         modes: Mapping[str, int] | None = None,
+        forks: bool = False,
     ) -> None:
-        super().__init__(program)
+        super().__init__(program, watched=forks)  # which ends all of its process group when it ends
+        self._mode = "-DFOREGROUND" if forks else "-X"
         try:
             every = {**(values or {}), "DIR": self.path}
             for name in folders:
@@ -161,7 +170,7 @@ class Server(Folder):
     def run(self, config: str, prefix: str, patience: float = 10.0, unprivileged: bool = True) -> None:
         """Starts httpd on that main file, which has it write `httpd.pid` and `error.log` into the folder."""
         with self._open():
-            self._process = self.program.start(self, ["-X", "-d", prefix, "-f", config], unprivileged)
+            self._process = self.program.start(self, [self._mode, "-d", prefix, "-f", config], unprivileged)
         deadline = time.monotonic() + patience
         while not self.read(PID):  # written when all sockets are bound
             if self._process.poll() is not None:
@@ -193,6 +202,35 @@ class Server(Folder):
         for _, name in names:
             os.unlink(os.path.join(folder, name))
         return found
+
+
+@contextlib.contextmanager
+def served(text: str, files: Mapping[str, str], modules: Iterable[str], **more: Any) -> Iterator[Server]:
+    """httpd on these lines behind HEAD, with these modules and pages below `www`; @P1@ is its port. `more` as Server
+    has it. Without an httpd the test ends (see tests.live)."""
+    httpd = find()
+    if httpd is None:
+        live.unavailable("no httpd with loadable modules found: install apache2")
+    missing = [name for name in modules if not httpd.has(name)]
+    if missing:
+        live.unavailable(f"this httpd has no module {', '.join(missing)}")
+    (port,) = free_ports(1)
+    head = httpd.load(("authz_core", "mpm_prefork", "unixd", *modules)) + HEAD + "DocumentRoot @DIR@/www\n"
+    values = {"P1": port, **more.pop("values", {})}
+    folders = ("www", *more.pop("folders", ()))
+    with Server(httpd.program, head + text, files, folders, values, **more) as server:
+        server.port = port
+        yield server
+
+
+def ask(port: int, lines: Iterable[str], source: str = "") -> Reply:
+    """Sends one request of exactly these lines, the request line first."""
+    return send(("127.0.0.1", port), "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1"), source)
+
+
+def quoted(text: str) -> str:
+    """A word of httpd's syntax."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class Fpm:

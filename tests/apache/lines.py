@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.apache import make, real
+from tests.apache import lab, make
 
 TABLE = Path(__file__).with_name("lines.json")
-SERVER = "<Directory @ROOT@/www>\nAllowOverride All\n</Directory>\n"
+SERVER = "<Directory @DIR@/www>\nAllowOverride All\n</Directory>\n"
 # Tells what the variables V and W and the request's headers X-A, X-New and X-N are as the answer is sent.
 SHOW = """
 Header always set V "[%{V}e]"
@@ -39,11 +39,11 @@ def measure(table: list[list[Any]]) -> list[list[Any]]:
         files[f"www/{number}/.htaccess"] = text + SHOW
     lines = [f"{name}: {value}" for name, value in make.LINES]
     found = []
-    with real.served(SERVER, files, ("headers", "setenvif", "env")) as (port, _):
+    with lab.served(SERVER, files, ("headers", "setenvif", "env"), forks=True) as server:
         for number, (text, *_) in enumerate(table):
-            status, pairs = real.ask(port, f"/{number}{TARGET}", lines)
-            shown = [[name, value] for name, value in pairs if name.lower() not in _ALWAYS] if status == 200 else []
-            found.append([text, status, shown])
+            reply = lab.ask(server.port, [f"GET /{number}{TARGET} HTTP/1.1", *lines, "Connection: close"])
+            shown = [list(pair) for pair in reply.headers if pair[0].lower() not in _ALWAYS]
+            found.append([text, reply.status or 0, shown if reply.status == 200 else []])
     return found
 
 

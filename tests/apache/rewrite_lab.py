@@ -7,27 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import signal
-import socket
 import socketserver
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.apache import lab
 from tests.apache.rewrite_cases import CASES, FILES, MAPS, Ask, Case
 
 MEASURED = Path(__file__).with_name("rewrite_measured.json")
-MODULES = Path("/usr/lib/apache2/modules")
-LOADED = (
-    *("mpm_event", "authz_core", "alias", "rewrite", "cgid", "mime", "proxy", "proxy_http", "setenvif"),
-    *("headers", "env", "dir"),
-)
+MODULES = ("alias", "rewrite", "cgi", "mime", "proxy", "proxy_http", "setenvif", "headers", "env", "dir")
 # What a CGI gets that does not depend on the rewriting.
 _USUAL = frozenset(
     (
@@ -35,12 +25,6 @@ _USUAL = frozenset(
         *("REQUEST_METHOD", "UNIQUE_ID", "LD_LIBRARY_PATH"),
     )
 )
-
-
-def httpd() -> str | None:
-    """The program, where it is installed with the modules that are needed."""
-    program = shutil.which("apache2") or shutil.which("httpd")
-    return program if program and all((MODULES / f"mod_{name}.so").exists() for name in LOADED) else None
 
 
 Key = tuple[str, str]  # a case and its request as text
@@ -52,10 +36,10 @@ def measure(cases: tuple[Case, ...] = CASES) -> dict[Key, Result]:
     found: dict[Key, Result] = {}
     for main in dict.fromkeys(case.main for case in cases):
         group = [case for case in cases if case.main == main]
-        with running(main, group) as lab:
+        with running(main, group) as server:
             for case in group:
                 for ask in case.requests:
-                    found[case.name, ask.label] = lab.ask(case, ask)
+                    found[case.name, ask.label] = server.ask(case, ask)
     return found
 
 
@@ -63,7 +47,7 @@ class Lab:
     """A running server. `root` is its folder, `port` where it listens, `backend` the port of an origin that tells the
     request line it got."""
 
-    def __init__(self, root: Path, port: int, backend: int) -> None:
+    def __init__(self, root: str, port: int | str, backend: int) -> None:
         self.root, self.port, self.backend = root, port, backend
 
     def fill(self, text: str, case: str) -> str:
@@ -83,18 +67,12 @@ class Lab:
         target = self.fill(ask.target, case.name)
         head = f"{ask.method} {target} HTTP/1.1\r\nHost: {case.name}.example:{self.port}\r\nConnection: close\r\n"
         head += "".join(f"{name}: {self.fill(value, case.name)}\r\n" for name, value in ask.headers)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
-            client.sendall((head + "\r\n").encode("latin-1"))
-            data = b"".join(iter(lambda: client.recv(65536), b""))
-        top, _, body = data.decode("latin-1").partition("\r\n\r\n")
-        lines = top.split("\r\n")
-        result: Result = {"status": int(lines[0].split()[1])}
-        for line in lines[1:]:
-            name, _, value = line.partition(": ")
+        reply = lab.ask(int(self.port), head.removesuffix("\r\n").split("\r\n"))
+        result: Result = {"status": reply.status}
+        for name, value in reply.headers:
             if name.lower() in ("location", "vary", "set-cookie"):
                 result.setdefault(name.lower(), []).append(self.plain(value, case.name))
-        if "chunked" in top:
-            body = _dechunked(body)
+        body = reply.body.decode("latin-1")
         if body.startswith("env:"):
             pairs = (line.partition("=")[::2] for line in self.plain(body, case.name).splitlines()[1:])
             skip = ("SERVER_", "REMOTE_", "HTTP_")
@@ -109,17 +87,6 @@ class Lab:
         return result
 
 
-def _dechunked(body: str) -> str:
-    out = ""
-    while body:
-        size, _, rest = body.partition("\r\n")
-        length = int(size or "0", 16)
-        if not length:
-            break
-        out, body = out + rest[:length], rest[length + 2 :]
-    return out
-
-
 class _Origin(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         line = self.rfile.readline().decode("latin-1").strip()
@@ -132,87 +99,39 @@ class _Origin(socketserver.StreamRequestHandler):
 @contextlib.contextmanager
 def running(main: str, cases: list[Case]) -> Iterator[Lab]:
     """The server, started with these cases as virtual hosts, and stopped at the end."""
-    program = httpd()
-    assert program is not None
-    root = Path(tempfile.mkdtemp(prefix="rewrite-lab-"))
-    root.chmod(0o755)
     origin = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Origin)
     origin.daemon_threads = True
     threading.Thread(target=origin.serve_forever, daemon=True).start()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    lab = Lab(root, port, origin.server_address[1])
-    process = None
+    backend = origin.server_address[1]
+    text = Lab("@DIR@", "@P1@", backend)  # what the lab fills in
     try:
-        (root / "httpd.conf").write_text(_config(lab, main, cases))
-        for name, text in MAPS.items():
-            (root / name).write_text(text)
-        for case in cases:
-            _files(lab, case)
-        process = subprocess.Popen(
-            [program, "-f", str(root / "httpd.conf"), "-DFOREGROUND"], stderr=subprocess.PIPE, start_new_session=True
-        )
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            if process.poll() is not None:
-                assert process.stderr is not None
-                raise RuntimeError(process.stderr.read().decode("latin-1"))
-            time.sleep(0.05)
-        yield lab
+        files = {**MAPS, **{name: content for case in cases for name, content in _files(text, case).items()}}
+        with lab.served(_config(text, main, cases), files, MODULES) as server:
+            yield Lab(server.path, server.port, backend)
     finally:
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
         origin.shutdown()
         origin.server_close()
-        if not os.environ.get("KEEP_LAB"):
-            shutil.rmtree(root, ignore_errors=True)
 
 
-def _config(lab: Lab, main: str, cases: list[Case]) -> str:
-    lines = [f"ServerRoot {lab.root}", f"PidFile {lab.root}/pid", f"ErrorLog {lab.root}/error.log"]
-    lines += [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED]
-    lines += [
-        f"Listen 127.0.0.1:{lab.port}",
-        f"ScriptSock {lab.root}/cgid",
-        "AcceptPathInfo On",
-        "LogLevel rewrite:trace8",
-    ]
-    lines += [
-        f"Mutex file:{lab.root}",
-        f"DefaultRuntimeDir {lab.root}",
-        "TypesConfig /dev/null",
-        "ServerName main.example",
-    ]
-    if os.getuid() == 0:
-        lines += ["User www-data", "Group www-data"]
-    lines += [lab.fill(main, "main"), f"<VirtualHost *:{lab.port}>", "ServerName default.example", "</VirtualHost>"]
+def _config(text: Lab, main: str, cases: list[Case]) -> str:
+    lines = ["AcceptPathInfo On", "LogLevel rewrite:trace8", text.fill(main, "main")]
+    lines += [f"<VirtualHost *:{text.port}>", "ServerName default.example", "</VirtualHost>"]
     for case in cases:
-        lines += [f"<VirtualHost *:{lab.port}>\nServerName {case.name}.example\nDocumentRoot {lab.root}/{case.name}"]
-        lines += [f"<Directory {lab.root}/{case.name}>", "Options +ExecCGI +FollowSymLinks", "AllowOverride All"]
-        lines += [
-            "Require all granted",
-            "AddHandler cgi-script .cgi",
-            lab.fill(case.directory, case.name),
-            "</Directory>",
-        ]
-        lines += [lab.fill(case.server, case.name), "</VirtualHost>"]
+        lines += [f"<VirtualHost *:{text.port}>\nServerName {case.name}.example\nDocumentRoot {text.root}/{case.name}"]
+        lines += [f"<Directory {text.root}/{case.name}>", "Options +ExecCGI +FollowSymLinks", "AllowOverride All"]
+        lines += ["Require all granted", "AddHandler cgi-script .cgi", text.fill(case.directory, case.name)]
+        lines += ["</Directory>", text.fill(case.server, case.name), "</VirtualHost>"]
     return "\n".join(lines) + "\n"
 
 
-def _files(lab: Lab, case: Case) -> None:
+def _files(text: Lab, case: Case) -> dict[str, str]:
+    files = {}
     for name in FILES:
-        path = lab.root / case.name / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".cgi"):
-            path.write_text("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nenv:\\n'\nexec env\n")
-            path.chmod(0o755)
-        else:
-            path.write_text(f"file:{path}")
-    for folder, text in case.htaccess.items():
-        (lab.root / case.name / folder / ".htaccess").write_text(lab.fill(text, case.name))
+        script = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nenv:\\n'\nexec env\n"
+        files[f"{case.name}/{name}"] = script if name.endswith(".cgi") else f"file:{text.root}/{case.name}/{name}"
+    for folder, lines in case.htaccess.items():
+        files[f"{case.name}/{folder}/.htaccess"] = text.fill(lines, case.name)
+    return files
 
 
 def stored() -> dict[Key, Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
 import pytest
@@ -26,7 +26,6 @@ from auditor.values import CLIENT, CONFIG, USER, Value, client_header, literal
 from auditor.world import Answer, Known, Path, Question, World, Worlds
 from auditor.world import walk as ways
 from tests.apache import auth_lab as lab
-from tests.live import unavailable
 from tests.reading import test_passwords
 
 CASES = lab.cases()
@@ -37,6 +36,13 @@ OPEN = ("file owner", "forward-dns", "host", "digest, well formed", "md5 provide
 NO_METHOD = {"PUT": "405", "FOO": "405", "get": "501"}
 
 
+def main_file(folder: FilePath, table: Mapping[str, str]) -> str:
+    """The configuration as it is measured, at port 80 and in that folder."""
+    lines = [f"LoadModule {name}_module modules/mod_{name}.so" for name in (*lab.MODULES, "unixd")]
+    lines += [f"ServerRoot {folder}", "Listen 127.0.0.1:80", "ServerName t.example", f"DocumentRoot {folder}/www"]
+    return "\n".join([*lines, lab.configuration(table)]).replace("@HT@", str(folder)).replace("@P1@", "80")
+
+
 class Predictor:
     """The gates alone, on the way that leads to them; pages are plain files."""
 
@@ -44,7 +50,7 @@ class Predictor:
         self.folder = folder
         lab.write_files(folder)
         entry = folder / "httpd.conf"
-        entry.write_text(lab.configuration(folder, 80, {name: case.text for name, case in CASES.items()}))
+        entry.write_text(main_file(folder, {name: case.text for name, case in CASES.items()}))
         self.files = Files(read_source(str(entry)), [("/", "/")])
         loader = Loader(self.files, Modules())
         self.config: Config = build(loader, loader.read(read_source(str(entry))))
@@ -132,8 +138,6 @@ def test_predicted(predictor: Predictor, name: str, request_: str, answer: str) 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    if lab.HTTPD is None:
-        unavailable("no httpd on this machine")
     with lab.running({name: case.text for name, case in CASES.items()}) as found:
         yield found
 
@@ -294,8 +298,6 @@ def test_user_file(name: str) -> None:
 
 @pytest.mark.live
 def test_user_files_measured() -> None:
-    if lab.HTTPD is None:
-        unavailable("no httpd on this machine")
     names = list(USER_FILES)
     files = {f"ht/{at}": USER_FILES[name][0] for at, name in enumerate(names)}
     text = f"<Location />\n{lab.BASIC}Require valid-user\n</Location>"
@@ -349,15 +351,13 @@ def whole_way(folder: FilePath, name: str, text: str) -> list[str]:
 @pytest.mark.parametrize("name", WAYS)
 def test_whole_way(tmp_path: FilePath, name: str) -> None:
     lab.write_files(tmp_path)
-    (tmp_path / "httpd.conf").write_text(lab.configuration(tmp_path, 80, {name: WAYS[name][0]}))
+    (tmp_path / "httpd.conf").write_text(main_file(tmp_path, {name: WAYS[name][0]}))
     _agree({request: whole_way(tmp_path, name, request) for request in WAYS[name][1]}, name)
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("name", WAYS)
 def test_whole_way_measured(name: str) -> None:
-    if lab.HTTPD is None:
-        unavailable("no httpd on this machine")
     with lab.running({name: WAYS[name][0]}) as port:
         _agree({request: [lab.ask(port, name, request)] for request in WAYS[name][1]}, name)
 
