@@ -13,7 +13,8 @@ from auditor.server import Comment, Note, Site
 from auditor.source import InputError
 
 if TYPE_CHECKING:
-    from auditor.discover import Found, Named
+    from auditor.belonging import Named
+    from auditor.discover import Found
 
 # The module of each server kind; it has load(entry, options) -> Site.
 LOADERS = {"nginx": "auditor.servers.nginx.site", "apache": "auditor.servers.apache.site"}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from auditor.check import Options
-from auditor.discover import Entry, Found, context_of, discover, kind_of, open_entry
+from auditor.discover import Entry, Found, discover, open_entry
+from auditor.kinds import context_of, kind_of
 from auditor.servers.nginx.syntax import read
 from auditor.source import SourceFile
 

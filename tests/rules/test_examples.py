@@ -9,8 +9,8 @@ import pytest
 
 from auditor import rules
 from auditor.check import Options, check
-from auditor.discover import context_of
 from auditor.findings import INFO, Finding
+from auditor.kinds import context_of
 from tests.rules.harness import FILES
 
 
