@@ -81,6 +81,7 @@ from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, Outcome, SentHeader
 from auditor.values import CLIENT, USER, client_header
+from auditor.world import IN_LISTS
 
 NAME = "spoofable-identity-header"
 SEVERITY = ERROR
@@ -166,10 +167,13 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
 
 def _is_in_front(outcome: Outcome) -> bool:
     """Whether this happens to requests from certain addresses only, which no gate has asked for: the lines are about a
-    proxy in front, which is believed."""
+    proxy in front, which is believed. (A list that lets in or refuses is a gate, whichever of its lines decided.)"""
     gates = {item.place for gate in outcome.gates for item in gate.because}
     return any(
-        asked.question.kind == "client-address" and asked.answer.name != "no" and asked.place not in gates
+        asked.question.kind == "client-address"
+        and asked.question.detail != IN_LISTS
+        and asked.answer.name != "no"
+        and asked.place not in gates
         for asked in outcome.when
     )
 
