@@ -407,6 +407,8 @@ class _Maker:
                 tails = [
                     text for text in samples(location.name, location.modifier == "~*", "/x") if text.startswith("/")
                 ]
+                # A file without a name (/.php) is what a pattern inside the prefix may leave out, and nobody has.
+                tails = [text for text in tails if text.replace("/.", "/x.", 1) not in tails or "/." not in text]
                 if tails:
                     found.append((location, tails))
         return found
