@@ -147,6 +147,7 @@ class _Maker:
     def _of(self, level: Level, paths: list[str], pattern: str) -> Iterator[Route]:
         request = self._witness(level, paths)
         if request is None:
+            yield from self._taken_away(level, paths)
             if level is not self.server and paths:
                 self._unreached(level)
             elif level is not self.server:
@@ -160,6 +161,23 @@ class _Maker:
             yield Route(further, self.name, pattern, handler, traits, likeness(level, self.server, further))
         for variant in islice(self._variants(level, onward[-1] if onward else request), MAX_VARIANTS):
             yield Route(variant, self.name, pattern, handler, traits, likeness(level, self.server, variant))
+
+    def _taken_away(self, level: Level, paths: list[str]) -> Iterator[Route]:
+        """The first request that is made for a guarded block, where a rewrite of the server leads it to another one:
+        that one answers in the guarded area."""
+        from auditor.servers.nginx.areas import guarded_levels
+
+        if self.direct or not paths or all(each is not level for each, _ in guarded_levels(self.server)):
+            return
+        request = _at(self.bases[0], paths[-1])
+        handlers = {outcome.handler for outcome in self.site.trace(request)}
+        stack = list(self.server.children)
+        while stack:
+            other = stack.pop()
+            stack.extend(other.children)
+            place = other.directive.place if other.directive is not None else None
+            if place in handlers:
+                yield Route(request, self.name, other.title, place, traits_of(other, self.server))
 
     def _witness(self, level: Level, paths: list[str]) -> Request | None:
         """The first request, over all bases, that the level answers; first of all one that it does not turn away."""
