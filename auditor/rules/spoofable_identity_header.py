@@ -3,11 +3,12 @@
 ## What it does
 
 Looks for headers that carry a checked identity (X-Forwarded-User, X-Remote-User, X-WebAuth-User,
-Remote-User, X-Auth-Request-*, SSL-Client-* and the like; any other header that speaks of a user, an email
-address, groups or roles and is made of what a gate has checked is one, too, and a warning). Reports a route on which such a header
+Remote-User, X-Auth-Request-*, SSL-Client-* and the like). Reports a route on which such a header
 reaches an upstream as the client sent it although another route sets it for the same upstream, and
 a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
-gate asks for a password.
+gate asks for a password. Any other header that speaks of a user, an email address, groups or roles
+counts where a route makes it of what a gate has checked; a route on which it comes through is then
+a warning.
 
 Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). httpd
 forwards names with an underscore: that a client can send X_Remote_User beside the X-Remote-User of the server is an

@@ -119,3 +119,17 @@ def test_altered(name: str, text: str, headers: tuple[tuple[str, str], ...], tar
 @pytest.mark.parametrize(("name", "text"), [("http_x_key", "a\nb"), ("request_method", "get it"), ("remote_addr", "1")])
 def test_what_no_client_chooses(name: str, text: str) -> None:
     assert altered(Request(), name, text) is None
+
+
+def test_names_that_begin_with_a_dot(tmp_path: Path) -> None:
+    """`/.` alone is normalized to `/`, which another location answers."""
+    path = tmp_path / "nginx.conf"
+    path.write_text(
+        "events {}\nhttp { server { listen 8080; server_name site.example;\n"
+        "location ~ /\\. { deny all; }\nlocation / { proxy_pass http://127.0.0.1:9000; } } }\n"
+    )
+    (site,), _, _ = load_sites([str(path)], Options())
+    targets = {route.request.target for route in site.routes() if route.pattern == r"location ~ /\."}
+    hosts = (("Host", "site.example"),)
+    requests = [Request("GET", False, "site.example", 8080, target, "1.1", hosts) for target in targets]
+    assert requests and all(site.trace(request)[0].status == 403 for request in requests)

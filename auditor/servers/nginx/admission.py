@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from auditor.http import Request, split_port
-from auditor.samples import samples
 from auditor.servers.nginx.config import Http, Level, Server
 from auditor.servers.nginx.script import STATEMENTS
 from auditor.servers.nginx.syntax import Directive
@@ -132,6 +131,8 @@ class _Wishes:
         operator = args[1] if len(args) > 1 else ""
         text = args[2] if len(args) > 2 else "1"
         if operator.lstrip("!") in ("~", "~*"):
+            from auditor.samples import samples  # here: few configurations need one
+
             found = samples(text, operator.endswith("*"))
             texts = [*found, *(sample + _PROBE for sample in found)]
         elif "$" in text:
@@ -166,6 +167,8 @@ class _Wishes:
 
     def _looked_up(self, block: Directive, depth: int) -> Iterator[Wish]:
         """What leads to the entries of a map, and to its default."""
+        from auditor.samples import samples
+
         source = block.args[0]
         entries = [line for line in block.block or () if line.args and line.name not in ("default", "include")]
         for entry in entries[:_MAX_ENTRIES]:
@@ -194,6 +197,8 @@ class _Wishes:
 
     def _referers(self) -> list[str]:
         """Referers that valid_referers accepts (ngx_http_referer_module)."""
+        from auditor.samples import samples
+
         found: list[str] = []
         for line in self.level.lines("valid_referers"):
             for word in line.args:

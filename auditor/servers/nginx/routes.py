@@ -163,13 +163,13 @@ class _Maker:
             yield Route(variant, self.name, pattern, handler, traits, likeness(level, self.server, variant))
 
     def _taken_away(self, level: Level, paths: list[str]) -> Iterator[Route]:
-        """The first request that is made for a guarded block, where a rewrite of the server leads it to another one:
-        that one answers in the guarded area."""
+        """A request that is made for a guarded block, where a rewrite of the server or a pattern leads it to
+        another one: that one answers in the guarded area."""
         from auditor.servers.nginx.areas import guarded_levels
 
-        if self.direct or not paths or all(each is not level for each, _ in guarded_levels(self.server)):
+        if not paths or all(each is not level for each, _ in guarded_levels(self.server)):
             return
-        request = _at(self.bases[0], paths[-1])
+        request = _at(self.bases[0], paths[min(1, len(paths) - 1)])  # below the prefix
         handlers = {outcome.handler for outcome in self.site.trace(request)}
         stack = list(self.server.children)
         while stack:
@@ -177,7 +177,9 @@ class _Maker:
             stack.extend(other.children)
             place = other.directive.place if other.directive is not None else None
             if place in handlers:
-                yield Route(request, self.name, other.title, place, traits_of(other, self.server))
+                # With the traits of the guarded block: that it is never asked may be all that is wrong here.
+                traits = traits_of(other, self.server) | traits_of(level, self.server)
+                yield Route(request, self.name, other.title, place, traits)
 
     def _witness(self, level: Level, paths: list[str]) -> Request | None:
         """The first request, over all bases, that the level answers; first of all one that it does not turn away."""
@@ -283,6 +285,8 @@ class _Maker:
             outer = location.outer
             if isinstance(outer, Location) and outer.modifier in ("", "^~"):
                 found = [outer.name.rstrip("/") + path for path in found] + found
+            # A client's /. is /, and no request for a name that begins with a dot.
+            found = [path + "x" if path.endswith(("/.", "/..")) else path for path in found]
             return [path for path in found if path.startswith("/")]
         name = location.name if location.name.startswith("/") else "/" + location.name
         if location.modifier == "=":
