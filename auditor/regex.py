@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 MATCH_LIMIT = 500_000
+MAX_FOUND = 512  # subjects whose match a pattern remembers
 DOLLAR_ENDONLY = 0x10  # PCRE2_DOLLAR_ENDONLY, which the binding has no name for
 
 
@@ -36,7 +37,7 @@ class Match:
 class Regex:
     """A compiled pattern. `groups` is how many groups it has, `names` the numbers of those with a name."""
 
-    __slots__ = ("_compiled", "groups", "names", "pattern")
+    __slots__ = ("_compiled", "_found", "groups", "names", "pattern")
 
     def __init__(self, pattern: str, caseless: bool, whole: bool = False) -> None:
         import pcre2  # here, because many configurations have no pattern at all
@@ -48,11 +49,19 @@ class Regex:
             self._compiled: Any = pcre2.compile(source, flags)
         except Exception as error:  # the binding raises several unrelated classes
             raise RegexError(f"pattern {pattern!r} does not compile: {error}") from error
+        self._found: dict[str, Match | None] = {}  # the same paths are asked about again and again
         self.groups: int = self._compiled.groups
         self.names: dict[str, int] = {_text(name): number for name, number in self._compiled.groupindex.items()}
 
     def search(self, subject: str) -> Match | None:
         """The first match in `subject`, or None. Raises RegexError where the match limit is exceeded."""
+        if subject not in self._found:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[subject] = self._search(subject)
+        return self._found[subject]
+
+    def _search(self, subject: str) -> Match | None:
         try:
             found = self._compiled.search(subject.encode("latin-1"))
         except Exception as error:

@@ -106,7 +106,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding
 from auditor.http import Request
-from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind
+from auditor.rules.common import STRANGER, by_block, deciding, guards, may_be_asked, of_kind
 from auditor.server import LOCAL, OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 
@@ -126,6 +126,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route], ports: Sequence[int], secure: set[str]) -> Iterator[Finding]:
     for route in routes:
+        if not may_be_asked(site, route):
+            continue
         for request in _plain(route.request, ports):
             for outcome in site.trace(request, STRANGER):
                 if outcome.server != route.server or outcome.status != 401:

@@ -112,6 +112,16 @@ def by_block(
             in_order.add(likeness)
 
 
+def may_be_asked(site: Site, route: Route) -> bool:
+    """Whether a gate may ask the route's own request for credentials, whatever is not known. What further gates stand
+    behind that one does not show: this only saves asking several worlds where there is none."""
+    outcomes = site.trace(route.request)
+    return any(
+        outcome.action == "unknown" or any(gate.needs == "credentials" for gate in outcome.gates)
+        for outcome in outcomes
+    )
+
+
 def of_kind(site: Site, nginx: str, apache: str) -> str:
     """The text for this kind of server."""
     return apache if site.kind == "apache" else nginx

@@ -78,6 +78,7 @@ from auditor.trace import FORWARDED
 NAME = "forwarded-proxy-header"
 SEVERITY = INFO
 FIX = SAFE
+_GATEWAYS = ("fastcgi", "scgi", "cgi")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -86,10 +87,13 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
-        request = with_header(with_header(route.request, BASIC), ("Proxy", "audit-probe"))
+        plain = with_header(route.request, BASIC)
+        if not any(one.main is not None and one.main.protocol in _GATEWAYS for one in site.trace(plain, ADMITTED)):
+            continue
+        request = with_header(plain, ("Proxy", "audit-probe"))
         for outcome in site.trace(request, ADMITTED):
             exchange = outcome.main
-            if exchange is None or exchange.place is None or exchange.protocol not in ("fastcgi", "scgi", "cgi"):
+            if exchange is None or exchange.place is None or exchange.protocol not in _GATEWAYS:
                 continue
             sent = exchange.header("Proxy")
             if sent is None or sent.fate != FORWARDED:

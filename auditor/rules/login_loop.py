@@ -104,7 +104,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
 from auditor.http import Request, make_request
-from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind
+from auditor.rules.common import STRANGER, by_block, deciding, guards, may_be_asked, of_kind
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -122,7 +122,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
-        if route.request.method != "GET":
+        if route.request.method != "GET" or not may_be_asked(site, route):
             continue
         for outcome in site.trace(route.request, STRANGER):
             refused = [gate for gate in guards(outcome) if gate.result == "refused" and gate.kind != "auth_basic"]

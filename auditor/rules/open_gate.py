@@ -77,7 +77,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, of_kind, serves
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, may_be_asked, of_kind, serves
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -93,6 +93,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     for route in routes:
+        if not may_be_asked(site, route):
+            continue
         outcomes = site.trace(route.request, STRANGER)
         if any(gate.needs == "address" and gate.result == "refused" for outcome in outcomes for gate in outcome.gates):
             # A gate that asks nobody is wrong for those, too, whom an address list lets in.

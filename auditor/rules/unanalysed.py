@@ -62,9 +62,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding
-from auditor.server import OPAQUE, Route, Site
+from auditor.rules.common import ADMITTED, BASIC, may_be_asked, with_header
+from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
+from auditor.trace import Outcome
 
 NAME = "unanalysed"
 SEVERITY = INFO
@@ -76,9 +78,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
             yield Finding(NAME, INFO, note.text, note.place)
     first: dict[tuple[str, str], Place] = {}  # the same code in many places is told of once
     for route in routes:
-        if OPAQUE not in route.traits:
-            continue
-        for outcome in site.trace(route.request):
+        for outcome in _outcomes(site, route):
             for asked in outcome.when:
                 if asked.question.kind == "code" and asked.place is not None:
                     message = "What this code does is not known here: both ways were followed."
@@ -89,6 +89,12 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 message = f"What becomes of requests here was not followed: {last.effect}."
                 place = first.setdefault((last.place.text, message), last.place)
                 yield _finding(route, place, message)
+
+
+def _outcomes(site: Site, route: Route) -> Iterator[Outcome]:
+    yield from site.trace(route.request)
+    if may_be_asked(site, route):  # behind the gate
+        yield from site.trace(with_header(route.request, BASIC), ADMITTED)
 
 
 def _finding(route: Route, place: Place, message: str) -> Finding:

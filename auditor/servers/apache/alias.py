@@ -10,7 +10,7 @@ from typing import NamedTuple
 from auditor.regex import RegexError
 from auditor.servers.apache import expr
 from auditor.servers.apache.config import Directive, Section
-from auditor.servers.apache.pattern import compile_pattern, groups_of, substituted
+from auditor.servers.apache.pattern import Groups, compile_pattern, substituted
 from auditor.servers.apache.run import Respond, Run, Unpredictable
 from auditor.servers.apache.urls import authority, escape_text
 from auditor.values import CLIENT, EMPTY, Segment, Value, join, literal
@@ -142,7 +142,7 @@ def _substituted(run: Run, line: Directive, pattern: str, target: str) -> Value 
         match = compile_pattern(pattern).search(run.uri)
     except RegexError as error:
         raise Unpredictable(str(error), line.place) from error
-    return None if match is None else substituted(target, groups_of(subject, match))
+    return None if match is None else substituted(target, Groups(subject, match))
 
 
 def _string(run: Run, line: Directive, text: str) -> Value:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.regex import RegexError
 from auditor.servers.apache import variables
 from auditor.servers.apache.config import Directive, Layers, Section
 from auditor.servers.apache.expr import ExprError, compile_condition, matched
-from auditor.servers.apache.pattern import ANYTHING, compile_pattern, groups_of, sources_of, substituted
+from auditor.servers.apache.pattern import ANYTHING, Groups, compile_pattern, sources_of, substituted
 from auditor.servers.apache.run import Run, Unpredictable, decides
 from auditor.servers.apache.table import Table
 from auditor.values import ADDRESS, EMPTY, SERVER, Value, literal, unknown
@@ -166,7 +167,7 @@ def _by_value(run: Run, rule: Rule, value: Value) -> None:
     except RegexError as error:
         raise Unpredictable(str(error), rule.line.place) from error
     if match is not None:
-        _set(run, rule, groups_of(value, match))
+        _set(run, rule, Groups(value, match))
 
 
 def _ask(run: Run, rule: Rule, value: Value) -> bool:
@@ -193,7 +194,7 @@ def _by_expression(run: Run, rule: Rule) -> None:
     _set(run, rule, groups)
 
 
-def _set(run: Run, rule: Rule, groups: tuple[Value, ...] | None) -> None:
+def _set(run: Run, rule: Rule, groups: Sequence[Value] | None) -> None:
     """Set or remove the variables; `groups` is None where the line has no regular expression."""
     for name, template in rule.features:
         if template.startswith("!"):

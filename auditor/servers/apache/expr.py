@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from auditor.servers.apache.expr_tree import (
     Within,
     Word,
 )
-from auditor.servers.apache.pattern import groups_of, sources_of
+from auditor.servers.apache.pattern import Groups, sources_of
 from auditor.servers.apache.run import Run
 from auditor.source import Place
 from auditor.values import ADDRESS, EMPTY, SERVER, Segment, Value, join, literal, unknown
@@ -65,7 +66,7 @@ def holds(run: Run, expr: Expr, place: Place | None) -> bool:
     return result
 
 
-def matched(run: Run, expr: Expr, place: Place | None) -> tuple[bool, tuple[Value, ...]]:
+def matched(run: Run, expr: Expr, place: Place | None) -> tuple[bool, Sequence[Value]]:
     """As `holds`, with the captures as values; `run.captures` stays as it is."""
     assert expr.condition is not None
     evaluation = _Evaluation(run, place)
@@ -86,7 +87,7 @@ class _Evaluation:
     def __init__(self, run: Run, place: Place | None) -> None:
         self.run = run
         self.place = place
-        self.groups: tuple[Value, ...] = ()
+        self.groups: Sequence[Value] = ()
         self.vary: list[str] = []
 
     # --- conditions
@@ -144,7 +145,7 @@ class _Evaluation:
         except RegexError:
             return self.undecided(node.source, value) is not node.negative
         if node.regex.groups:  # a pattern without groups leaves the captures as they are
-            self.groups = () if match is None else groups_of(value, match)
+            self.groups = () if match is None else Groups(value, match)
         return match is not None
 
     def listed(self, node: Within) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 
 from auditor.servers.apache import authz
-from auditor.servers.apache.config import Directive, Section
+from auditor.servers.apache.config import Directive, Layers, Section
 from auditor.servers.apache.htaccess import override_of
 from auditor.servers.apache.providers import providers_of, realm_of, type_of
 from auditor.servers.apache.run import Run, decides
 from auditor.servers.apache.walk import has_wildcards
+from auditor.source import Place
 from auditor.trace import INHERITED, Because, Gate
 
 KINDS = {"basic": "auth_basic", "digest": "auth_digest", "form": "auth_form"}
@@ -107,11 +107,19 @@ def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
 
 def _section_of(run: Run, line: Directive) -> Section | None:
     """The section of this request that a line stands in."""
-    return next((one for one in reversed(run.layers.sections) if _holds(one.directives, line)), None)
+    holders: dict[Place, Section] = run.layers.memo("holders", _holders)
+    return holders.get(line.place)
 
 
-def _holds(lines: Iterable[Directive], wanted: Directive) -> bool:
-    return any(line.place == wanted.place or _holds(line.children, wanted) for line in lines)
+def _holders(layers: Layers) -> dict[Place, Section]:
+    found: dict[Place, Section] = {}
+    for section in layers.sections:
+        stack = list(section.directives)
+        while stack:
+            line = stack.pop()
+            found[line.place] = section
+            stack.extend(line.children)
+    return found
 
 
 def _names_path(section: Section) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from auditor.http import Pairs, Request, split_port
-from auditor.servers.apache.config import Address, Config, Server
+from auditor.servers.apache.config import Address, Config, Directive, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.values import Segment, Value, client_header, literal
@@ -19,6 +19,7 @@ TLS_PORT = 443
 # Why a virtual host was chosen, where none is called so.
 BY_DEFAULT = ("chosen: the first virtual host of this address", "chosen: the only one")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
@@ -204,15 +205,12 @@ def read_headers(run: Run, request: Request) -> None:
     for at, (name, value) in enumerate(request.headers):
         value = value.strip(" \t")
         # Where a line is refused, those before it are there; a line is taken when the next one has been read.
-        run.headers_in = _so_far(request.headers[: max(at - 1, 0)])
         if len(name) + len(value) + 2 > limit + 1:
-            run.shared.body_broken = True
-            raise Respond(400, server.last("limitrequestfieldsize"))
-        run.headers_in = _so_far(request.headers[:at])
-        if not _TOKEN.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            run.shared.body_broken = True
-            raise Respond(400)
+            _refuse(run, request.headers[: max(at - 1, 0)], server.last("limitrequestfieldsize"))
+        if not _TOKEN.match(name) or _CONTROLS.search(value):
+            _refuse(run, request.headers[:at])
         order.setdefault(name.lower(), []).append((name, value))
+    run.headers_in = _so_far(request.headers[:-1])
     for lines in order.values():
         name = lines[0][0]
         text = ", ".join(value for _, value in lines)
@@ -227,6 +225,12 @@ def read_headers(run: Run, request: Request) -> None:
     expect = run.header("expect")
     if expect and expect.lower() != "100-continue":
         raise Respond(417)
+
+
+def _refuse(run: Run, before: Pairs, line: Directive | None = None) -> NoReturn:
+    run.shared.body_broken = True
+    run.headers_in = _so_far(before)
+    raise Respond(400, line)
 
 
 def _so_far(lines: Pairs) -> Table:

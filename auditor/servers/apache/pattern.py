@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from auditor.regex import Match, Regex, RegexError, compile_regex
 from auditor.values import CONFIG, SERVER, Segment, Value, join, unknown
 
@@ -20,9 +23,23 @@ def sources_of(value: Value) -> str:
     return value.segments[0].source if value.segments else CONFIG
 
 
-def groups_of(value: Value, match: Match) -> tuple[Value, ...]:
-    """The groups of a match in the value's text, each with the sources that it was cut from."""
-    return tuple(cut(value, *match.span(number)) for number in range(len(match.groups)))
+class Groups(Sequence[Value]):
+    """The groups of a match in a value's text, each with the sources that it was cut from; cut when it is asked for,
+    which is seldom."""
+
+    __slots__ = ("_match", "_value")
+
+    def __init__(self, value: Value, match: Match) -> None:
+        self._value = value
+        self._match = match
+
+    def __len__(self) -> int:
+        return len(self._match.groups)
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return cut(self._value, *self._match.span(number))
 
 
 def cut(value: Value, start: int, end: int) -> Value:
@@ -60,7 +77,7 @@ def edited(value: Value, regex: Regex, replacement: Value, every: bool) -> Value
         if match is None:
             break
         start, end = match.span(0)
-        out += [cut(rest, 0, start), _filled(replacement, groups_of(rest, match))]
+        out += [cut(rest, 0, start), _filled(replacement, Groups(rest, match))]
         rest = cut(rest, end, len(text))
         if not every:
             break
@@ -69,7 +86,7 @@ def edited(value: Value, regex: Regex, replacement: Value, every: bool) -> Value
     return join([*out, rest])
 
 
-def _filled(replacement: Value, groups: tuple[Value, ...]) -> Value:
+def _filled(replacement: Value, groups: Sequence[Value]) -> Value:
     """The replacement's segments, each with its groups filled in."""
     parts = []
     for segment in replacement.segments:
@@ -78,7 +95,7 @@ def _filled(replacement: Value, groups: tuple[Value, ...]) -> Value:
     return join(parts)
 
 
-def substituted(template: str, groups: tuple[Value, ...], source: str = CONFIG) -> Value:
+def substituted(template: str, groups: Sequence[Value], source: str = CONFIG) -> Value:
     """The template with $0 to $9 replaced (ap_pregsub): a backslash keeps the character behind it as it is."""
     out: list[Segment] = []
     plain: list[str] = []

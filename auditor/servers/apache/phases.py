@@ -28,7 +28,6 @@ from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import Replaced
 from auditor.values import CLIENT, SERVER, literal
-from auditor.world import Question
 
 # What a subrequest does not have of a request with a body (strip_headers_request_body).
 _OF_BODIES = (
@@ -43,9 +42,6 @@ def handle(shared: Shared, request: Request) -> Run:
     config = shared.config
     hosts = intake.candidates(config, request, shared.path)
     run = Run(shared, hosts[0] if hosts else config.main)
-    address = shared.path.known(Question("client-address"))
-    if address is not None and isinstance(address.value, str):
-        shared.client_address = address.value
     try:
         intake.parse_target(run, request.target)
         try:

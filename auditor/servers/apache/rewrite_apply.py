@@ -9,7 +9,7 @@ from typing import NoReturn
 from auditor.regex import RegexError
 from auditor.servers.apache.config import Server
 from auditor.servers.apache.intake import alias_matches
-from auditor.servers.apache.pattern import compile_pattern, groups_of
+from auditor.servers.apache.pattern import Groups, compile_pattern
 from auditor.servers.apache.rewrite_conditions import hold
 from auditor.servers.apache.rewrite_effects import force, set_cookies, set_variables
 from auditor.servers.apache.rewrite_expand import Context, expand
@@ -151,7 +151,7 @@ def _matches(context: Context, rule: Rule) -> bool:
         return False
     context.vary = []
     context.condition_groups = ()
-    context.rule_groups = groups_of(subject, match) if match is not None else ()
+    context.rule_groups = Groups(subject, match) if match is not None else ()
     return hold(context, rule)
 
 

@@ -8,7 +8,7 @@ import re
 from auditor.regex import RegexError
 from auditor.servers.apache import expr
 from auditor.servers.apache.config import Directive
-from auditor.servers.apache.pattern import compile_pattern, groups_of
+from auditor.servers.apache.pattern import Groups, compile_pattern
 from auditor.servers.apache.rewrite_expand import Context, value_of
 from auditor.servers.apache.rewrite_rules import Cond, Rule
 from auditor.servers.apache.run import Run, Unpredictable
@@ -96,7 +96,7 @@ def _matches(context: Context, condition: Cond, subject: Value) -> bool:
     if subject.text is None:
         return _matches_unknown(context, condition, subject)
     if match is not None and not condition.negated:
-        context.condition_groups = groups_of(subject, match)
+        context.condition_groups = Groups(subject, match)
     return (match is not None) is not condition.negated
 
 

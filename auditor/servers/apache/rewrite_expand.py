@@ -4,7 +4,7 @@ lookup_map, escape_backref)."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from auditor.servers.apache.config import Directive
@@ -29,8 +29,8 @@ class Context:
         self.maps = maps
         self.path: Value = EMPTY
         self.query: Value | None = None
-        self.rule_groups: tuple[Value, ...] = ()
-        self.condition_groups: tuple[Value, ...] = ()
+        self.rule_groups: Sequence[Value] = ()
+        self.condition_groups: Sequence[Value] = ()
         self.vary: list[str] = []
 
     def put(self, path: Value, query: Value | None) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
 from auditor.http import Request
+from auditor.regex import RegexError
 from auditor.samples import samples
 from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours, ports_of
+from auditor.servers.apache.pattern import compile_pattern
 from auditor.servers.apache.seen import Eyes
 from auditor.servers.apache.storage import ASSUMED_ROOT
 from auditor.servers.apache.traits import Traits
@@ -219,9 +221,7 @@ class _Maker:
         elif section.kind == "htaccess":
             yield f"{section.folder}/.htaccess", [prefix + "/", f"{prefix}/{_PROBE}"]
         elif section.kind == "files":
-            names = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
-            found = [f"{prefix}/{_name(name)}" for name in names]
-            yield title, found
+            yield title, [f"{prefix}/{name}" for name in _names_of(section)]
 
     def _of_line(self, prefix: str, section: Section, line: Directive) -> Iterator[tuple[str, list[str]]]:
         args = line.args
@@ -305,8 +305,7 @@ class _Maker:
         names = []
         for _, section in self._sections():
             if section.kind == "files":
-                found = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
-                names += [(_name(name), f"<Files {section.pattern}>") for name in found]
+                names += [(name, f"<Files {section.pattern}>") for name in _names_of(section)]
             for line in section.directives if section.kind == "server" else ():
                 # What is handed on by a pattern that begins with no path of its own.
                 if line.key == "proxypassmatch" and line.args and not re.match(r"\^?/\w", line.args[0]):
@@ -325,6 +324,26 @@ class _Maker:
 _REQUEST_PARTS = frozenset(
     ("Remote_Host", "Remote_Addr", "Server_Addr", "Request_Method", "Request_Protocol", "Request_URI", "Host")
 )
+
+
+def _names_of(section: Section) -> list[str]:
+    """Names of files that a <Files> section is about."""
+    if not section.regex:
+        return [_name(section.pattern.replace("*", "x"))]
+    names = []
+    for text in samples(section.pattern, False):
+        for name in (_name(text), text, f"{text}{_PROBE}"):
+            if name not in (".", "..") and _meets(section.pattern, name):
+                names.append(name)
+                break
+    return names
+
+
+def _meets(pattern: str, name: str) -> bool:
+    try:
+        return compile_pattern(pattern).search(name) is not None
+    except RegexError:
+        return False
 
 
 def _name(text: str) -> str:

@@ -84,12 +84,26 @@ class Shared:
         self.kept: dict[str, Response] = {}
         self.action = "unknown"
         self.file: str | None = None
-        self.client_address: str | None = None
+        self._address: tuple[str | None] | None = None  # None until somebody asks
         self.redirects = 0
         self.body_read = False
         self.body_broken = False  # whoever reads the body gets an error
         self.handler: Place | None = None
         self.final: tuple[int | None, list[ResponseHeader]] | None = None
+
+    @property
+    def client_address(self) -> str | None:
+        """The client's address as modules see it, None where it is not known. The world is asked by those requests
+        alone to which it matters."""
+        if self._address is None:
+            answer = self.path.known(Question("client-address"))
+            value = answer.value if answer is not None else None
+            self._address = (value if isinstance(value, str) else None,)
+        return self._address[0]
+
+    @client_address.setter
+    def client_address(self, address: str | None) -> None:
+        self._address = (address,)
 
 
 class Run:

@@ -13,7 +13,10 @@ from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Request
+from auditor.predictor import TOO_MANY
+from auditor.regex import RegexError
 from auditor.servers.apache.config import Section, Server
+from auditor.servers.apache.pattern import compile_pattern
 from auditor.servers.apache.rewrite_rules import Cond, Rule, own_rules
 from auditor.world import Answer, Question, Unknowns, World
 
@@ -26,6 +29,8 @@ _STABLE = re.compile(
     r"%\{(?:HTTPS|HTTP_HOST|HTTP:Host|REQUEST_(?:URI|FILENAME|SCHEME)|SCRIPT_\w+|QUERY_STRING|DOCUMENT_ROOT|PATH_INFO"
     r"|SERVER_(?:NAME|PORT|ADDR|PROTOCOL)|CONTEXT_\w+|ENV:REDIRECT_STATUS)\}"
 )
+# Flags by which a rule without substitution counts all the same.
+_STEERING = ("L", "END", "N", "S", "C", "PT", "H", "T")
 _CONDITIONS = frozenset(("if", "elseif", "else"))
 _VARIED_REQUIRES = frozenset(("env", "expr", "method", "not"))
 
@@ -56,9 +61,12 @@ class Eyes:
     def __init__(self, site: ApacheSite) -> None:
         self._site = site
         self._rules = {id(one): own_rules(one) for _, one in site.sections() if one.all("rewriterule")}
-        self._varied = any(
-            _varies(condition) for rules in self._rules.values() for rule in rules for condition in rule.conditions
-        )
+        self._varied = [
+            rule
+            for rules in self._rules.values()
+            for rule in rules
+            if (rule.changes or rule.has(*_STEERING)) and any(map(_varies, rule.conditions))
+        ]
 
     def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> _ServerEyes:
         """For the routes of one server; `judged` are the .htaccess sections below it, with the path of each."""
@@ -68,11 +76,12 @@ class Eyes:
         sections += [pair for prefix, section in judged for pair in _all(section, prefix)]
         told = not any(section.kind in _CONDITIONS or _varied_gate(section) for _, section in sections)
         targets: list[str] = []
+        varied = any(not _excluded(rule, base) for rule in self._varied)
         for prefix, section in sections:
             for line in (*section.all("errordocument"), *section.all("fallbackresource")):
                 if line.args[-1:] and line.args[-1].startswith("/"):
                     targets.append(line.args[-1])
-            for rule in self._rules.get(id(section), ()) if self._varied else ():
+            for rule in self._rules.get(id(section), ()) if varied else ():
                 target = _internal(rule)
                 if target is None:
                     continue
@@ -82,7 +91,7 @@ class Eyes:
                 targets += [start + target for start in starts]
         targets = [target for target in dict.fromkeys(targets) if re.fullmatch(r"/[!-~]*", target)]
         requests = [base._replace(target=target) for target in targets]
-        return _ServerEyes(self._site, self._varied, requests, told and len(requests) <= MAX_TARGETS)
+        return _ServerEyes(self._site, varied, requests, told and len(requests) <= MAX_TARGETS)
 
 
 class _ServerEyes:
@@ -115,7 +124,7 @@ class _ServerEyes:
             todo.append((request, _NOTHING, True))
         for asked, world, unrewritten in todo:
             outcomes, met = self._site.met(asked, world, unrewritten)
-            if not outcomes:
+            if outcomes is TOO_MANY:
                 return Seen(None, True)
             sections |= met
             if world is _NOTHING and any(gate.needs == "credentials" for one in outcomes for gate in one.gates):
@@ -131,6 +140,27 @@ def _both(one: Seen, other: Seen) -> Seen:
 
 def _varies(condition: Cond) -> bool:
     return condition.test == "expr" or "%{" in _STABLE.sub("", condition.subject)
+
+
+def _excluded(rule: Rule, base: Request) -> bool:
+    """Whether a condition on the scheme or the port keeps all requests of this listener from the rule."""
+    known = {"%{HTTPS}": "on" if base.tls else "off", "%{SERVER_PORT}": str(base.port)}
+    known["%{REQUEST_SCHEME}"] = base.scheme
+    for at, condition in enumerate(rule.conditions):
+        text = known.get(condition.subject)
+        either = "OR" in condition.flags or (at > 0 and "OR" in rule.conditions[at - 1].flags)
+        if text is None or either or condition.test not in ("regex", "="):
+            continue
+        if condition.test == "regex":
+            try:
+                holds = compile_pattern(condition.pattern, "NC" in condition.flags).search(text) is not None
+            except RegexError:
+                continue
+        else:
+            holds = condition.pattern.lower() == text
+        if holds is condition.negated:
+            return True
+    return False
 
 
 def _internal(rule: Rule) -> str | None:

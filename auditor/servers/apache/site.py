@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request, is_watched
+from auditor.predictor import Predictor
 from auditor.server import (
     Area,
     Capture,
@@ -35,7 +36,7 @@ from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
-from auditor.world import Path, Unknowns, World, Worlds, walk
+from auditor.world import Path, Unknowns, World
 
 if TYPE_CHECKING:
     from auditor.discover import Entry
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 NEWEST = (2, 4, 71)
 
 
-class ApacheSite:
+class ApacheSite(Predictor):
     """One httpd configuration. `context` is "main", "part" (a virtual host or a snippet) or "htaccess" (a .htaccess
     that is audited alone, under the assumptions that its note names)."""
 
@@ -78,8 +79,7 @@ class ApacheSite:
             else overrides.without(removed)
         )
         self._overrides.methods = self.config.methods
-        self._world: World = FileWorld(files, "apache") if files is not None else Unknowns()
-        self._memo: dict[tuple[Request, World], Outcomes] = {}
+        super().__init__(FileWorld(files, "apache") if files is not None else Unknowns())
         self._routes: Sequence[Route] | None = None
         self._areas: Sequence[Area] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
@@ -126,31 +126,15 @@ class ApacheSite:
 
     # --- the predictor
 
-    def trace(self, request: Request, world: World | None = None) -> Outcomes:
-        known = world if world is not None else Unknowns()
-        key = (request, known)
-        outcomes = self._memo.get(key)
-        if outcomes is None:
-            outcomes = self._memo[key] = self.trace_once(request, known)
-        return outcomes
-
-    def trace_once(self, request: Request, world: World) -> Outcomes:
-        """The same for what will not be asked again: nothing is remembered."""
-        found = walk(lambda path: self._run(request, path), Worlds(world, self._world))
-        if found is None:
-            step = Step(None, "", "more than 32 ways, depending on what is not known")
-            return (Outcome((), "unknown", None, steps=(step,)),)
-        return tuple(outcome._replace(when=when) for outcome, when in found)
-
     def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, set[Section]]:
         """What happens to the request, and all sections that it meets on the way; `unrewritten` as Options has it."""
         sections: set[Section] = set()
         options = Options(self.version, unrewritten)
-        known = Worlds(world, self._world)
-        found = walk(lambda path: self._run(request, path, options, sections), known)
-        outcomes = tuple(outcome._replace(when=when) for outcome, when in found or ())
-        if outcomes and not unrewritten:
-            self._memo[request, world] = outcomes
+
+        def run(path: Path) -> Outcome:
+            return self._run(request, path, options, sections)
+
+        outcomes = self._walk(run, world) if unrewritten else self._trace(request, world, run)
         return outcomes, sections
 
     def _run(
@@ -407,7 +391,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, and DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, usual modules, both schemes and DocumentRoot are assumed",
     )
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)

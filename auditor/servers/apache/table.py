@@ -31,7 +31,7 @@ class Table:
         self.gone: dict[str, tuple[Because, ...]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries)
+        return iter(self.entries[:])  # lines may be set meanwhile
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -63,17 +63,13 @@ class Table:
         """The first line of that name gets the value (and keeps its spelling), the others go; a new one stands last
         (apr_table_setn)."""
         low = name.lower()
-        kept: list[Entry] = []
-        done = False
-        for entry in self.entries:
-            if entry.name.lower() != low:
-                kept.append(entry)
-            elif not done:
-                kept.append(Entry(entry.name, value, because))
-                done = True
-        if not done:
-            kept.append(Entry(name, value, because))
-        self.entries = kept
+        found = [at for at, entry in enumerate(self.entries) if entry.name.lower() == low]
+        if not found:
+            self.entries.append(Entry(name, value, because))
+            return
+        self.entries[found[0]] = Entry(self.entries[found[0]].name, value, because)
+        for at in reversed(found[1:]):
+            del self.entries[at]
 
     def add(self, name: str, value: Value, because: tuple[Because, ...] = ()) -> None:
         """One line more, whatever there is (apr_table_addn)."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files, FileWorld
 from auditor.http import Request, is_watched
+from auditor.predictor import Predictor
 from auditor.server import (
     Area,
     Capture,
@@ -31,8 +32,8 @@ from auditor.servers.nginx.syntax import Directive, Tree, read
 from auditor.servers.nginx.upstream import added_names
 from auditor.servers.nginx.versions import NEWEST, all_versions
 from auditor.source import InputError, Place, SourceFile, read_source
-from auditor.trace import Outcome, Outcomes, ResponseHeader, Step
-from auditor.world import Path, Unknowns, World, Worlds, walk
+from auditor.trace import Outcome, ResponseHeader, Step
+from auditor.world import Path, Unknowns, World
 
 if TYPE_CHECKING:
     from auditor.discover import Entry
@@ -48,7 +49,7 @@ def parse_version(text: str | None) -> Version:
     return tuple(int(part) for part in parts) + (99,) * (3 - len(parts))
 
 
-class NginxSite:
+class NginxSite(Predictor):
     """One nginx configuration."""
 
     kind = "nginx"
@@ -71,8 +72,7 @@ class NginxSite:
             self.state(path if path.startswith("/") else f"{tree.conf_dir}/{path}") is not None
         )
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
-        self._world: World = FileWorld(files) if files is not None else Unknowns()
-        self._memo: dict[tuple[Request, World], Outcomes] = {}
+        super().__init__(FileWorld(files) if files is not None else Unknowns())
         self._routes: Sequence[Route] | None = None
         self._notes: list[Note] = list(tree.notes)
 
@@ -111,22 +111,6 @@ class NginxSite:
         return self._tree.context == "main" and not self._tree.errors and not unseen
 
     # --- the predictor
-
-    def trace(self, request: Request, world: World | None = None) -> Outcomes:
-        known = world if world is not None else Unknowns()
-        key = (request, known)
-        outcomes = self._memo.get(key)
-        if outcomes is None:
-            outcomes = self._memo[key] = self.trace_once(request, known)
-        return outcomes
-
-    def trace_once(self, request: Request, world: World) -> Outcomes:
-        """The same for what will not be asked again: nothing is remembered."""
-        found = walk(lambda path: self._run(request, path), Worlds(world, self._world))
-        if found is None:
-            step = Step(None, "", "more than 32 ways, depending on what is not known")
-            return (Outcome((), "unknown", None, steps=(step,)),)
-        return tuple(outcome._replace(when=when) for outcome, when in found)
 
     def _run(self, request: Request, path: Path) -> Outcome:
         try:
