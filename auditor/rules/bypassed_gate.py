@@ -225,7 +225,7 @@ class _Host:
         if area not in self.listed:
             requests = [route.request for route in self._own(area)]
             self.listed[area] = bool(requests) and all(
-                strangers(self.site, request) is not self.site.trace(request, STRANGER) for request in requests
+                strangers(self.site, request) != self.site.trace(request, STRANGER) for request in requests
             )
         return self.listed[area]
 
