@@ -82,6 +82,22 @@ def test_an_argument_stays_with_the_path(tmp_path: Path) -> None:
     assert "/api/?token=audit-probe" in witnesses(text, tmp_path)
 
 
+@pytest.mark.parametrize("text", ["$secure_link_expires$uri k", "$secure_link_expires$uri$remote_addr k", "$uri k"])
+def test_a_link_with_a_hash(text: str, tmp_path: Path) -> None:
+    lines = (
+        f'secure_link $arg_md5{",$arg_expires" if "expires" in text else ""}; secure_link_md5 "{text}"; '
+        'if ($secure_link = "") { return 403; } if ($secure_link = "0") { return 410; }'
+    )
+    found = witnesses(CONFIG.format(http="", server="", location=lines), tmp_path)
+    assert any(each.startswith("/api/?md5=") for each in found)
+
+
+def test_a_condition_behind_a_rewrite(tmp_path: Path) -> None:
+    lines = 'rewrite ^/(.*)/$ /$1 permanent; if ($http_x_key = "") { return 401; }'
+    found = witnesses(CONFIG.format(http="", server="", location=lines), tmp_path)
+    assert "/api/audit-probe X-Key: audit-probe" in found
+
+
 def test_a_rewrite_of_the_first_path(tmp_path: Path) -> None:
     text = CONFIG.format(http="", server="", location="rewrite ^/(.*)/$ /$1 permanent;")
     assert "/api/audit-probe" in witnesses(text, tmp_path)

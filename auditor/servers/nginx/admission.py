@@ -28,7 +28,7 @@ _MAX_DEPTH = 4
 _PROBE = "audit-probe"
 _BROWSER = "Mozilla/5.0"
 _BASIC = "Basic YXVkaXQ6cHJvYmU="  # audit:probe
-_PATHS = ("uri", "request_uri", "document_uri")
+_FAR = "4102444800"  # the year 2100: when a link expires
 
 
 def stages(
@@ -48,8 +48,7 @@ def stages(
     while waiting:
         current = waiting.pop(0)
         for condition in wishes.in_the_way(trace(current)):
-            for wish in wishes.of(condition):
-                further = granted(current, wish)
+            for further in wishes.granted(current, condition):
                 if further is None or further in asked:
                     continue
                 if len(asked) > MAX_TRIES:
@@ -114,6 +113,36 @@ class _Wishes:
                 if step.place in self.conditions:
                     held[step.place] = None
         return [self.conditions[place] for place in [*held, *(each for each in self.conditions if each not in held)]]
+
+    def granted(self, request: Request, condition: Directive) -> Iterator[Request | None]:
+        """The request with each of the wishes for a condition."""
+        if condition.args[:1] in (["$secure_link"], ["${secure_link}"]):
+            yield self._linked(request)
+        for wish in self.of(condition):
+            yield granted(request, wish)
+
+    def _linked(self, request: Request) -> Request | None:
+        """The request with a hash that secure_link accepts (ngx_http_secure_link_module), where arguments hold it."""
+        line, text = self.level.line("secure_link"), self.level.line("secure_link_md5")
+        parts = [] if line is None or not line.args else parse_template(line.args[0])
+        names = [part.name for part in parts if isinstance(part, Var)]
+        if text is None or not text.args or not names or not all(name.startswith("arg_") for name in names):
+            return None
+        known = {"uri": request.path, "document_uri": request.path, "host": request.host, names[-1]: _FAR}
+        known |= {"secure_link_expires": _FAR, "request_method": request.method, "scheme": request.scheme}
+        # What is not known here, the client's address above all, leaves open whether a hash is right.
+        hashed = "".join(
+            known.get(part.name, "") if isinstance(part, Var) else part for part in parse_template(text.args[0])
+        )
+        import base64
+        import hashlib
+
+        digest = hashlib.md5(hashed.encode("latin-1"), usedforsecurity=False).digest()
+        values = [base64.urlsafe_b64encode(digest).decode().rstrip("="), _FAR]
+        further: Request | None = request
+        for name, value in zip(names, values, strict=False):
+            further = altered(further, name, value) if further is not None else None
+        return further
 
     def of(self, condition: Directive) -> list[Wish]:
         """What a client can send so that the condition holds, and so that it does not."""

@@ -19,6 +19,7 @@ from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.script import has_statements
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.traits import traits_of
+from auditor.trace import Outcomes
 
 if TYPE_CHECKING:
     from auditor.servers.nginx.site import NginxSite
@@ -101,6 +102,10 @@ def _at(base: Request, path: str) -> Request:
     """The request for another path, with the same arguments."""
     query = base.target.partition("?")[2]
     return base._replace(target=f"{path}?{query}" if query else path)
+
+
+def _is_sent_on(outcomes: Outcomes) -> bool:
+    return all(outcome.status is not None and 300 <= outcome.status < 400 for outcome in outcomes)
 
 
 def _opposite(condition: list[str]) -> list[str]:
@@ -190,7 +195,11 @@ class _Maker:
                 if self._reaches(request, level):
                     if "rewrite" not in level.own or not is_turned_away(self.site.trace(request)):
                         return request
-                    away = away or request
+                    # One that gets as far as the conditions goes before one that is sent to another path.
+                    if away is None or (
+                        _is_sent_on(self.site.trace(away)) and not _is_sent_on(self.site.trace(request))
+                    ):
+                        away = request
         return away or self._admitted(level, paths)
 
     def _admitted(self, level: Level, paths: list[str]) -> Request | None:
