@@ -36,6 +36,25 @@ _SET = rf"(\b\w*authorization[:=])(?!%|\$|\*|[\"']|{_SCHEMES}\b)[^\s\],\"']+"  #
 _DBD = r"(dbdparams\s.*?\bpass(?:wd|word)?=)[^\s\"',]+"
 # In a sentence, what follows the name of a scheme is a credential only if it does not look like a word.
 _NO_WORD = r"(?=[^\s\"';]*(?:\d|=|[a-z][A-Z]))"
+# A value that a client sends because the configuration compares with it: letters and digits, and no word, path or list.
+_RANDOM = r"(?=[\w.~+=-]*\d)(?=[\w.~+=-]*[A-Za-z])"
+_ARGUMENT = rf"([?&][\w.-]+=){_RANDOM}(?!{_MADE_UP})[\w.~+-]{{8,}}={{0,2}}"
+_COOKIE = rf"((?:^|;\s*)[^=;]+=)(?!{_MADE_UP})[^;]{{6,}}"  # "audit=probe" is one of ours
+# Headers that say nothing secret.
+_ORDINARY = frozenset(
+    (
+        "host",
+        "origin",
+        "referer",
+        "user-agent",
+        "content-type",
+        "accept",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "access-control-request-headers",
+    )
+)
 _HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "pass", "authorization", "cookie")
 
 
@@ -56,12 +75,25 @@ def mask(text: str) -> str:
     return _without_userinfo(text)
 
 
+def mask_header(name: str, value: str) -> str:
+    """The value of a header line of our own requests. What a configuration asks clients for is a secret as a rule, if
+    it is no word that everybody knows: a key, a session, what a network of content delivery in front says."""
+    masked = mask(f"{name}: {value}")[len(name) + 2 :]
+    if name.lower() == "cookie":
+        return re.sub(_COOKIE, r"\1***", masked)
+    if re.fullmatch(rf"{_RANDOM}(?!{_MADE_UP}$)[\w.~+=-]{{8,}}", masked) and name.lower() not in _ORDINARY:
+        return "***"
+    return masked
+
+
 def mask_sentence(text: str) -> str:
     """A sentence of ours, or a URL, with the credentials that it quotes replaced: "the password of the Basic gate" has
     none."""
     if _says_something(text):
         text = re.sub(rf"(?i:{_SCHEME})" + _NO_WORD + _SECRET, r"\1***", text)
         text = re.sub(rf"({_NAMES}[=:][\"']?)" + _SECRET, r"\1***", text, flags=re.IGNORECASE)
+    if "?" in text:
+        text = re.sub(_ARGUMENT, r"\1***", text)
     return _without_userinfo(text)
 
 

@@ -177,7 +177,7 @@ class Outcome(NamedTuple):
     why the server answered with an error of its own ("missing-file", "method", ...), for reports. `hidden` are header
     lines of the upstream's answer, or of a gate's, that the client does not get. `file` is the path on the deployed
     machine of the file that is sent. `withheld` are header lines of the configuration that answers of this status do
-    not get.
+    not get. `unnamed`: no virtual host is called as the request's host, and this one takes what is left.
     """
 
     when: tuple[Asked, ...]
@@ -195,6 +195,7 @@ class Outcome(NamedTuple):
     replaced: tuple[Replaced, ...] = ()
     file: str | None = None
     withheld: tuple[LostHeader, ...] = ()
+    unnamed: bool = False
 
     @property
     def main(self) -> Exchange | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from auditor.check import Report
 from auditor.findings import Finding, Fix, Related
 from auditor.http import Request
-from auditor.secrets import mask, mask_sentence
+from auditor.secrets import mask, mask_header, mask_sentence
 from auditor.server import Note
 from auditor.source import InputError
 
@@ -46,7 +46,7 @@ def _related(items: tuple[Related, ...]) -> tuple[Related, ...]:
 
 
 def _request(request: Request) -> Request:
-    headers = tuple((name, mask(f"{name}: {value}")[len(name) + 2 :]) for name, value in request.headers)
+    headers = tuple((name, mask_header(name, value)) for name, value in request.headers)
     return request._replace(target=mask_sentence(request.target), headers=headers)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from auditor.reports.terminal import Terminal, printable
 from auditor.rules.common import ADMITTED, BASIC, with_header
-from auditor.secrets import mask_sentence
+from auditor.secrets import mask_header, mask_sentence
 from auditor.server import Route, Site
 from auditor.trace import FORWARDED, STRIPPED, Outcome
 
@@ -98,7 +98,7 @@ def routes_text(rows: Sequence[Row], headers: Sequence[str], terminal: Terminal)
 
 def _label(route: Route) -> str:
     """The route with the header lines that make it another one than its URL alone."""
-    lines = [f"{name}: {value}" for name, value in route.request.headers if name.lower() != "host"]
+    lines = [f"{name}: {mask_header(name, value)}" for name, value in route.request.headers if name.lower() != "host"]
     return route.label + (f" ({', '.join(lines)})" if lines else "")
 
 

@@ -57,7 +57,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "empty-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "forbidden-for-unauthenticated": frozenset({FORBIDS}),
     "forwarded-proxy-header": frozenset({CGI}),
-    "gated-preflight": frozenset({CORS, GATE}),
+    "gated-preflight": frozenset({CORS}),
     "gated-public-path": frozenset({GATE}),
     "hardcoded-credential": frozenset({SECRET, UPSTREAM}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),

@@ -89,12 +89,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, with_header
+from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, strangers, with_header
 from auditor.rules.shapes import folders, inside, is_asset, merged, shape
 from auditor.server import GATE, Area, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Exchange, Outcome
+from auditor.trace import Exchange, Outcome, Outcomes
 
 NAME = "bypassed-gate"
 SEVERITY = ERROR
@@ -131,7 +131,7 @@ class _Alike:
     that no front controller answers behind the gate."""
 
     def __init__(self) -> None:
-        self.guarded: dict[tuple[object, str], bool] = {}
+        self.guarded: dict[tuple[object, str, bool], bool] = {}
         self.scriptless: set[tuple[object, str]] = set()
 
 
@@ -147,6 +147,7 @@ class _Host:
         self.origins: dict[Area, set[tuple[str, ...] | None]] = {}
         self.needed: tuple[set[Place | None], set[str]] | None = None
         self.passed: set[tuple[Place | None, str]] | None = None
+        self.listed: dict[Area, bool] = {}
 
     def add_area(self, area: Area) -> None:
         self.areas.setdefault(area.prefix.rstrip("/"), []).append(area)
@@ -167,8 +168,10 @@ class _Host:
             area = max(within, key=lambda item: (item.exact, len(item.prefix)))
             if self._is_guarded(area, route):
                 continue
-            for outcome in self.site.trace(route.request, STRANGER):
+            for outcome in self._asked_by_strangers(area, route):
                 if not _goes_round(area, outcome) or self._is_cut_out(area, route):
+                    continue
+                if self._is_open_to(area, outcome):
                     continue
                 severity, how = self._judge_way(area, route, outcome)
                 if severity is not None:
@@ -205,12 +208,37 @@ class _Host:
 
     def _is_guarded(self, area: Area, route: Route) -> bool:
         """Whether no outcome goes round the gate; worked out once for all routes that are treated alike."""
-        key = (route.likeness, area.kind)
+        key = (route.likeness, area.kind, self._is_listed(area))
         known = self.alike.guarded.get(key) if route.likeness is not None else None
         if known is None:
-            known = not any(_goes_round(area, outcome) for outcome in self.site.trace(route.request, STRANGER))
+            known = not any(_goes_round(area, outcome) for outcome in self._asked_by_strangers(area, route))
             self.alike.guarded[key] = known
         return known
+
+    def _asked_by_strangers(self, area: Area, route: Route) -> Outcomes:
+        if self._is_listed(area):
+            return strangers(self.site, route.request)
+        return self.site.trace(route.request, STRANGER)  # a list of addresses here is a choice instead of the gate
+
+    def _is_listed(self, area: Area) -> bool:
+        """Whether the area's gate is asked for certain addresses only, as all others are turned away before."""
+        if area not in self.listed:
+            requests = [route.request for route in self._own(area)]
+            self.listed[area] = bool(requests) and all(
+                strangers(self.site, request) != self.site.trace(request, STRANGER) for request in requests
+            )
+        return self.listed[area]
+
+    def _own(self, area: Area) -> list[Route]:
+        """The routes of the area that the guarded block itself answers."""
+        return [route for route in self.below.get(area.prefix.rstrip("/"), ()) if route.handler == area.block]
+
+    def _is_open_to(self, area: Area, outcome: Outcome) -> bool:
+        """Whether this happens to certain addresses only, and some are let into the area without credentials, too."""
+        if not any(gate.needs == "address" and gate.result == "passed" for gate in outcome.gates):
+            return False
+        nobody = STRANGER._replace(address=None)
+        return any(serves(each) for route in self._own(area) for each in self.site.trace(route.request, nobody))
 
     def _is_cut_out(self, area: Area, route: Route) -> bool:
         """Whether the path lies below another one in the area that the gate does not cover: a part that the

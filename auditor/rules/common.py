@@ -9,7 +9,7 @@ from auditor.findings import Finding
 from auditor.http import Pairs, Request, Response
 from auditor.server import Route, Site
 from auditor.source import Place
-from auditor.trace import Because, Exchange, Gate, Outcome
+from auditor.trace import Because, Exchange, Gate, Outcome, Outcomes
 from auditor.world import Answer, Question, World
 
 BEARER = ("Authorization", "Bearer audit-probe")
@@ -65,6 +65,18 @@ class OriginRefuses:
 
 
 ORIGIN_REFUSES = OriginRefuses()
+
+
+def strangers(site: Site, request: Request) -> Outcomes:
+    """What happens to somebody without credentials. Where one from an address that no list names is turned away for
+    that alone, from whatever address: what an address lets in is no user yet."""
+    outcomes = site.trace(request, STRANGER)
+    for outcome in outcomes:
+        if outcome.exchanges or serves(outcome) or outcome.status == 401:
+            return outcomes
+        if any(gate.result == "refused" and gate.needs == "credentials" for gate in outcome.gates):
+            return outcomes
+    return site.trace(request, STRANGER._replace(address=None))
 
 
 def traced(

@@ -3,7 +3,7 @@
 ## What it does
 
 Asks the routes that set CORS headers as pages of a foreign origin would: of an origin that nobody has
-named, and of one that only begins like an allowed one. Reports answers with
+named, and of one that only begins or ends like an allowed one. Reports answers with
 `Access-Control-Allow-Credentials: true` that echo that origin, and those that say `*`.
 
 It is an info for files that are served to everybody anyway.
@@ -106,13 +106,20 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
 
 
 def _origins(request: Request) -> Iterator[str]:
-    """Origins that must not be allowed: anybody's, and one that an unanchored pattern takes for the witness's own."""
+    """Origins that must not be allowed: anybody's, and those that an unanchored pattern takes for the witness's own."""
     yield f"https://{_STRANGE}"
     for name, value in request.headers:
+        if name.lower() != "origin":
+            continue
         scheme, mark, rest = value.partition("://")
-        host = rest.partition(":")[0]
-        if name.lower() == "origin" and mark and host:
-            yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
+        if not mark:  # a pattern that does not ask for the scheme
+            scheme, rest = "https", value
+        host = rest.partition(":")[0].rstrip("/")
+        if not host or (not mark and "." not in host.strip(".")):
+            continue
+        yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
+        if host.count(".") == 1 and host[0] != ".":  # of a longer name it would be a neighbour in the same domain
+            yield f"{scheme}://any-page{host}"
 
 
 def _judge_outcome(site: Site, route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:

@@ -4,7 +4,8 @@
 
 Looks for routes whose answers carry CORS headers, and sends them what a browser sends first:
 OPTIONS with Origin and Access-Control-Request-Method, and no credentials. Reports the gate that
-refuses it.
+refuses it, or the condition that looks for a token, an API key or a method which a preflight does
+not have, where the request itself would be served.
 
 ## Why it is bad
 
@@ -84,8 +85,19 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, Finding, Related
 from auditor.http import Response
-from auditor.rules.common import ADMITTED, BASIC, STRANGER, by_block, deciding, of_kind, with_header
-from auditor.rules.cors import origin_of, preflight
+from auditor.rules.common import (
+    ADMITTED,
+    BASIC,
+    BEARER,
+    STRANGER,
+    by_block,
+    deciding,
+    guards,
+    of_kind,
+    serves,
+    with_header,
+)
+from auditor.rules.cors import origin_of, preflight, tokens
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import ResponseHeader
@@ -95,6 +107,8 @@ SEVERITY = ERROR
 
 # Headers that only make sense where requests need a preflight; Allow-Origin alone is usual for fonts and public files.
 _PREFLIGHTED = ("Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
+_WELCOME = ADMITTED._replace(auth=Response(200), origin=Response(200))
+_REFUSALS = ("401", "403")
 _HELP = (
     "Answer OPTIONS before the gate:\n"
     "if ($request_method = OPTIONS) {\n"
@@ -118,6 +132,10 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         cors = _cors_line(site, route)
         if cors is None:
+            continue
+        found = _refused_by_condition(site, route, cors)
+        if found is not None:
+            yield found
             continue
         request = preflight(route.request)
         for outcome in site.trace(request, STRANGER._replace(address=None)):
@@ -145,12 +163,46 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             )
 
 
+def _refused_by_condition(site: Site, route: Route, cors: ResponseHeader) -> Finding | None:
+    """No gate, but a condition that looks for a token, a key or a method refuses what has none of them."""
+    given = next((pair for pair in route.request.headers if pair[0].lower() == "authorization"), BEARER)
+    asked = with_header(with_header(route.request, given), origin_of(route.request))
+    answers = site.trace(asked, _WELCOME)
+    if not any(serves(outcome) for outcome in answers):
+        return None
+    # What pages add to their requests is not in the preflight either: it asks whether they may.
+    own = {"cookie", *(word for outcome in answers for word in tokens(outcome, "Access-Control-Allow-Headers") or ())}
+    request = preflight(asked)
+    request = request._replace(headers=tuple(pair for pair in request.headers if pair[0].lower() not in own))
+    outcomes = site.trace(request, STRANGER._replace(address=None))
+    for outcome in outcomes:
+        if outcome.status not in (401, 403) or outcome.action != "answered" or outcome.exchanges or guards(outcome):
+            return None
+    lines = [step.place for step in outcomes[0].steps if step.place is not None]
+    told = [step.place for step in outcomes[0].steps if step.place is not None and step.effect.endswith(_REFUSALS)]
+    place = deciding(cors.because)
+    return Finding(
+        NAME,
+        ERROR,
+        f"Browsers cannot use this from another origin: this answers their preflight {outcomes[0].status}, because a "
+        "preflight carries no credentials, and none of the headers that it asks leave for.",
+        (told or lines)[-1],
+        confidence=HIGH,
+        related=() if place is None else (Related(place, "meant for requests from another origin"),),
+        routes=(f"OPTIONS {request.url}",),
+        witness=request,
+        help=of_kind(site, *_HELP),
+        server=route.server,
+        pattern=route.pattern,
+    )
+
+
 def _cors_line(site: Site, route: Route) -> ResponseHeader | None:
     """The header line of a normal answer that shows that requests from another origin, with a preflight, are meant."""
     if route.request.method == "OPTIONS":
         return None
     request = with_header(with_header(route.request, BASIC), origin_of(route.request))
-    for outcome in site.trace(request, ADMITTED._replace(auth=Response(200), origin=Response(200))):
+    for outcome in site.trace(request, _WELCOME):
         if outcome.response_header("Access-Control-Allow-Origin") is None:
             continue
         for name in _PREFLIGHTED:

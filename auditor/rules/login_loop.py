@@ -133,7 +133,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 yield _finding(site, route, route.request, line, "its own error page", outcome.handler)
                 continue
             target = redirect_of(route.request, outcome)
-            again = _ends_at(site, target, refused) if target is not None else None
+            again = _ends_at(site, target, refused, route.request.host) if target is not None else None
             if target is not None and again is not None:
                 yield _finding(site, route, target, again, target.url.partition("?")[0], outcome.handler)
 
@@ -163,15 +163,17 @@ def _asked_again(refused: Sequence[Gate]) -> Place | None:
     return next((line for at, line in enumerate(lines) if line is not None and line in lines[:at]), None)
 
 
-def _ends_at(site: Site, request: Request, refused: Sequence[Gate]) -> Place | None:
+def _ends_at(site: Site, request: Request, refused: Sequence[Gate], host: str) -> Place | None:
     """The gate at which the way of the redirects ends, where it is one that asks the same as the first."""
     first = {_asks(gate) for gate in refused}
     seen = set()
     for _ in range(_MOST):
         seen.add(request.url.partition("?")[0])
         outcomes = site.trace(request, STRANGER)
-        if len(outcomes) != 1:
-            return None  # what happens there is open
+        # What happens there is open; and a login service with a name that no virtual host has runs elsewhere as a rule,
+        # though one of them would answer for it if it came here.
+        if len(outcomes) != 1 or (outcomes[0].unnamed and request.host != host):
+            return None
         gates = [gate for gate in guards(outcomes[0]) if gate.result == "refused"]
         if any(_asks(gate) in first for gate in gates):
             return deciding(gates[0].because)

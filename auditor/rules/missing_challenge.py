@@ -60,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding
-from auditor.rules.common import STRANGER, by_block, deciding, of_kind, traced
+from auditor.rules.common import by_block, deciding, of_kind, strangers
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -82,7 +82,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for route, request, outcome in traced(site, routes, None, STRANGER):
+    for route, outcome in ((each, outcome) for each in routes for outcome in strangers(site, each.request)):
         if outcome.status != 401 or outcome.action != "answered":
             continue
         if outcome.response_header("WWW-Authenticate") is not None:
@@ -96,7 +96,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             "This 401 goes out without WWW-Authenticate, so browsers and many clients do not ask for credentials.",
             line,
             routes=(route.label,),
-            witness=request,
+            witness=route.request,
             help=of_kind(site, *_HELP),
             server=route.server,
             pattern=route.pattern,

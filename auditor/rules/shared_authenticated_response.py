@@ -270,7 +270,7 @@ def _evidence(
         return ERROR, "only one of two ways keeps users with credentials from it"
     if guards(outcome):
         return None
-    refused = site.trace(request, STRANGER)
+    refused = site.trace(request, STRANGER._replace(address=None))  # an address is not a user
     if refused and all(each.status in (401, 403) and not each.exchanges for each in refused):
         return ERROR, "only requests with credentials get there"
     if deciding(sent_on.because) is not None:

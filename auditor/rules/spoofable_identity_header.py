@@ -6,7 +6,9 @@ Looks for headers that carry a checked identity (X-Forwarded-User, X-Remote-User
 Remote-User, X-Auth-Request-*, SSL-Client-* and the like). Reports a route on which such a header
 reaches an upstream as the client sent it although another route sets it for the same upstream, and
 a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
-gate asks for a password.
+gate asks for a password. Any other header that speaks of a user, an email address, groups or roles
+counts where a route makes it of what a gate has checked; a route on which it comes through is then
+a warning.
 
 Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). httpd
 forwards names with an underscore: that a client can send X_Remote_User beside the X-Remote-User of the server is an
@@ -80,7 +82,8 @@ from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, Outcome, SentHeader
-from auditor.values import CLIENT, USER, client_header
+from auditor.values import CLIENT, CONFIG, USER, client_header
+from auditor.world import IN_LISTS
 
 NAME = "spoofable-identity-header"
 SEVERITY = ERROR
@@ -108,7 +111,9 @@ def _checked(site: Site, routes: Sequence[Route], settings: Settings) -> Checked
             exchange = outcome.main
             for sent in exchange.headers if exchange is not None else ():
                 line = deciding(sent.because)
-                if line is None or is_stock(line) or not _is_checked(sent) or not settings.names_identity(sent.name):
+                if line is None or is_stock(line) or not _is_checked(sent):
+                    continue
+                if not settings.names_identity(sent.name) and not _speaks_of_users(sent.name):
                     continue
                 assert exchange is not None
                 found = True
@@ -132,6 +137,8 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
             for sent in outcome.main.headers if outcome.main is not None else ():
                 line = deciding(sent.because)
                 if line is None or (sent.fate == FORWARDED and _is_plain(sent)):
+                    continue
+                if _has_been_checked_since(sent, outcome):
                     continue
                 if not settings.names_identity(sent.name) or not _is_unchecked(sent):
                     continue
@@ -164,12 +171,33 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 )
 
 
+# Words in the names of headers that say who asks; with what a gate has checked in it, any such header is believed.
+_WHO = frozenset(
+    ("user", "username", "userid", "uid", "email", "mail", "login", "account", "role", "roles", "group", "groups")
+)
+
+
+def _speaks_of_users(name: str) -> bool:
+    words = name.lower().replace("_", "-").split("-")
+    return not _WHO.isdisjoint(words) and "agent" not in words
+
+
+def _has_been_checked_since(sent: SentHeader, outcome: Outcome) -> bool:
+    """Whether a gate behind the line that took the user's name has found that it is right: conditions run before the
+    gates, and what they take of Authorization is what a Basic gate then judges."""
+    others = set(sent.value.sources) - {client_header("Authorization"), CONFIG}
+    return not others and any(gate.scheme == "Basic" and gate.result == "passed" for gate in outcome.gates)
+
+
 def _is_in_front(outcome: Outcome) -> bool:
     """Whether this happens to requests from certain addresses only, which no gate has asked for: the lines are about a
-    proxy in front, which is believed."""
+    proxy in front, which is believed. (A list that lets in or refuses is a gate, whichever of its lines decided.)"""
     gates = {item.place for gate in outcome.gates for item in gate.because}
     return any(
-        asked.question.kind == "client-address" and asked.answer.name != "no" and asked.place not in gates
+        asked.question.kind == "client-address"
+        and asked.question.detail != IN_LISTS
+        and asked.answer.name != "no"
+        and asked.place not in gates
         for asked in outcome.when
     )
 
@@ -256,9 +284,10 @@ def _other_route(
 ) -> Finding:
     which = "sets it" if len(spelled) == 1 else "sets them"
     keep = {name.lower() for name in spelled}
+    sure = any(settings.names_identity(name) for name in spelled)
     return Finding(
         NAME,
-        INFO if settings.position == INNER else ERROR,
+        INFO if settings.position == INNER else ERROR if sure else WARNING,
         f"A client can send {_listed(spelled)} itself on this route; another route {which} for the same "
         "upstream from a checked identity, so the application believes it.",
         place,

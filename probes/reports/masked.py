@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from auditor.http import Request
 from auditor.reports.trace_text import credential
+from auditor.secrets import mask_header, mask_sentence
+
+_SHORTEST = 6
 
 
 def masked(name: str, value: str) -> list[str]:
@@ -21,6 +25,21 @@ def masked_lines(text: str) -> str:
         name = lead.split()[-1] if lead.split() else ""
         lines.append(lead + colon + masked(name, value)[1] if colon and value else line)
     return "\n".join(lines)
+
+
+def secrets_of(request: Request) -> set[str]:
+    """What a witness has to send and a report must not tell (auditor.secrets); not what is too short to be told apart
+    from other words of a report."""
+    pairs = [
+        ("?" + part.partition("=")[0], part.partition("=")[2]) for part in request.target.partition("?")[2].split("&")
+    ]
+    found = {value for name, value in pairs if mask_sentence(f"{name}={value}") != f"{name}={value}"}
+    for name, value in request.headers:
+        parts = [part.partition("=")[2] for part in value.split("; ")] if name.lower() == "cookie" else [value]
+        found.update(
+            part for part in parts if mask_header(name, value) != value and part not in mask_header(name, value)
+        )
+    return {secret for secret in found if len(secret) >= _SHORTEST}
 
 
 def without(value: Any, hidden: Sequence[str]) -> Any:

@@ -14,7 +14,7 @@ from probes.compare import is_watched
 from probes.limits import Limit
 from probes.probing import AGREES, DIFFERS, FAILED, Cell, Probed, Row
 from probes.proofs import Proof
-from probes.reports.masked import masked, masked_lines, without
+from probes.reports.masked import masked, masked_lines, secrets_of, without
 
 SCHEMA = "probe/1"
 Document = dict[str, Any]
@@ -67,7 +67,8 @@ def document(
             *(f"{note.place.file}:{note.place.line}: {note.text}" if note.place else note.text for note in notes)
         ],
     }
-    clean: Document = without(whole, [text for text in hidden if text])
+    asked = {secret for row in probed.rows for secret in secrets_of(row.route.request)}
+    clean: Document = without(whole, [*(text for text in hidden if text), *sorted(asked, key=len, reverse=True)])
     return clean
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.secrets import mask, mask_sentence
+from auditor.secrets import mask, mask_header, mask_sentence
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,25 @@ def test_lines_of_httpd(line: str) -> None:
 )
 def test_lines_of_httpd_without_secrets(line: str) -> None:
     assert mask(line) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("X-Origin-Verify", "9f1c2b7a", "***"),
+        ("X-Api-Key", "k1", "***"),
+        ("Cookie", "lang=de; session=letmein", "lang=de; session=***"),
+        ("Cookie", "audit=probe; sid=audit-probe", "audit=probe; sid=audit-probe"),
+        ("X-Forwarded-Proto", "https", "https"),
+        ("User-Agent", "Mozilla/5.0", "Mozilla/5.0"),
+        ("Origin", "https://app1.example.com", "https://app1.example.com"),
+        ("X-Env", "staging", "staging"),
+    ],
+)
+def test_what_clients_have_to_send(name: str, value: str, shown: str) -> None:
+    assert mask_header(name, value) == shown
+
+
+def test_the_hash_of_a_link() -> None:
+    url = "GET http://a.example/video/?md5=NbzgyKeA_naJrVUpl2pydg&expires=4102444800&page=2"
+    assert mask_sentence(url) == "GET http://a.example/video/?md5=***&expires=4102444800&page=2"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from auditor.servers.apache.config import Directive, Section
 from auditor.servers.apache.run import Run
-from auditor.world import Answer, Question
+from auditor.world import IN_LISTS, Answer, Question
 
 _COMPAT = ("order", "allow", "deny", "satisfy")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -180,7 +180,7 @@ def _address(run: Run, line: Directive) -> str:
     for network in networks:
         inside = str(network[1] if network.num_addresses > 1 else network[0])
         answers.append(Answer(str(network), f"the client's address is in {network}", inside))
-    return str(run.ask(Question("client-address", detail="in the lists"), answers, line.place).value)
+    return str(run.ask(Question("client-address", detail=IN_LISTS), answers, line.place).value)
 
 
 _NAMING = ("allow", "deny", "require", "<requireall", "<requireany", "<requirenone")

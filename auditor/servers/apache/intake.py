@@ -16,6 +16,8 @@ from auditor.world import Answer, Path, Question
 DEFAULT_LIMIT = 8190  # LimitRequestLine, LimitRequestFieldSize: bytes
 DEFAULT_FIELDS = 100
 TLS_PORT = 443
+# Why a virtual host was chosen, where none is called so.
+BY_DEFAULT = ("chosen: the first virtual host of this address", "chosen: the only one")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -109,8 +111,7 @@ class Hosts(Sequence[Server]):
         for host in self._hosts:
             if name and any(address.host == name for address in host.addresses):
                 return host, "chosen: the address of <VirtualHost>"
-        only = "chosen: the first virtual host of this address" if len(self._hosts) > 1 else "chosen: the only one"
-        return self._hosts[0], only
+        return self._hosts[0], BY_DEFAULT[0] if len(self._hosts) > 1 else BY_DEFAULT[1]
 
 
 _NO_HOSTS = Hosts(())

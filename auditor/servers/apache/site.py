@@ -29,7 +29,7 @@ from auditor.server import (
 from auditor.servers.apache.build import build
 from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
-from auditor.servers.apache.intake import find_listener
+from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import Modules
@@ -317,6 +317,7 @@ def _outcome(shared: Shared, run: Run | None, action: str) -> Outcome:
         tuple(shared.hidden),
         tuple(shared.replaced),
         shared.file if action == "static" else None,
+        unnamed=any(step.effect in BY_DEFAULT for step in shared.steps),
     )
 
 

@@ -17,7 +17,7 @@ from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.variables import assign, evaluate
 from auditor.trace import Because, Gate
 from auditor.values import Segment, Value, answer_header, literal, unknown
-from auditor.world import Answer, Question
+from auditor.world import IN_LISTS, Answer, Question
 
 Verdict = int | None  # None: no opinion; OK: lets in; else the status
 
@@ -141,7 +141,7 @@ def _known_address(run: Run, lines: list[Directive]) -> str:
     for network in dict.fromkeys(networks):
         answers.append(Answer(network, f"the client's address is in {network}", _inside(network)))
     # Not the question that real_address has asked: that one is settled as "not known" by now.
-    answer = run.ask(Question("client-address", detail="in the lists"), answers, lines[0].place)
+    answer = run.ask(Question("client-address", detail=IN_LISTS), answers, lines[0].place)
     return str(answer.value)
 
 

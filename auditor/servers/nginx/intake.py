@@ -79,6 +79,9 @@ def find_port(http: Http, request: Request, path: Path) -> Port | None:
     return next((port for port in ports if port.listen.address == "*"), ports[0])
 
 
+BY_DEFAULT = "chosen: default server"  # why, where no virtual host is called so
+
+
 def find_server(port: Port, name: str) -> tuple[Server, str, tuple[tuple[str, ...], dict[str, str]] | None]:
     """The virtual host for a name, why, and the groups of the regular expression that chose it
     (https://nginx.org/en/docs/http/request_processing.html)."""
@@ -99,7 +102,7 @@ def find_server(port: Port, name: str) -> tuple[Server, str, tuple[tuple[str, ..
                 raise Unpredictable(str(error)) from error
             if match is not None:
                 return server, f"chosen: server_name ~{pattern}", (match.groups, match.names)
-    return port.default, "chosen: default server", None
+    return port.default, BY_DEFAULT, None
 
 
 def is_address(host: str) -> bool:
@@ -207,7 +210,7 @@ def _handshake(run: Run, request: Request) -> str | None:
     found = (
         name
         and len(run.shared.listener.servers) > 1
-        and find_server(run.shared.listener, name)[1] != "chosen: default server"
+        and find_server(run.shared.listener, name)[1] != BY_DEFAULT
     )
     return name if found else None
 

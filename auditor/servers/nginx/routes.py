@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
 from auditor.http import Request
 from auditor.server import Note, Route
+from auditor.servers.nginx.admission import altered, is_turned_away, stages
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
 from auditor.servers.nginx.intake import find_server
 from auditor.servers.nginx.likeness import likeness, rewrites
@@ -18,12 +19,15 @@ from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.script import has_statements
 from auditor.servers.nginx.syntax import Directive
 from auditor.servers.nginx.traits import traits_of
+from auditor.trace import Outcomes
 
 if TYPE_CHECKING:
     from auditor.servers.nginx.site import NginxSite
 
 MAX_VARIANTS = 6  # witnesses of one location beside the first
+MAX_STAGES = 4  # witnesses of one location that get past more and more of its conditions
 MAX_CROSSINGS = 400  # witnesses of patterns inside guarded prefixes, for one server
+MAX_SEARCHES = 12  # in vain, for one server, for requests that get past its conditions
 
 
 def make_routes(site: NginxSite) -> list[Route]:
@@ -94,6 +98,16 @@ def _authority(host: str, listen: Listen, port: Port) -> str:
     return host if listen.port == default else f"{host}:{listen.port}"
 
 
+def _at(base: Request, path: str) -> Request:
+    """The request for another path, with the same arguments."""
+    query = base.target.partition("?")[2]
+    return base._replace(target=f"{path}?{query}" if query else path)
+
+
+def _is_sent_on(outcomes: Outcomes) -> bool:
+    return all(outcome.status is not None and 300 <= outcome.status < 400 for outcome in outcomes)
+
+
 def _opposite(condition: list[str]) -> list[str]:
     """For a condition that most requests meet, because it says what something is not: that which it is."""
     if len(condition) != 3 or not condition[1].startswith("!"):
@@ -112,6 +126,7 @@ class _Maker:
         # Without rewrite directives at the server, the location search alone tells where a request goes.
         self.direct = not has_statements(server)
         self.rewrites = rewrites(server)
+        self.searches = MAX_SEARCHES
         self.passed: dict[object, bool] = site.http.memo("passed", lambda _: {})  # type: ignore[assignment]
 
     def routes(self) -> Iterator[Route]:
@@ -137,6 +152,7 @@ class _Maker:
     def _of(self, level: Level, paths: list[str], pattern: str) -> Iterator[Route]:
         request = self._witness(level, paths)
         if request is None:
+            yield from self._taken_away(level, paths)
             if level is not self.server and paths:
                 self._unreached(level)
             elif level is not self.server:
@@ -145,17 +161,89 @@ class _Maker:
         handler = level.directive.place if level.directive is not None else None
         traits = traits_of(level, self.server)
         yield Route(request, self.name, pattern, handler, traits, likeness(level, self.server, request))
-        for variant in islice(self._variants(level, request), MAX_VARIANTS):
+        onward = self._onward(level, request)
+        for further in onward:
+            yield Route(further, self.name, pattern, handler, traits, likeness(level, self.server, further))
+        for variant in islice(self._variants(level, onward[-1] if onward else request), MAX_VARIANTS):
             yield Route(variant, self.name, pattern, handler, traits, likeness(level, self.server, variant))
 
+    def _taken_away(self, level: Level, paths: list[str]) -> Iterator[Route]:
+        """A request that is made for a guarded block, where a rewrite of the server or a pattern leads it to
+        another one: that one answers in the guarded area."""
+        from auditor.servers.nginx.areas import guarded_levels
+
+        if not paths or all(each is not level for each, _ in guarded_levels(self.server)):
+            return
+        request = _at(self.bases[0], paths[min(1, len(paths) - 1)])  # below the prefix
+        handlers = {outcome.handler for outcome in self.site.trace(request)}
+        stack = list(self.server.children)
+        while stack:
+            other = stack.pop()
+            stack.extend(other.children)
+            place = other.directive.place if other.directive is not None else None
+            if place in handlers:
+                # With the traits of the guarded block: that it is never asked may be all that is wrong here.
+                traits = traits_of(other, self.server) | traits_of(level, self.server)
+                yield Route(request, self.name, other.title, place, traits)
+
     def _witness(self, level: Level, paths: list[str]) -> Request | None:
-        """The first request, over all bases, that the level answers."""
+        """The first request, over all bases, that the level answers; first of all one that it does not turn away."""
+        away = None
         for base in self.bases[:1] if self.direct else self.bases:
             for path in paths:
-                request = base._replace(target=path)
+                request = _at(base, path)
                 if self._reaches(request, level):
-                    return request
+                    if "rewrite" not in level.own or not is_turned_away(self.site.trace(request)):
+                        return request
+                    # One that gets as far as the conditions goes before one that is sent to another path.
+                    if away is None or (
+                        _is_sent_on(self.site.trace(away)) and not _is_sent_on(self.site.trace(request))
+                    ):
+                        away = request
+        return away or self._admitted(level, paths)
+
+    def _admitted(self, level: Level, paths: list[str]) -> Request | None:
+        """A request that gets past what keeps all others from the level; what it has, further ones will have, too."""
+        if self.direct:
+            return None
+        for base in self.bases[:2]:
+            for path in paths[:2]:
+                if self.searches == 0:
+                    return None
+                for further in self._stages(_at(base, path), level, lambda request: self._reaches(request, level)):
+                    if self._reaches(further, level):
+                        query = further.target.partition("?")[2]
+                        self.bases.append(further._replace(target=f"/?{query}" if query else "/"))
+                        return further
+                self.searches -= 1
         return None
+
+    def _onward(self, level: Level, request: Request) -> list[Request]:
+        """Where the level's own conditions turn a request away, others that get past one of them after the other; the
+        last is let in if one is found that is."""
+        if "if" not in level.own or not is_turned_away(self.site.trace(request)):
+            return []
+
+        def is_let_in(further: Request) -> bool:
+            return self._reaches(further, level) and not is_turned_away(self.site.trace(further))
+
+        found = [each for each in self._stages(request, level, is_let_in) if self._reaches(each, level)]
+        return [*found[: MAX_STAGES - 1], found[-1]] if len(found) > MAX_STAGES else found
+
+    def _stages(self, request: Request, level: Level, arrives: Callable[[Request], bool]) -> Iterator[Request]:
+        def is_mine(further: Request) -> bool:
+            return further.host == request.host or self._is_mine(further)
+
+        def gets_there(further: Request) -> bool:
+            return is_mine(further) and arrives(further)
+
+        return filter(is_mine, stages(request, level, self.server, self.site.trace, gets_there))
+
+    def _is_mine(self, request: Request) -> bool:
+        """Whether this virtual host gets it. (Others may have the same locations, out of one snippet.)"""
+        ports = (self.site.http.ports.get((each.address, each.port)) for each in self.server.listens)
+        port = next((port for port in ports if port is not None and port.listen.port == request.port), None)
+        return port is not None and _chosen(port, request.host) is self.server
 
     def _unreached(self, level: Level, why: str = "every request made for it is answered elsewhere") -> None:
         place = level.directive.place if level.directive is not None else None
@@ -165,7 +253,7 @@ class _Maker:
         wanted = level if isinstance(level, Location) else None
         if self._passes(request):
             try:
-                found = find_location(None, self.server, request.target)
+                found = find_location(None, self.server, request.path)
             except Unpredictable:
                 return False
             if found is None:
@@ -186,7 +274,8 @@ class _Maker:
         if self.rewrites is None:
             return False
         headers = tuple(pair for pair in request.headers if pair[0] != "Host")
-        key = (self.rewrites, request.method, request.tls, headers, marks(self.site.http, request.path))
+        query = request.target.partition("?")[2]
+        key = (self.rewrites, request.method, request.tls, headers, query, marks(self.site.http, request.path))
         known = self.passed.get(key)
         if known is None:
             outcomes = self.site.trace(request)
@@ -205,6 +294,8 @@ class _Maker:
             outer = location.outer
             if isinstance(outer, Location) and outer.modifier in ("", "^~"):
                 found = [outer.name.rstrip("/") + path for path in found] + found
+            # A client's /. is /, and no request for a name that begins with a dot.
+            found = [path + "x" if path.endswith(("/.", "/..")) else path for path in found]
             return [path for path in found if path.startswith("/")]
         name = location.name if location.name.startswith("/") else "/" + location.name
         if location.modifier == "=":
@@ -284,26 +375,7 @@ class _Maker:
             text = text + "x" if name != "request_method" else "POST"
         elif operator in ("!~", "!~*"):
             text = "audit-probe" if name != "request_method" else "PROPFIND"
-        if "$" in text or any(char < " " or char > "~" for char in text):
-            return None
-        if name == "request_method":
-            return base._replace(method=text) if text.isalpha() and text.isupper() else None
-        if name.startswith("arg_"):
-            return self._with_query(base, f"{name[4:]}={text}")
-        if name in ("args", "query_string"):
-            return self._with_query(base, text)
-        if name.startswith("http_") and name != "http_host":
-            header = "-".join(word.capitalize() for word in name[5:].split("_"))
-            others = tuple(pair for pair in base.headers if pair[0].lower() != header.lower())
-            return base._replace(headers=(*others, (header, text))) if text else None
-        if name.startswith("cookie_"):
-            return base.with_headers(("Cookie", f"{name[7:]}={text}"))
-        return None
-
-    def _with_query(self, base: Request, query: str) -> Request | None:
-        if " " in query or "#" in query:
-            return None
-        return base._replace(target=f"{base.target}?{query}")
+        return altered(base, name, text) if "$" not in text and text and name not in ("host", "http_host") else None
 
     # --- patterns inside guarded prefixes
 
@@ -322,6 +394,7 @@ class _Maker:
                 for tail in tails:
                     request = self._witness(location, [prefix.rstrip("/") + tail])
                     if request is not None:
+                        request = next(reversed(self._onward(location, request)), request)
                         count += 1
                         if count > MAX_CROSSINGS:
                             return
@@ -365,6 +438,8 @@ class _Maker:
                 tails = [
                     text for text in samples(location.name, location.modifier == "~*", "/x") if text.startswith("/")
                 ]
+                # A file without a name (/.php) is what a pattern inside the prefix may leave out, and nobody has.
+                tails = [text for text in tails if text.replace("/.", "/x.", 1) not in tails or "/." not in text]
                 if tails:
                     found.append((location, tails))
         return found

@@ -26,7 +26,7 @@ from auditor.server import (
 )
 from auditor.servers.nginx import phases
 from auditor.servers.nginx.config import Http
-from auditor.servers.nginx.intake import find_port
+from auditor.servers.nginx.intake import BY_DEFAULT, find_port
 from auditor.servers.nginx.run import Closed, Options, Run, Shared, Unpredictable
 from auditor.servers.nginx.syntax import Directive, Tree, read
 from auditor.servers.nginx.upstream import added_names
@@ -264,6 +264,7 @@ def _outcome(run: Run, action: str) -> Outcome:
         tuple(shared.replaced),
         shared.file,
         tuple(shared.withheld),
+        any(step.effect == BY_DEFAULT for step in shared.steps),
     )
 
 
