@@ -18,6 +18,7 @@ STRIPPED = "stripped"  # the client sent it, the upstream does not get it
 DECIDES = "decides"
 SUPPRESSES = "suppresses"
 INHERITED = "inherited from"
+DISPLACES = "displaces"  # a line further in, where that level's own lines stand in the place of those further out
 
 
 class Because(NamedTuple):

@@ -108,7 +108,7 @@ from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, w
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import DECIDES, Exchange, Outcome
+from auditor.trace import DECIDES, DISPLACES, Exchange, Outcome
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
@@ -185,7 +185,7 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
         if line == exchange.place or means_to_pass(line):
             # A copy that works for other requests is meant for these only, unless it is made and then renamed, or
             # would be made here, too, if its turn came.
-            ending = deciding(item for item in loss.because if item.role == DECIDES)
+            ending = next((item for item in loss.because if item.role in (DECIDES, DISPLACES) and item.place), None)
             if line not in handed.found[0] or ending or any(is_renamed(sent) for sent in exchange.headers):
                 yield withheld(site, route, request, exchange, line, handed, ending)
             continue

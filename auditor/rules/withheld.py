@@ -10,7 +10,7 @@ from auditor.rules.cors import allows_credentials
 from auditor.rules.shapes import is_api
 from auditor.server import CORS, Route, Site
 from auditor.source import Place
-from auditor.trace import Exchange, SentHeader
+from auditor.trace import DISPLACES, Because, Exchange, SentHeader
 
 
 class Handed:
@@ -51,36 +51,52 @@ def withheld(
     exchange: Exchange,
     line: Place,
     handed: Handed,
-    ending: Place | None = None,
+    ending: Because | None = None,
 ) -> Finding:
     """The server itself keeps the header from programs, and no line changes that for this request; `ending` is what
-    ended the rewriting ahead of the line that would."""
+    ended the rewriting ahead of the line that would, or what stands in its place further in."""
+    displaced = ending is not None and ending.role == DISPLACES
     meant = line != exchange.place
     name = next((sent.name for sent in exchange.headers if is_renamed(sent)), None)
     what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
-    if meant:
+    if meant and not displaced:
         severity = ERROR
+    elif displaced:  # a folder of another program, perhaps, which is not meant
+        severity = ERROR if _expects_credentials(site, route, request) else _by_reach(request, exchange)
     elif (route.server, same_upstream(exchange)) in handed.found[1]:
         severity = INFO  # where it is wanted has been decided
     elif _expects_credentials(site, route, request):
         severity = ERROR
     else:
-        severity = WARNING if _takes_all(request, exchange) else INFO
+        severity = _by_reach(request, exchange)
     return Finding(
         "stripped-authorization",
         severity,
         f"The client's Authorization does not reach {exchange.upstream}: {what}"
         + ("" if meant else " The server withholds it from programs where no line says otherwise.")
-        + (" This line would hand it on, and the rewriting ends ahead of it." if ending else ""),
+        + _ended(displaced if ending else None),
         line,
         confidence=HIGH if meant else MEDIUM,
-        related=(*((Related(ending, "the rewriting ends here"),) if ending else ()), *related(exchange, line)),
+        related=(*_related_to(ending), *related(exchange, line)),
         routes=(route.label,),
         witness=request,
         help=handed.help(route, request, line),
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _ended(displaced: bool | None) -> str:
+    if displaced is None:
+        return ""
+    why = "and rules further in stand in its place." if displaced else "and the rewriting ends ahead of it."
+    return f" This line would hand it on, {why}"
+
+
+def _related_to(ending: Because | None) -> tuple[Related, ...]:
+    if ending is None or ending.place is None:
+        return ()
+    return (Related(ending.place, "instead of it" if ending.role == DISPLACES else "the rewriting ends here"),)
 
 
 def means_to_pass(line: Place) -> bool:
@@ -97,6 +113,10 @@ def _expects_credentials(site: Site, route: Route, request: Request) -> bool:
     if is_api(request.path) or request.host.startswith("api."):
         return True
     return CORS in route.traits and allows_credentials(site, request)
+
+
+def _by_reach(request: Request, exchange: Exchange) -> str:
+    return WARNING if _takes_all(request, exchange) else INFO
 
 
 def _takes_all(request: Request, exchange: Exchange) -> bool:

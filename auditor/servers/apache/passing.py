@@ -165,6 +165,6 @@ def _why(exchange: Exchange, rule: Place) -> str:
             "rewrite in .htaccess or <Directory>, and the second round does not reach the line)"
         )
     return (
-        "(why not so: this request does not get to the line: its conditions do not hold, or a rule before it with [L], "
-        "[END] or a redirect ends the rules)"
+        "(why not so: this request does not get to the line: its conditions do not hold, a rule before it with [L], "
+        "[END] or a redirect ends the rules, or rules of a folder further in stand in its place)"
     )
