@@ -7,7 +7,10 @@ in a client certificate where no certificate is asked for.
 
 It is silent where the same line counts in another block, too, in which the value is there.
 
-With httpd that is `%{REMOTE_USER}e`, and `%{REMOTE_USER}s` without mod_ssl: `(null)` is sent.
+With httpd that is `%{REMOTE_USER}e`, and `%{REMOTE_USER}s` without mod_ssl: `(null)` is sent. It is also a variable
+that a RewriteRule outside of all sections makes of `%{REMOTE_USER}`: these run before the gate, which only
+`%{LA-U:REMOTE_USER}` waits for. Each route with a gate is asked; what is filled on one of them is in order. A client
+address that is `(null)` for everybody is reported, too.
 
 ## Why it is bad
 
@@ -85,17 +88,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import WARNING, Finding
+from auditor.findings import WARNING, Finding, Related
+from auditor.rules.common import ADMITTED, BASIC, deciding, guards, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
+from auditor.source import Place
+from auditor.trace import Exchange, SentHeader
 
 NAME = "empty-identity-header"
 SEVERITY = WARNING
 
+_ADDRESSES = ("x-real-ip", "x-forwarded-for", "x-client-ip")
+
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    told: set[Place] = set()
     for unfilled in site.unfilled():
         if settings.names_identity(unfilled.header):
+            told.add(unfilled.line)
             yield Finding(
                 NAME,
                 WARNING,
@@ -103,3 +113,54 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 unfilled.line,
                 help=unfilled.instead,
             )
+    if site.kind == "apache":
+        yield from (finding for finding in _empty(site, routes, settings) if finding.place not in told)
+
+
+def _empty(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    """Lines whose value is empty for everybody whom a gate has let in, and those whose address is `(null)`."""
+    found: dict[Place, Finding] = {}
+    filled: set[Place] = set()
+    for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
+        for sent in outcome.main.headers if outcome.main is not None else ():
+            line = deciding(sent.because)
+            if line is None or "%{" not in line.text:
+                continue
+            address = sent.name.lower() in _ADDRESSES
+            if not address and not settings.names_identity(sent.name):
+                continue
+            if not _is_empty(sent, address):
+                filled.add(line)
+            elif line not in found and (address or guards(outcome)):
+                assert outcome.main is not None
+                what = f"the user's name, but {_shown(sent)}" if not address else "the client's address, but (null)"
+                found[line] = Finding(
+                    NAME,
+                    WARNING,
+                    f"{sent.name} never tells the application {what}: nothing fills what this line is made of.",
+                    line,
+                    related=_related(outcome.main),
+                    routes=(route.label,),
+                    witness=request,
+                    help=_help(sent.name, address),
+                    server=route.server,
+                    pattern=route.pattern,
+                )
+    yield from (finding for line, finding in found.items() if line not in filled)
+
+
+def _is_empty(sent: SentHeader, address: bool) -> bool:
+    return sent.value.text == "(null)" or (sent.value.text == "" and not address)
+
+
+def _shown(sent: SentHeader) -> str:
+    return sent.value.text or "an empty value"
+
+
+def _related(exchange: Exchange) -> tuple[Related, ...]:
+    return () if exchange.place is None else (Related(exchange.place, "it goes to this upstream"),)
+
+
+def _help(name: str, address: bool) -> str:
+    variable = "REMOTE_ADDR" if address else "REMOTE_USER"
+    return f"RequestHeader set {name} expr=%{{{variable}}}"
