@@ -6,7 +6,17 @@ from __future__ import annotations
 from typing import NoReturn
 
 from auditor.servers.apache.gates import KINDS, gate_line, tell_auth
-from auditor.servers.apache.providers import ACCEPTED, BROKEN, DENIED, basic, digest, evaluated, providers_of, realm_of, type_of
+from auditor.servers.apache.providers import (
+    ACCEPTED,
+    BROKEN,
+    DENIED,
+    basic,
+    digest,
+    evaluated,
+    providers_of,
+    realm_of,
+    type_of,
+)
 from auditor.servers.apache.run import Respond, Run, Unpredictable, decides
 from auditor.values import CONFIG, USER, Segment, Value, client_header, join, literal, unknown
 from auditor.world import Answer, Question

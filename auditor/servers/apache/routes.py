@@ -213,9 +213,9 @@ class _Maker:
         title = f"<{section.kind.title()} {section.pattern}>"
         if section.kind in ("if", "elseif"):
             # %{REQUEST_URI} =~ m#^/api/#, == '/api/', -strmatch '/api/*'
-            for found in _ABOUT_PATHS.finditer(section.pattern):
-                text = found["plain"]
-                paths = _paths_for(found["regex"]) if text is None else [text.replace("*", "x").replace("?", "x")]
+            for said in _ABOUT_PATHS.finditer(section.pattern):
+                text = said["plain"]
+                paths = _paths_for(said["regex"]) if text is None else [text.replace("*", "x").replace("?", "x")]
                 yield title, paths
         elif section.kind == "location":
             if section.regex:
