@@ -14,8 +14,9 @@ makes the header of a cookie, for clients that have one, is a warning, too.
 
 httpd keeps Authorization from programs (CGI, FastCGI, SCGI, WSGI) unless a line hands it on. It is an error
 where a line means to and does not (a RewriteRule that is not reached, or whose variable arrives as
-REDIRECT_HTTP_AUTHORIZATION only), and where the configuration shows that programs sign in (a path such as /api/,
-CORS headers that allow Authorization); a warning where one program answers for all paths, an info for single scripts.
+REDIRECT_HTTP_AUTHORIZATION only, or is made of something empty), and where the configuration shows that programs
+sign in (a path such as /api/, CORS headers that allow Authorization); a warning where one program answers for all
+paths, an info for single scripts.
 Nothing is said of mod_php and mod_proxy_uwsgi, which hand it on. The help names the lines that work in this very
 set-up, each tried. A line that takes the header away before the gate reads it (`early`) locks everybody out: an error.
 
@@ -108,7 +109,7 @@ from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, w
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import DECIDES, DISPLACES, Exchange, Outcome
+from auditor.trace import DECIDES, DISPLACES, Exchange, LostHeader, Outcome
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
@@ -172,6 +173,10 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
             if guards(outcome):
                 gated.add((outcome.handler, route.pattern))
             loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
+            empty = site.kind == "apache" and sent is not None and sent.value.text == ""
+            if empty and sent is not None and means_to_pass(deciding(sent.because)):
+                # The line makes it of what is not there.
+                loss, sent = LostHeader(sent.name, sent.because), None
             if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
                 supplied.add(outcome.handler)
             if loss is not None and sent is None:
@@ -181,6 +186,9 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
     for route, request, outcome, exchange, loss in lost:
         line = deciding(loss.because) or exchange.place
         if line is None or (outcome.handler, route.pattern) in gated or _is_bucket(exchange):
+            continue
+        if exchange.header("Authorization") is not None:
+            yield withheld(site, route, request, exchange, line, handed, empty=True)
             continue
         if line == exchange.place or means_to_pass(line):
             # A copy that works for other requests is meant for these only, unless it is made and then renamed, or

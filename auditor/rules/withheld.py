@@ -12,6 +12,12 @@ from auditor.server import CORS, Route, Site
 from auditor.source import Place
 from auditor.trace import DISPLACES, Because, Exchange, SentHeader
 
+_COPY = 'SetEnvIf Authorization "(.+)" HTTP_AUTHORIZATION=$1'
+_COPIES = {
+    "rewriterule": "RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]",
+    "proxyfcgisetenvif": 'ProxyFCGISetEnvIf "true" HTTP_AUTHORIZATION "%{req:Authorization}"',
+}
+
 
 class Handed:
     """Where the header does arrive: the lines that hand it on, and the upstreams that get it, by virtual host."""
@@ -37,7 +43,7 @@ class Handed:
             for header in (BASIC, BEARER):
                 for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
                     sent = outcome.main.header("Authorization") if outcome.main is not None else None
-                    if sent is not None and outcome.main is not None:
+                    if sent is not None and sent.value.text != "" and outcome.main is not None:
                         lines.add(deciding(sent.because))
                         upstreams.add((route.server, same_upstream(outcome.main)))
             self._found = lines, upstreams
@@ -52,13 +58,21 @@ def withheld(
     line: Place,
     handed: Handed,
     ending: Because | None = None,
+    empty: bool = False,
 ) -> Finding:
     """The server itself keeps the header from programs, and no line changes that for this request; `ending` is what
-    ended the rewriting ahead of the line that would, or what stands in its place further in."""
+    ended the rewriting ahead of the line that would, or what stands in its place further in. `empty`: the
+    line makes the variable of something that is not there."""
     displaced = ending is not None and ending.role == DISPLACES
     meant = line != exchange.place
     name = next((sent.name for sent in exchange.headers if is_renamed(sent)), None)
-    what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
+    what = (
+        "this line makes its variable of something that is empty."
+        if empty
+        else "requests arrive there without credentials."
+        if name is None
+        else f"it arrives under the name {name} only."
+    )
     if meant and not displaced:
         severity = ERROR
     elif displaced:  # a folder of another program, perhaps, which is not meant
@@ -80,7 +94,7 @@ def withheld(
         related=(*_related_to(ending), *related(exchange, line)),
         routes=(route.label,),
         witness=request,
-        help=handed.help(route, request, line),
+        help=_COPIES.get(line.text.split()[0].lower(), _COPY) if empty else handed.help(route, request, line),
         server=route.server,
         pattern=route.pattern,
     )
@@ -99,9 +113,9 @@ def _related_to(ending: Because | None) -> tuple[Related, ...]:
     return (Related(ending.place, "instead of it" if ending.role == DISPLACES else "the rewriting ends here"),)
 
 
-def means_to_pass(line: Place) -> bool:
+def means_to_pass(line: Place | None) -> bool:
     """Whether the line copies the header for the program: it does not get there then."""
-    return "HTTP_AUTHORIZATION" in line.text
+    return line is not None and "HTTP_AUTHORIZATION" in line.text
 
 
 def is_renamed(sent: SentHeader) -> bool:
