@@ -139,6 +139,9 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
     line = run.layers.last("cgipassauth")
     if line is not None and line.args and line.args[0].lower() == "on":
         return decides(line)
+    if run.handler == "fcgid-script":  # mod_fcgid's own word for it
+        named = [one for one in run.layers.all("fcgidpassheader") if "authorization" in map(str.lower, one.args)]
+        return decides(named[-1]) if named else None
     if kind == "uwsgi":
         return by_default("mod_proxy_uwsgi hands Authorization on", "mod/mod_proxy_uwsgi.html")
     if kind == "wsgi":
