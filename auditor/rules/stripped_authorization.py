@@ -9,7 +9,8 @@ map that is empty here, or one that clears it.
 It is silent where a gate of the route itself asks for credentials, because they are then used up
 and clearing them is right, and where the upstream is a public bucket, which refuses requests with
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
-meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route. A line that
+meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route, but for paths of
+programs (/api/), which are let past the gate because they sign in by themselves. A line that
 makes the header of a cookie, for clients that have one, is a warning, too.
 
 httpd keeps Authorization from programs (CGI, FastCGI, SCGI, WSGI) unless a line hands it on. It is an error
@@ -105,6 +106,7 @@ from auditor.rules.common import (
     with_header,
 )
 from auditor.rules.repairs import UNSAFE, fix, without
+from auditor.rules.shapes import is_api
 from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, withheld
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
@@ -116,6 +118,9 @@ NAME = "stripped-authorization"
 SEVERITY = ERROR
 FIX = UNSAFE
 _COOKIE = client_header("Cookie").lower()
+
+# Parts of an interface that everybody may ask.
+_OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping", "status", "version", "metrics"))
 
 # Object stores refuse a request whose Authorization is not their own signature.
 _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net", ".digitaloceanspaces.com")
@@ -130,9 +135,15 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:
                 questions = _kept_by_gates(site)
-            if finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]:
+            kept = finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]
+            # Programs sign in by themselves where the gate is taken away for them.
+            if kept and not (finding.witness is not None and _signs_in(finding.witness.path)):
                 continue
         yield finding
+
+
+def _signs_in(path: str) -> bool:
+    return is_api(path) and _OPEN.isdisjoint(path.lower().split("/"))
 
 
 def _kept_by_gates(site: Site) -> dict[str, set[object]]:

@@ -26,6 +26,14 @@ class Handed:
         self._site = site
         self._found: tuple[set[Place | None], set[object]] | None = None
         self._help: dict[tuple[str, Place], str] = {}
+        self._idle: list[Place] | None = None
+
+    def idle(self) -> Place | None:
+        """The first line that is to hand it on, where it arrives by no line at all; else None: of two lines that say
+        the same, one is idle."""
+        if self._idle is None:
+            self._idle = [] if any(self.found[0]) else list(self._site.handing())
+        return self._idle[0] if self._idle else None
 
     def help(self, route: Route, request: Request, line: Place) -> str:
         """What to write; asked once for a line and a virtual host."""
@@ -83,6 +91,9 @@ def withheld(
         severity = ERROR
     else:
         severity = _by_reach(request, exchange)
+    idle = None if meant else handed.idle()
+    if idle is not None and severity == INFO and (route.server, same_upstream(exchange)) not in handed.found[1]:
+        severity = WARNING  # somebody wants it to arrive
     return Finding(
         "stripped-authorization",
         severity,
@@ -91,13 +102,17 @@ def withheld(
         + _ended(displaced if ending else None),
         line,
         confidence=HIGH if meant else MEDIUM,
-        related=(*_related_to(ending), *related(exchange, line)),
+        related=(*_related_to(ending), *related(exchange, line), *_idle(idle)),
         routes=(route.label,),
         witness=request,
         help=_COPIES.get(line.text.split()[0].lower(), _COPY) if empty else handed.help(route, request, line),
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _idle(line: Place | None) -> tuple[Related, ...]:
+    return () if line is None else (Related(line, "meant to hand it on, and does so nowhere"),)
 
 
 def _ended(displaced: bool | None) -> str:

@@ -233,6 +233,11 @@ class ApacheSite:
 
         return make_managed(self)
 
+    def handing(self) -> Iterable[Place]:
+        from auditor.servers.apache.passing import handing
+
+        return handing(self)
+
     def captures(self) -> Iterable[Capture]:
         return ()
 

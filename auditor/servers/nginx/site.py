@@ -190,6 +190,9 @@ class NginxSite:
         """No program is known that writes a part of an nginx configuration which users edit, too."""
         return ()
 
+    def handing(self) -> Iterable[Place]:
+        return ()  # programs get it without any line
+
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures
 
