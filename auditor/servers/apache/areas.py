@@ -179,6 +179,41 @@ def make_logged(site: ApacheSite) -> Iterator[Logged]:
             yield Logged(place, names, tuple(used))
 
 
+# --- passwords of the server's own
+
+_PASSWORDS = {
+    "authldapbindpassword": "the LDAP directory",
+    "oidcclientsecret": "the identity provider",
+    "oidccryptopassphrase": "the sessions of mod_auth_openidc",
+    "sessioncryptopassphrase": "the sessions of mod_session_crypto",
+}
+_UPSTREAMS = ("proxypass", "proxypassmatch", "balancermember", "rewriterule")
+_USERINFO = re.compile(r"^\w+://[^/@:\s]*:([^/@\s]+)@([^/\s]+)")
+
+
+def make_passwords(site: ApacheSite) -> Iterator[tuple[Place, str, str]]:
+    """Passwords by which httpd signs in, or seals its sessions; those of an upstream's URL, which it does not even send
+    (measured: APA-017). What a program is asked for (exec:) is none."""
+    seen: set[Place] = set()
+    for _, section in site.sections():
+        for line in section.directives:
+            if line.place in seen or not line.args:
+                continue
+            seen.add(line.place)
+            what = _PASSWORDS.get(line.key)
+            if what is not None and not line.args[-1].lower().startswith("exec:"):
+                yield line.place, what, line.args[-1]
+            elif line.key == "dbdparams":
+                found = re.search(r"(?i)\bpass(?:wd|word)?=([^\s\"',]+)", line.rest)
+                if found is not None:
+                    yield line.place, "the database", found[1]
+            elif line.key in _UPSTREAMS:
+                for word in line.args:
+                    given = _USERINFO.match(word)
+                    if given is not None and "$" not in given[1] and "%" not in given[1]:
+                        yield line.place, f"{given[2]}, to which it is not sent: httpd drops it", given[1]
+
+
 # --- headers that are never filled
 
 

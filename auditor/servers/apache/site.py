@@ -233,6 +233,11 @@ class ApacheSite:
 
         return make_managed(self)
 
+    def passwords(self) -> Iterable[tuple[Place, str, str]]:
+        from auditor.servers.apache.areas import make_passwords
+
+        return make_passwords(self)
+
     def handing(self) -> Iterable[Place]:
         from auditor.servers.apache.passing import handing
 

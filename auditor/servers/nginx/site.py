@@ -190,6 +190,9 @@ class NginxSite:
         """No program is known that writes a part of an nginx configuration which users edit, too."""
         return ()
 
+    def passwords(self) -> Iterable[tuple[Place, str, str]]:
+        return ()
+
     def handing(self) -> Iterable[Place]:
         return ()  # programs get it without any line
 
