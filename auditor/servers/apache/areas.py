@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from auditor.http import Request
 from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
 from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.intake import find_listener, neighbours
 from auditor.servers.apache.response import escape
 from auditor.source import Place
 
@@ -252,6 +253,8 @@ def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
         yield Suspect(line.place, line.name, header, why, instead, anywhere=True)
     for server in site.servers():
         upstreams = [line for line in server.all("proxypass") if len(line.args) > 1]
+        yield from _overtaken([line for line in server.section.all("proxypass") if len(line.args) > 1])
+        yield from _too_late(site, server)
         if any(line.args[1] == "!" for line in upstreams):
             continue
         for section in server.sections("location"):
@@ -262,6 +265,46 @@ def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
                 if _is_for_programs(line):
                     why = "it is about programs (CGI, FastCGI and the like), and this upstream gets the header anyway"
                     yield Suspect(line.place, line.name, "Authorization", why, exchanges=(line_there.place,))
+
+
+def _too_late(site: ApacheSite, server: Server) -> Iterator[Suspect]:
+    """Limits of a virtual host that is chosen by its name: header lines have been read when that is known."""
+    ports = {address.port for address in server.addresses}
+    for line in server.section.directives if ports and None not in ports else ():
+        if line.key not in ("limitrequestfieldsize", "limitrequestfields", "limitrequestline"):
+            continue
+        listeners = [find_listener(site.config, port) for port in ports if port is not None]
+        if any(one is None or one.tls for one in listeners):  # by its name at the handshake
+            continue
+        firsts = [neighbours(site.config, server, port)[0] for port in ports if port is not None]
+        if all(first is not server for first in firsts):
+            why = (
+                "header lines are read before the name is known, by the limits of the first virtual host of the address"
+            )
+            yield Suspect(line.place, line.name, "", why, "Put it into the first virtual host, or outside of all")
+
+
+_OPENS = re.compile(r"(?i)^wss?://|\bupgrade=(?!none)")
+
+
+def _overtaken(lines: list[Directive]) -> Iterator[Suspect]:
+    """ProxyPass lines whose paths an earlier one takes: the first that fits counts (mod_proxy.c: proxy_trans)."""
+    for at, line in enumerate(lines):
+        for earlier in lines[:at]:
+            if not _takes(earlier.args[0], line.args[0]) or earlier.place.text == line.place.text:
+                continue
+            first = f"{earlier.name} {earlier.args[0]} ..."
+            why = f"`{first}` comes before it, takes its paths, and the first that fits counts"
+            opens = [bool(_OPENS.search(" ".join(one.args[1:]))) for one in (earlier, line)]
+            header = "Upgrade" if opens == [False, True] else ""
+            yield Suspect(line.place, line.name, header, why, f"Put it above the line for {earlier.args[0]}")
+            break
+
+
+def _takes(prefix: str, path: str) -> bool:
+    """Whether a path of ProxyPass lies below another one, segment by segment (ap_proxy_alias_match)."""
+    bare = prefix.rstrip("/")
+    return "!" not in prefix and (path + "/").startswith(bare + "/") and (bare != path.rstrip("/") or prefix == path)
 
 
 def _is_for_programs(line: Directive) -> bool:
