@@ -86,6 +86,7 @@ Apache 2.4.71 (facts APA-018, APA-030)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
@@ -98,6 +99,7 @@ from auditor.trace import Exchange, SentHeader
 NAME = "empty-identity-header"
 SEVERITY = WARNING
 
+_CERTIFICATE = "SSLVerifyClient require  (or optional), and SSLCACertificateFile: a certificate is asked for then"
 _ADDRESSES = ("x-real-ip", "x-forwarded-for", "x-client-ip")
 
 
@@ -121,6 +123,7 @@ def _empty(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[
     """Lines whose value is empty for everybody whom a gate has let in, and those whose address is `(null)`."""
     found: dict[Place, Finding] = {}
     filled: set[Place] = set()
+    named: set[str] = set()  # headers that some line fills: another that leaves one empty takes the client's away
     for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
         for sent in outcome.main.headers if outcome.main is not None else ():
             line = deciding(sent.because)
@@ -129,11 +132,15 @@ def _empty(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[
             address = sent.name.lower() in _ADDRESSES
             if not address and not settings.names_identity(sent.name):
                 continue
+            # No gate, but a certificate that nobody asks for.
+            certificate = "%{SSL_CLIENT_" in line.text
             if not _is_empty(sent, address):
                 filled.add(line)
-            elif line not in found and (address or guards(outcome)):
+                named.add(sent.name.lower())
+            elif line not in found and (address or certificate or guards(outcome)):
                 assert outcome.main is not None
-                what = f"the user's name, but {_shown(sent)}" if not address else "the client's address, but (null)"
+                about = "the client's address" if address else "who the client is"
+                what = f"{about}, but {_shown(sent)}"
                 found[line] = Finding(
                     NAME,
                     WARNING,
@@ -142,11 +149,25 @@ def _empty(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[
                     related=_related(outcome.main),
                     routes=(route.label,),
                     witness=request,
-                    help=_help(sent.name, address),
+                    help=_CERTIFICATE if certificate else _help(sent.name, address),
                     server=route.server,
                     pattern=route.pattern,
                 )
-    yield from (finding for line, finding in found.items() if line not in filled)
+    for line, finding in found.items():
+        if _depends(site, line):
+            continue
+        blanks = "%{SSL_CLIENT_" in line.text and finding.message.split()[0].lower() in named
+        if line not in filled and not blanks:
+            yield finding
+
+
+def _depends(site: Site, line: Place) -> bool:
+    """Whether a SetEnvIf fills what the line is made of, for requests with a header that was not tried."""
+    names = re.findall(r"%\{(\w+)\}e", line.text)
+    wanted = "|".join(map(re.escape, names))
+    return bool(names) and any(
+        re.search(rf"(?im)^\s*SetEnvIf\w*\s.*[\s\"'](?:{wanted})(?:[=\s]|$)", source.text) for source in site.files
+    )
 
 
 def _is_empty(sent: SentHeader, address: bool) -> bool:

@@ -220,6 +220,7 @@ class _Maker:
         elif section.kind == "location":
             if section.regex:
                 yield title, [path for path in samples(section.pattern, False, "/x") if path.startswith("/")]
+                yield title, _left_out(section.pattern)
                 yield title, [path for path in samples(section.pattern, False) if path.startswith("/")]
             else:
                 plain = section.pattern.replace("*", "x").replace("?", "x")
@@ -345,6 +346,14 @@ def _paths_for(condition: str) -> list[str]:
     # A folder is a place of its own; what lies in it is meant.
     below = [path + _PROBE for path in found if path.endswith("/") and compile_regex(pattern).search(path + _PROBE)]
     return list(dict.fromkeys((*below, *found)))
+
+
+def _left_out(pattern: str) -> list[str]:
+    """Paths that a pattern leaves out by name: /api/x for `^/(?!api/)`."""
+    if "(?!" not in pattern:
+        return []
+    found = samples(pattern.replace("(?!", "(?:", 1), False)
+    return [f"{path.rstrip('/')}/{_PROBE}" for path in found if path.startswith("/") and "//" not in path]
 
 
 _REQUEST_PARTS = frozenset(
