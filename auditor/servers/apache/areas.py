@@ -11,6 +11,7 @@ from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours
 from auditor.servers.apache.response import escape
+from auditor.servers.apache.rewrite_rules import own_rules
 from auditor.source import Place
 
 if TYPE_CHECKING:
@@ -228,9 +229,16 @@ def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
         if line.key in ("setenvif", "setenvifnocase", "setenvifexpr", "rewriterule")
         for word in line.args[1:]
     )
+    early = _made_before_gates(site)
     for _, section in site.sections():
         for line in section.all("requestheader"):
             if len(line.args) < 3 or line.args[0].lower() not in ("set", "append", "merge", "add", "setifempty"):
+                continue
+            variable = re.fullmatch(r"%\{(\w+)\}e", line.args[2])
+            if variable is not None and variable[1] in early:
+                why = "a RewriteRule outside of all sections makes it of REMOTE_USER, before the gate knows the user"
+                instead = f"RequestHeader {line.args[0]} {line.args[1]} expr=%{{REMOTE_USER}}"
+                yield Unfilled(line.place, line.args[1], line.args[2], why, instead)
                 continue
             match = re.fullmatch(r"%\{REMOTE_USER\}([es])", line.args[2])
             if match is None or (match[1] == "e" and sets):
@@ -242,6 +250,23 @@ def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
                 why = "%{...}s asks mod_ssl, which is not loaded"
             instead = f"RequestHeader {line.args[0]} {line.args[1]} expr=%{{REMOTE_USER}}"
             yield Unfilled(line.place, line.args[1], line.args[2], why, instead)
+
+
+def _made_before_gates(site: ApacheSite) -> set[str]:
+    """The variables that only rules of servers make, and only of REMOTE_USER, which these come too early for."""
+    early: set[str] = set()
+    others: set[str] = set()
+    for _, section in site.sections():
+        for rule in own_rules(section) if section.all("rewriterule") else ():
+            of_user = any("%{REMOTE_USER}" in " ".join(one.line.args) for one in rule.conditions)
+            for text in rule.flags.get("E", ()):
+                name, _, value = text.partition(":")
+                made = "%{REMOTE_USER}" in value or (of_user and "%" in value)
+                (early if made and section.kind == "server" else others).add(name)
+        for line in section.directives:
+            if line.key in ("setenvif", "setenvifnocase", "setenvifexpr", "setenv", "passenv"):
+                others.update(word.partition("=")[0] for word in line.args)
+    return early - others
 
 
 # --- lines that may have no effect

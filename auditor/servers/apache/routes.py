@@ -293,6 +293,8 @@ class _Maker:
         """Header lines that conditions of the configuration look at, with values that meet them."""
         found: dict[tuple[str, str], None] = {}
         for _, section in self._sections():
+            if section.kind in ("if", "elseif"):
+                found.update(_compared(section.pattern))
             for line in section.directives:
                 if line.key in ("setenvif", "setenvifnocase") and len(line.args) > 2:
                     name = line.args[0].strip("^$")
@@ -304,11 +306,8 @@ class _Maker:
                     value = next(iter(samples(line.args[1], True)), "")
                     if match and value and not line.args[1].startswith(("!", "=", "-")):
                         found[match[1], value] = None
-                if line.key in ("require", "header", "requestheader") or section.kind == "if":
-                    for match in re.finditer(
-                        r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\('([\w-]+)'\))\s*==\s*'([^']+)'", line.rest
-                    ):
-                        found[match[1] or match[2], match[3]] = None
+                if line.key in ("require", "header", "requestheader"):
+                    found.update(_compared(line.rest))
         return [pair for pair in found if pair[0].lower() not in ("authorization", "host")][:4]
 
     # --- other ways into guarded parts
@@ -346,6 +345,12 @@ def _paths_for(condition: str) -> list[str]:
     # A folder is a place of its own; what lies in it is meant.
     below = [path + _PROBE for path in found if path.endswith("/") and compile_regex(pattern).search(path + _PROBE)]
     return list(dict.fromkeys((*below, *found)))
+
+
+def _compared(text: str) -> dict[tuple[str, str], None]:
+    """The headers that an expression compares, each with the text that it wants."""
+    pattern = r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\(\s*['\"]([\w-]+)['\"]\s*\))\s*==\s*['\"]([^'\"]+)['\"]"
+    return {(match[1] or match[2], match[3]): None for match in re.finditer(pattern, text)}
 
 
 def _left_out(pattern: str) -> list[str]:
