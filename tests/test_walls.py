@@ -33,6 +33,7 @@ LAYERS = (
         "auditor.findings",
         "auditor.settings",
         "auditor.asked",
+        "auditor.behind",
         "auditor.server",
         "auditor.trace",
         "auditor.world",
