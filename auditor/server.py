@@ -269,6 +269,14 @@ class Site(Protocol):
         """Blocks that other programs write anew, with lines in them that those would drop."""
         ...
 
+    def passwords(self) -> Iterable[tuple[Place, str, str]]:
+        """Lines with a password of the server's own, which no request shows: the line, what it is for, the text."""
+        ...
+
+    def handing(self) -> Iterable[Place]:
+        """Lines by which programs are to get a client's Authorization, wherever they count."""
+        ...
+
     def captures(self) -> Iterable[Capture]:
         """What is taken of auth services' answers in vain."""
 

@@ -18,6 +18,10 @@ STRIPPED = "stripped"  # the client sent it, the upstream does not get it
 DECIDES = "decides"
 SUPPRESSES = "suppresses"
 INHERITED = "inherited from"
+DISPLACES = "displaces"  # a line further in, where that level's own lines stand in the place of those further out
+
+
+_GATEWAYS = frozenset(("fastcgi", "scgi", "uwsgi"))
 
 
 class Because(NamedTuple):
@@ -103,8 +107,12 @@ class Exchange(NamedTuple):
     cache: Cache | None = None
 
     def header(self, name: str) -> SentHeader | None:
-        """The first line of that name, case ignored; for CGI-like protocols also by its HTTP_ parameter."""
+        """The first line of that name, case ignored; with FastCGI and the like the parameter of the header's name with
+        HTTP_ (RFC 3875, 4.1.18), since one that is merely called so is no header. A name in upper case is a
+        parameter's."""
         wanted = {name.lower(), "http_" + name.lower().replace("-", "_")}
+        if self.protocol in _GATEWAYS and not name.isupper():
+            wanted.remove(name.lower())
         for sent in self.headers:
             if sent.name.lower() in wanted:
                 return sent

@@ -35,6 +35,7 @@ LAYERS = (
         "auditor.findings",
         "auditor.settings",
         "auditor.asked",
+        "auditor.behind",
         "auditor.server",
         "auditor.predictor",
         "auditor.behind",

@@ -205,6 +205,14 @@ class ToySite:
         """Nobody but its author writes the toy's text."""
         return []
 
+    def passwords(self) -> Sequence[tuple[Place, str, str]]:
+        """The toy signs in nowhere itself."""
+        return []
+
+    def handing(self) -> Sequence[Place]:
+        """The toy has no programs."""
+        return []
+
     def captures(self) -> Sequence[Capture]:
         """The toy's gates answer nothing that could be taken over."""
         return []

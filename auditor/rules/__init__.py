@@ -59,7 +59,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "forwarded-proxy-header": frozenset({CGI}),
     "gated-preflight": frozenset({CORS}),
     "gated-public-path": frozenset({GATE}),
-    "hardcoded-credential": frozenset({SECRET, UPSTREAM}),
+    "hardcoded-credential": frozenset({SECRET}),
     "hidden-challenge": frozenset({REFUSAL, UPSTREAM}),
     "ineffective-directive": frozenset(),
     "leaked-credentials": frozenset({GATE, UPSTREAM}),

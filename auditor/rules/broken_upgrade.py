@@ -9,7 +9,8 @@ change to WebSocket. Reports
 - both of them in a request of HTTP/1.0, which knows no such change. That is nginx's default before 1.29.7.
 
 httpd removes both headers on the way to an http:// upstream without upgrade=websocket, whoever has set them. That is
-reported where a line means it otherwise: it sets Upgrade, or it sends requests with Upgrade another way than the rest.
+reported where a line means it otherwise: it sets Upgrade, it sends requests with Upgrade another way than the rest, or
+it is a ProxyPass to ws:// whose paths an earlier ProxyPass takes.
 
 ## Why it is bad
 
@@ -83,7 +84,17 @@ SEVERITY = WARNING
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    # A line of httpd that would open one, and that an earlier line takes the paths of.
+    for suspect in site.suspects() if site.kind == "apache" else ():
+        if suspect.header == "Upgrade":
+            yield Finding(
+                NAME,
+                WARNING,
+                f"No WebSocket is opened by this line: {suspect.why}.",
+                suspect.line,
+                help=suspect.instead,
+            )
+    yield from by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

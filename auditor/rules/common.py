@@ -167,6 +167,23 @@ def guards(outcome: Outcome) -> list[Gate]:
     ]
 
 
+def names_hosts(outcome: Outcome) -> bool:
+    """Whether a gate lets in single addresses only: a proxy in front that it names, and no people."""
+    from ipaddress import ip_address
+
+    for gate in outcome.gates:
+        if gate.kind != "access" or gate.result != "passed":
+            continue
+        words = [word for item in gate.because if item.place is not None for word in item.place.text.split()[1:]]
+        hosts = [word.rstrip(";") for word in words if word.lower() not in ("ip", "local", "from")]
+        try:
+            if words and all(ip_address(host) for host in hosts):
+                return True
+        except ValueError:  # a network, or something else than an address
+            continue
+    return False
+
+
 def serves(outcome: Outcome) -> bool:
     """Whether the client gets content: an upstream's, a file's, a program's, or a body of the configuration. Redirects,
     refusals, errors and empty answers give nothing away."""

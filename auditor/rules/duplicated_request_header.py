@@ -8,7 +8,8 @@ them, one of them often in an included snippet. A later line does not replace an
 It is silent about headers that are lists, such as X-Forwarded-For, and about parameters of FastCGI and its
 like, of which the last one counts.
 
-`RequestHeader add` of httpd puts a line beside those that are there: another line's, or the client's own Authorization.
+`RequestHeader add` of httpd puts a line beside those that are there: another line's, or the
+client's own Authorization; behind another proxy also what that one says of the client's connection (X-Forwarded-Proto).
 
 ## Why it is bad
 
@@ -75,7 +76,7 @@ from auditor.findings import WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, of_kind, traced
 from auditor.rules.repairs import SAFE, Edits, fix, without, written
 from auditor.server import Route, Site
-from auditor.settings import Settings
+from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import ADDED, Exchange
 from auditor.values import Value
@@ -94,7 +95,15 @@ _LISTS = frozenset(
 )
 
 
+# What proxies say of the client's connection, once. `RequestHeader add` does not replace it.
+_SAID = (("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443"), ("X-Forwarded-Ssl", "on"))
+_NAMES = frozenset(("authorization", *(name.lower() for name, _ in _SAID)))
+
+
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
+    # Behind another proxy, beside what that one has said already.
+    if site.kind == "apache" and settings.position == INNER:
+        routes = [_beside(route) for route in routes]
     return by_block(routes, lambda block: _judge_block(site, block))
 
 
@@ -121,6 +130,12 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 )
 
 
+def _beside(route: Route) -> Route:
+    there = {name.lower() for name, _ in route.request.headers}
+    more = [(name, value) for name, value in _SAID if name.lower() not in there]
+    return route._replace(request=route.request.with_headers(*more))
+
+
 def _without_one(first: Place, second: Place) -> Edits:
     """Of two lines that say the same, the one goes that has the other beside it wherever it counts: the later one of
     the same file, or the one of the file that includes the other's."""
@@ -136,14 +151,14 @@ def _without_one(first: Place, second: Place) -> Edits:
 
 
 def _twice(exchange: Exchange) -> Iterator[tuple[str, Place | None, Place, bool]]:
-    """The headers that two lines set, or a line beside the client's own Authorization, with these lines, and whether
-    both send the same value."""
+    """The headers that two lines set, or a line beside the client's own, with these lines, and whether both send the
+    same value."""
     lines: dict[str, Place | None] = {}
     values: dict[str, Value] = {}
     for sent in exchange.headers:
         line = deciding(sent.because)
         name = sent.name.lower()
-        clients = line is None and name == "authorization" and sent.fate != ADDED
+        clients = line is None and name in _NAMES and sent.fate != ADDED
         if (line is None and not clients) or sent.present != "yes" or name in _LISTS:
             continue
         if line is not None and name in lines and lines[name] != line:

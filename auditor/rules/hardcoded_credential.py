@@ -4,7 +4,9 @@
 
 Reports header lines and parameters that send a credential which is written in the configuration: an
 Authorization with a password or token, a key or token under a name that says so (`X-Api-Key`), a
-password for the application (`DB_PASSWORD`). Reports never show it.
+password for the application (`DB_PASSWORD`). With httpd also passwords of its own, which no request shows: for LDAP,
+a database, an identity provider, the sessions, and one in an upstream's URL, which is not even sent. Reports never
+show it.
 
 It is silent for what is filled in elsewhere (variables, templates, words such as `changeme`), and
 for files whose name says that they hold secrets: those are kept apart already.
@@ -55,7 +57,8 @@ ProxyPass /reports/ http://127.0.0.1:9000/
 
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (fact NGX-019); Apache 2.4.71, by this rule's own proof
+nginx 1.22.1, 1.31.3 (fact NGX-019); Apache 2.4.71, by this rule's own proof and
+fact APA-017
 
 ## References
 
@@ -86,7 +89,18 @@ _PLACEHOLDER = r"(?i)change.?me|place.?holder|example|your|xxx|\*\*|[<>{}%$]|dum
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    for line, what, text in site.passwords():
+        if len(text) >= 4 and not _is_placeholder(text) and not _is_apart(line.file):
+            yield Finding(
+                NAME,
+                WARNING,
+                f"A password stands in the configuration (of {what}): whoever sees this file, a copy or a dump of it "
+                "has it.",
+                line,
+                confidence=MEDIUM,
+                help=_help(site),
+            )
+    yield from by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
@@ -107,13 +121,16 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                         related=() if exchange.place is None else (Related(exchange.place, "it is sent there"),),
                         routes=(route.label,),
                         witness=request,
-                        help="Keep the line in a file of its own, readable by root only and in no repository:\n"
-                        + of_kind(
-                            site, "include /etc/nginx/secrets/NAME.conf;", "Include /etc/apache2/secrets/NAME.conf"
-                        ),
+                        help=_help(site),
                         server=route.server,
                         pattern=route.pattern,
                     )
+
+
+def _help(site: Site) -> str:
+    return "Keep the line in a file of its own, readable by root only and in no repository:\n" + of_kind(
+        site, "include /etc/nginx/secrets/NAME.conf;", "Include /etc/apache2/secrets/NAME.conf"
+    )
 
 
 def _is_secret(sent: SentHeader) -> bool:

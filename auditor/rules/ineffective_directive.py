@@ -108,7 +108,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     for suspect in suspects:
         example = examples.get(_likeness(suspect))
         if example is not None and example.line in found:
-            yield _finding(suspect, site.complete and _also_twice(site, example, asked))
+            yield _finding(suspect, site.complete and not suspect.instead and _also_twice(site, example, asked))
 
 
 def _finding(suspect: Suspect, safe: bool) -> Finding:

@@ -163,6 +163,12 @@ def _verdict(site: Site, sent: SentHeader, line: Place) -> tuple[str, str, str] 
         )
     if low in _SWITCHES:
         return ERROR, f"The word {low} is sent as the credentials:", _clear(site, name)
+    if re.search(r"(?i)%\{(http|req|env|la-u|ssl)[:_]", text) and sent.value.sources == (CONFIG,):
+        return (
+            ERROR,
+            "The name of a variable is sent as it is written, since this line knows none:",
+            'SetEnvIf Authorization "(.+)" HTTP_AUTHORIZATION=$1',
+        )
     if re.match(r"authorization\s*:|" + _SCHEME + r"\s*:", low):
         return (
             ERROR,

@@ -64,6 +64,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding, Related
 from auditor.rules.common import ADMITTED, BEARER, by_block, deciding, guards, traced
+from auditor.rules.withheld import means_to_pass
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import REPLACED
@@ -84,8 +85,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if exchange is None or sent is None or sent.fate != REPLACED or guards(outcome):
             continue
         line = deciding(sent.because)
-        if line is None or "(null)" in (sent.value.text or "") or line.text.rstrip("; ").endswith(('""', "''")):
-            continue  # nobody's credentials: malformed-authorization tells of it
+        text = sent.value.text
+        if line is None or (text == "" and means_to_pass(line)) or line.text.rstrip("; ").endswith(('""', "''")):
+            continue  # nobody's credentials: malformed-authorization tells of it, or stripped-authorization
+        if text is not None and ("(null)" in text or "%{" in text):
+            continue
         if client_header("Authorization") in sent.value.sources:
             continue
         yield Finding(

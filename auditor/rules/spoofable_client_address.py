@@ -117,7 +117,9 @@ def _auth_services(site: Site) -> set[object]:
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for route in routes[:1]:  # the lines of a block are the same for all its requests
+    # httpd merges sections by the request's path, for one and the same ProxyPass; the lines of a block of nginx are the
+    # same for all its requests.
+    for route in routes if site.kind == "apache" else routes[:1]:
         request = with_header(with_header(route.request, (_FORWARDED_FOR, _FORGED)), (_REAL, _FORGED))
         for outcome in site.trace(request, _WORLD):
             if outcome.main is not None:

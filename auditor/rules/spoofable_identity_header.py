@@ -10,7 +10,8 @@ gate asks for a password. Any other header that speaks of a user, an email addre
 counts where a route makes it of what a gate has checked; a route on which it comes through is then
 a warning.
 
-Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). httpd
+Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). Where
+the route is open to this machine or to single addresses only, which are a proxy's, it is an info. httpd
 forwards names with an underscore: that a client can send X_Remote_User beside the X-Remote-User of the server is an
 info there, because it depends on the origin what it makes of the two.
 
@@ -72,13 +73,24 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, by_block, deciding, is_stock, of_kind, same_upstream, with_header
+from auditor.rules.common import (
+    ADMITTED,
+    BASIC,
+    by_block,
+    deciding,
+    is_stock,
+    names_hosts,
+    of_kind,
+    same_upstream,
+    with_header,
+)
 from auditor.rules.repairs import UNSAFE, cleared, fix
-from auditor.server import UPSTREAM, Route, Site
+from auditor.server import LOCAL, UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
 from auditor.trace import FORWARDED, Exchange, Outcome, SentHeader
@@ -126,6 +138,8 @@ def _checked(site: Site, routes: Sequence[Route], settings: Settings) -> Checked
 def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, checked: Checked) -> Iterator[Finding]:
     """Lines that make an identity header of what the client says."""
     identity = [_title(name) for name in sorted(settings.identity)]
+    known = {name.lower() for name in identity}
+    identity += [name for name in _read_by_name(site) if name.lower() not in known]
     for route in routes:
         # A preflight has no user, and gates let it through for that reason.
         if route.request.method == "OPTIONS":
@@ -148,6 +162,8 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 if is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
                     continue
                 severity = _severity_of_line(sent, line, settings, outcome.main, checked)
+                if LOCAL in route.traits or names_hosts(outcome):
+                    severity = INFO  # only a proxy in front can ask
                 yield Finding(
                     NAME,
                     severity,
@@ -187,6 +203,33 @@ def _has_been_checked_since(sent: SentHeader, outcome: Outcome) -> bool:
     gates, and what they take of Authorization is what a Basic gate then judges."""
     others = set(sent.value.sources) - {client_header("Authorization"), CONFIG}
     return not others and any(gate.scheme == "Basic" and gate.result == "passed" for gate in outcome.gates)
+
+
+_READ = re.compile(r"(?i)%\{(?:HTTP|req|req_novary):([\w-]+)\}|\b(?:req|req_novary|http)\(\s*['\"]([\w-]+)['\"]\s*\)")
+# What says who the client is in another way, or what the request is.
+_NO_NAMES = (
+    "authorization",
+    "host",
+    "cookie",
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+    "origin",
+)
+
+
+def _read_by_name(site: Site) -> list[str]:
+    """The client's headers that lines of httpd read by their names, from which an identity may be made."""
+    if site.kind != "apache":
+        return []
+    names: dict[str, str] = {}
+    for source in site.files:
+        for match in _READ.finditer(source.text):
+            name = match[1] or match[2]
+            if name.lower() not in _NO_NAMES and not name.lower().startswith(("x-forwarded-p", "access-control")):
+                names.setdefault(name.lower(), name)
+    return list(names.values())[:20]
 
 
 def _is_in_front(outcome: Outcome) -> bool:
@@ -248,6 +291,8 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
                     spelled = [_title(name).replace("-", separator) for name in through]
                     lines = dict.fromkeys(checked[upstream, name] for name in through)
                     finding = _other_route(site, route, exchange.place, request, settings, spelled, list(lines))
+                    if LOCAL in route.traits or names_hosts(outcome):
+                        finding = finding._replace(severity=INFO)
                     if site.kind == "apache" and not _is_spelled_so(spelled, lines):
                         # Both spellings are forwarded by default on every route. Most origins know such names as what
                         # they are, or drop those with an underscore (gunicorn, nginx, httpd).

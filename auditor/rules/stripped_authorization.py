@@ -9,13 +9,15 @@ map that is empty here, or one that clears it.
 It is silent where a gate of the route itself asks for credentials, because they are then used up
 and clearing them is right, and where the upstream is a public bucket, which refuses requests with
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
-meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route. A line that
+meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route, but for paths of
+programs (/api/), which are let past the gate because they sign in by themselves. A line that
 makes the header of a cookie, for clients that have one, is a warning, too.
 
 httpd keeps Authorization from programs (CGI, FastCGI, SCGI, WSGI) unless a line hands it on. It is an error
 where a line means to and does not (a RewriteRule that is not reached, or whose variable arrives as
-REDIRECT_HTTP_AUTHORIZATION only), and where the configuration shows that programs sign in (a path such as /api/,
-CORS headers that allow Authorization); a warning where one program answers for all paths, an info for single scripts.
+REDIRECT_HTTP_AUTHORIZATION only, or is made of something empty), and where the configuration shows that programs
+sign in (a path such as /api/, CORS headers that allow Authorization); a warning where one program answers for all
+paths, an info for single scripts.
 Nothing is said of mod_php and mod_proxy_uwsgi, which hand it on. The help names the lines that work in this very
 set-up, each tried. A line that takes the header away before the gate reads it (`early`) locks everybody out: an error.
 
@@ -104,17 +106,21 @@ from auditor.rules.common import (
     with_header,
 )
 from auditor.rules.repairs import UNSAFE, fix, without
+from auditor.rules.shapes import is_api
 from auditor.rules.withheld import Handed, is_renamed, means_to_pass, related, withheld
 from auditor.server import UPSTREAM, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import DECIDES, Exchange, Outcome
+from auditor.trace import DECIDES, DISPLACES, Exchange, LostHeader, Outcome
 from auditor.values import client_header
 
 NAME = "stripped-authorization"
 SEVERITY = ERROR
 FIX = UNSAFE
 _COOKIE = client_header("Cookie").lower()
+
+# Parts of an interface that everybody may ask.
+_OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping", "status", "version", "metrics"))
 
 # Object stores refuse a request whose Authorization is not their own signature.
 _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net", ".digitaloceanspaces.com")
@@ -129,9 +135,15 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:
                 questions = _kept_by_gates(site)
-            if finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]:
+            kept = finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]
+            # Programs sign in by themselves where the gate is taken away for them.
+            if kept and not (finding.witness is not None and _signs_in(finding.witness.path)):
                 continue
         yield finding
+
+
+def _signs_in(path: str) -> bool:
+    return is_api(path) and _OPEN.isdisjoint(path.lower().split("/"))
 
 
 def _kept_by_gates(site: Site) -> dict[str, set[object]]:
@@ -172,6 +184,10 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
             if guards(outcome):
                 gated.add((outcome.handler, route.pattern))
             loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
+            empty = site.kind == "apache" and sent is not None and sent.value.text == ""
+            if empty and sent is not None and means_to_pass(deciding(sent.because)):
+                # The line makes it of what is not there.
+                loss, sent = LostHeader(sent.name, sent.because), None
             if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
                 supplied.add(outcome.handler)
             if loss is not None and sent is None:
@@ -182,10 +198,13 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
         line = deciding(loss.because) or exchange.place
         if line is None or (outcome.handler, route.pattern) in gated or _is_bucket(exchange):
             continue
+        if exchange.header("Authorization") is not None:
+            yield withheld(site, route, request, exchange, line, handed, empty=True)
+            continue
         if line == exchange.place or means_to_pass(line):
             # A copy that works for other requests is meant for these only, unless it is made and then renamed, or
             # would be made here, too, if its turn came.
-            ending = deciding(item for item in loss.because if item.role == DECIDES)
+            ending = next((item for item in loss.because if item.role in (DECIDES, DISPLACES) and item.place), None)
             if line not in handed.found[0] or ending or any(is_renamed(sent) for sent in exchange.headers):
                 yield withheld(site, route, request, exchange, line, handed, ending)
             continue

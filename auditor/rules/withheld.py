@@ -10,7 +10,13 @@ from auditor.rules.cors import allows_credentials
 from auditor.rules.shapes import is_api
 from auditor.server import CORS, Route, Site
 from auditor.source import Place
-from auditor.trace import Exchange, SentHeader
+from auditor.trace import DISPLACES, Because, Exchange, SentHeader
+
+_COPY = 'SetEnvIf Authorization "(.+)" HTTP_AUTHORIZATION=$1'
+_COPIES = {
+    "rewriterule": "RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]",
+    "proxyfcgisetenvif": 'ProxyFCGISetEnvIf "true" HTTP_AUTHORIZATION "%{req:Authorization}"',
+}
 
 
 class Handed:
@@ -20,6 +26,14 @@ class Handed:
         self._site = site
         self._found: tuple[set[Place | None], set[object]] | None = None
         self._help: dict[tuple[str, Place], str] = {}
+        self._idle: list[Place] | None = None
+
+    def idle(self) -> Place | None:
+        """The first line that is to hand it on, where it arrives by no line at all; else None: of two lines that say
+        the same, one is idle."""
+        if self._idle is None:
+            self._idle = [] if any(self.found[0]) else list(self._site.handing())
+        return self._idle[0] if self._idle else None
 
     def help(self, route: Route, request: Request, line: Place) -> str:
         """What to write; asked once for a line and a virtual host."""
@@ -37,7 +51,7 @@ class Handed:
             for header in (BASIC, BEARER):
                 for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
                     sent = outcome.main.header("Authorization") if outcome.main is not None else None
-                    if sent is not None and outcome.main is not None:
+                    if sent is not None and sent.value.text != "" and outcome.main is not None:
                         lines.add(deciding(sent.because))
                         upstreams.add((route.server, same_upstream(outcome.main)))
             self._found = lines, upstreams
@@ -51,41 +65,72 @@ def withheld(
     exchange: Exchange,
     line: Place,
     handed: Handed,
-    ending: Place | None = None,
+    ending: Because | None = None,
+    empty: bool = False,
 ) -> Finding:
     """The server itself keeps the header from programs, and no line changes that for this request; `ending` is what
-    ended the rewriting ahead of the line that would."""
+    ended the rewriting ahead of the line that would, or what stands in its place further in. `empty`: the
+    line makes the variable of something that is not there."""
+    displaced = ending is not None and ending.role == DISPLACES
     meant = line != exchange.place
     name = next((sent.name for sent in exchange.headers if is_renamed(sent)), None)
-    what = "requests arrive there without credentials." if name is None else f"it arrives under the name {name} only."
-    if meant:
+    what = (
+        "this line makes its variable of something that is empty."
+        if empty
+        else "requests arrive there without credentials."
+        if name is None
+        else f"it arrives under the name {name} only."
+    )
+    if meant and not displaced:
         severity = ERROR
+    elif displaced:  # a folder of another program, perhaps, which is not meant
+        severity = ERROR if _expects_credentials(site, route, request) else _by_reach(request, exchange)
     elif (route.server, same_upstream(exchange)) in handed.found[1]:
         severity = INFO  # where it is wanted has been decided
     elif _expects_credentials(site, route, request):
         severity = ERROR
     else:
-        severity = WARNING if _takes_all(request, exchange) else INFO
+        severity = _by_reach(request, exchange)
+    idle = None if meant else handed.idle()
+    if idle is not None and severity == INFO and (route.server, same_upstream(exchange)) not in handed.found[1]:
+        severity = WARNING  # somebody wants it to arrive
     return Finding(
         "stripped-authorization",
         severity,
         f"The client's Authorization does not reach {exchange.upstream}: {what}"
         + ("" if meant else " The server withholds it from programs where no line says otherwise.")
-        + (" This line would hand it on, and the rewriting ends ahead of it." if ending else ""),
+        + _ended(displaced if ending else None),
         line,
         confidence=HIGH if meant else MEDIUM,
-        related=(*((Related(ending, "the rewriting ends here"),) if ending else ()), *related(exchange, line)),
+        related=(*_related_to(ending), *related(exchange, line), *_idle(idle)),
         routes=(route.label,),
         witness=request,
-        help=handed.help(route, request, line),
+        help=_COPIES.get(line.text.split()[0].lower(), _COPY) if empty else handed.help(route, request, line),
         server=route.server,
         pattern=route.pattern,
     )
 
 
-def means_to_pass(line: Place) -> bool:
+def _idle(line: Place | None) -> tuple[Related, ...]:
+    return () if line is None else (Related(line, "meant to hand it on, and does so nowhere"),)
+
+
+def _ended(displaced: bool | None) -> str:
+    if displaced is None:
+        return ""
+    why = "and rules further in stand in its place." if displaced else "and the rewriting ends ahead of it."
+    return f" This line would hand it on, {why}"
+
+
+def _related_to(ending: Because | None) -> tuple[Related, ...]:
+    if ending is None or ending.place is None:
+        return ()
+    return (Related(ending.place, "instead of it" if ending.role == DISPLACES else "the rewriting ends here"),)
+
+
+def means_to_pass(line: Place | None) -> bool:
     """Whether the line copies the header for the program: it does not get there then."""
-    return "HTTP_AUTHORIZATION" in line.text
+    return line is not None and "HTTP_AUTHORIZATION" in line.text
 
 
 def is_renamed(sent: SentHeader) -> bool:
@@ -97,6 +142,10 @@ def _expects_credentials(site: Site, route: Route, request: Request) -> bool:
     if is_api(request.path) or request.host.startswith("api."):
         return True
     return CORS in route.traits and allows_credentials(site, request)
+
+
+def _by_reach(request: Request, exchange: Exchange) -> str:
+    return WARNING if _takes_all(request, exchange) else INFO
 
 
 def _takes_all(request: Request, exchange: Exchange) -> bool:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from auditor.http import Request
 from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
 from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.intake import find_listener, neighbours
 from auditor.servers.apache.response import escape
+from auditor.servers.apache.rewrite_rules import own_rules
 from auditor.source import Place
 
 if TYPE_CHECKING:
@@ -179,6 +181,41 @@ def make_logged(site: ApacheSite) -> Iterator[Logged]:
             yield Logged(place, names, tuple(used))
 
 
+# --- passwords of the server's own
+
+_PASSWORDS = {
+    "authldapbindpassword": "the LDAP directory",
+    "oidcclientsecret": "the identity provider",
+    "oidccryptopassphrase": "the sessions of mod_auth_openidc",
+    "sessioncryptopassphrase": "the sessions of mod_session_crypto",
+}
+_UPSTREAMS = ("proxypass", "proxypassmatch", "balancermember", "rewriterule")
+_USERINFO = re.compile(r"^\w+://[^/@:\s]*:([^/@\s]+)@([^/\s]+)")
+
+
+def make_passwords(site: ApacheSite) -> Iterator[tuple[Place, str, str]]:
+    """Passwords by which httpd signs in, or seals its sessions; those of an upstream's URL, which it does not even send
+    (measured: APA-017). What a program is asked for (exec:) is none."""
+    seen: set[Place] = set()
+    for _, section in site.sections():
+        for line in section.directives:
+            if line.place in seen or not line.args:
+                continue
+            seen.add(line.place)
+            what = _PASSWORDS.get(line.key)
+            if what is not None and not line.args[-1].lower().startswith("exec:"):
+                yield line.place, what, line.args[-1]
+            elif line.key == "dbdparams":
+                found = re.search(r"(?i)\bpass(?:wd|word)?=([^\s\"',]+)", line.rest)
+                if found is not None:
+                    yield line.place, "the database", found[1]
+            elif line.key in _UPSTREAMS:
+                for word in line.args:
+                    given = _USERINFO.match(word)
+                    if given is not None and "$" not in given[1] and "%" not in given[1]:
+                        yield line.place, f"{given[2]}, to which it is not sent: httpd drops it", given[1]
+
+
 # --- headers that are never filled
 
 
@@ -192,9 +229,16 @@ def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
         if line.key in ("setenvif", "setenvifnocase", "setenvifexpr", "rewriterule")
         for word in line.args[1:]
     )
+    early = _made_before_gates(site)
     for _, section in site.sections():
         for line in section.all("requestheader"):
             if len(line.args) < 3 or line.args[0].lower() not in ("set", "append", "merge", "add", "setifempty"):
+                continue
+            variable = re.fullmatch(r"%\{(\w+)\}e", line.args[2])
+            if variable is not None and variable[1] in early:
+                why = "a RewriteRule outside of all sections makes it of REMOTE_USER, before the gate knows the user"
+                instead = f"RequestHeader {line.args[0]} {line.args[1]} expr=%{{REMOTE_USER}}"
+                yield Unfilled(line.place, line.args[1], line.args[2], why, instead)
                 continue
             match = re.fullmatch(r"%\{REMOTE_USER\}([es])", line.args[2])
             if match is None or (match[1] == "e" and sets):
@@ -208,6 +252,23 @@ def make_unfilled(site: ApacheSite) -> Iterator[Unfilled]:
             yield Unfilled(line.place, line.args[1], line.args[2], why, instead)
 
 
+def _made_before_gates(site: ApacheSite) -> set[str]:
+    """The variables that only rules of servers make, and only of REMOTE_USER, which these come too early for."""
+    early: set[str] = set()
+    others: set[str] = set()
+    for _, section in site.sections():
+        for rule in own_rules(section) if section.all("rewriterule") else ():
+            of_user = any("%{REMOTE_USER}" in " ".join(one.line.args) for one in rule.conditions)
+            for text in rule.flags.get("E", ()):
+                name, _, value = text.partition(":")
+                made = "%{REMOTE_USER}" in value or (of_user and "%" in value)
+                (early if made and section.kind == "server" else others).add(name)
+        for line in section.directives:
+            if line.key in ("setenvif", "setenvifnocase", "setenvifexpr", "setenv", "passenv"):
+                others.update(word.partition("=")[0] for word in line.args)
+    return early - others
+
+
 # --- lines that may have no effect
 
 
@@ -217,6 +278,8 @@ def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
         yield Suspect(line.place, line.name, header, why, instead, anywhere=True)
     for server in site.servers():
         upstreams = [line for line in server.all("proxypass") if len(line.args) > 1]
+        yield from _overtaken([line for line in server.section.all("proxypass") if len(line.args) > 1])
+        yield from _too_late(site, server)
         if any(line.args[1] == "!" for line in upstreams):
             continue
         for section in server.sections("location"):
@@ -227,6 +290,46 @@ def make_suspects(site: ApacheSite) -> Iterator[Suspect]:
                 if _is_for_programs(line):
                     why = "it is about programs (CGI, FastCGI and the like), and this upstream gets the header anyway"
                     yield Suspect(line.place, line.name, "Authorization", why, exchanges=(line_there.place,))
+
+
+def _too_late(site: ApacheSite, server: Server) -> Iterator[Suspect]:
+    """Limits of a virtual host that is chosen by its name: header lines have been read when that is known."""
+    ports = {address.port for address in server.addresses}
+    for line in server.section.directives if ports and None not in ports else ():
+        if line.key not in ("limitrequestfieldsize", "limitrequestfields", "limitrequestline"):
+            continue
+        listeners = [find_listener(site.config, port) for port in ports if port is not None]
+        if any(one is None or one.tls for one in listeners):  # by its name at the handshake
+            continue
+        firsts = [neighbours(site.config, server, port)[0] for port in ports if port is not None]
+        if all(first is not server for first in firsts):
+            why = (
+                "header lines are read before the name is known, by the limits of the first virtual host of the address"
+            )
+            yield Suspect(line.place, line.name, "", why, "Put it into the first virtual host, or outside of all")
+
+
+_OPENS = re.compile(r"(?i)^wss?://|\bupgrade=(?!none)")
+
+
+def _overtaken(lines: list[Directive]) -> Iterator[Suspect]:
+    """ProxyPass lines whose paths an earlier one takes: the first that fits counts (mod_proxy.c: proxy_trans)."""
+    for at, line in enumerate(lines):
+        for earlier in lines[:at]:
+            if not _takes(earlier.args[0], line.args[0]) or earlier.place.text == line.place.text:
+                continue
+            first = f"{earlier.name} {earlier.args[0]} ..."
+            why = f"`{first}` comes before it, takes its paths, and the first that fits counts"
+            opens = [bool(_OPENS.search(" ".join(one.args[1:]))) for one in (earlier, line)]
+            header = "Upgrade" if opens == [False, True] else ""
+            yield Suspect(line.place, line.name, header, why, f"Put it above the line for {earlier.args[0]}")
+            break
+
+
+def _takes(prefix: str, path: str) -> bool:
+    """Whether a path of ProxyPass lies below another one, segment by segment (ap_proxy_alias_match)."""
+    bare = prefix.rstrip("/")
+    return "!" not in prefix and (path + "/").startswith(bare + "/") and (bare != path.rstrip("/") or prefix == path)
 
 
 def _is_for_programs(line: Directive) -> bool:

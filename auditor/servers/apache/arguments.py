@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from auditor.servers.apache.config import Directive
-from auditor.servers.apache.expr_syntax import ExprError, parse_condition
+from auditor.servers.apache.expr_syntax import ExprError, parse_condition, parse_string
 from auditor.servers.apache.syntax import next_word
 
 # How many words each takes, as 2.4.71 says when it is given none to four (config.c: invoke_cmd).
@@ -91,11 +91,12 @@ def wrong_arguments(line: Directive, restricted: bool = False) -> str | None:
         least, most = counts
         if len(line.args) < least or (most is not None and len(line.args) > most):
             return f"{line.name} takes {_words(least, most)}, not {len(line.args)}"
-    text = _expression(line)
-    if text is None or "${" in text:
-        return None
+    text, value = _expression(line), _value(line)
     try:
-        parse_condition(text, restricted)
+        if text is not None and "${" not in text:
+            parse_condition(text, restricted)
+        if value is not None and "${" not in value:
+            parse_string(value, restricted)
     except ExprError as error:
         return f"cannot parse the expression of {line.name}: {error}"
     except RecursionError:
@@ -128,8 +129,23 @@ def _expression(line: Directive) -> str | None:
         at = 2 if action in ("unset", "echo") else 4 if action.startswith("edit") else 3
         last = words[at] if len(words) > at else ""
         return last[5:] if last.lower().startswith("expr=") else None
-    if key == "setenvifexpr" and len(args) > 1:
+    if key in ("setenvifexpr", "proxyfcgisetenvif") and len(args) > 1:
         return args[0]
     if key == "rewritecond" and len(args) > 1 and args[0].lower() == "expr":
         return args[1]
     return None
+
+
+def _value(line: Directive) -> str | None:
+    """The expression that a line makes a text of, where it has one."""
+    key, args = line.key, line.args
+    if key == "proxyfcgisetenvif" and len(args) > 2:
+        return args[2]
+    if key in ("header", "requestheader"):
+        words = args[1:] if args[:1] and args[0].lower() in ("always", "onsuccess") else args
+        value = words[2] if len(words) > 2 and words[0].lower() in _VALUED else ""
+        return value[5:] if value.lower().startswith("expr=") else None
+    return None
+
+
+_VALUED = frozenset(("add", "append", "merge", "set", "setifempty"))

@@ -6,7 +6,17 @@ from __future__ import annotations
 from typing import NoReturn
 
 from auditor.servers.apache.gates import KINDS, gate_line, tell_auth
-from auditor.servers.apache.providers import ACCEPTED, BROKEN, DENIED, basic, digest, evaluated, realm_of, type_of
+from auditor.servers.apache.providers import (
+    ACCEPTED,
+    BROKEN,
+    DENIED,
+    basic,
+    digest,
+    evaluated,
+    providers_of,
+    realm_of,
+    type_of,
+)
 from auditor.servers.apache.run import Respond, Run, Unpredictable, decides
 from auditor.values import CONFIG, USER, Segment, Value, client_header, join, literal, unknown
 from auditor.world import Answer, Question
@@ -26,6 +36,10 @@ _OTHERS = {
     "jwt": "authnz_jwt",
     "sspi": "authnz_sspi",
 }
+
+# Providers that make variables of what their directory has about a user (mod_authnz_ldap, mod_authn_dbd).
+_TELLING = ("ldap", "dbd")
+_OF_DIRECTORIES = ("AUTHENTICATE_", "AUTHORIZE_")
 
 
 def authenticate(run: Run) -> None:
@@ -70,6 +84,8 @@ def _basic(run: Run) -> None:
     outcome = basic(run, value.text or "", given)
     if outcome == ACCEPTED:
         run.user = literal(given[0], USER) if given is not None else unknown(USER)
+        if any(one.name in _TELLING for one in providers_of(run)):
+            run.told = _OF_DIRECTORIES
         return
     if outcome != DENIED and not run.layers.on("authbasicauthoritative", True):
         _broken(run, "mod_auth_basic leaves it to others, and there are none: 500")
@@ -119,6 +135,7 @@ def _other(run: Run, name: str) -> None:
     run.notes["supposed"] = answer.value is True
     run.user = unknown(USER)
     run.auth_type = type_of(run)
+    run.told = ("",)  # under names of its own, which its lines choose
 
 
 def _ask(run: Run, subject: str, detail: str) -> Answer:

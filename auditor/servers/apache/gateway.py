@@ -9,10 +9,11 @@ from urllib.parse import unquote
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.proxy import fate_of, parse_url
 from auditor.servers.apache.rewrite_apply import passed_over
+from auditor.servers.apache.rewrite_rules import displacing
 from auditor.servers.apache.run import Run, by_default, decides
 from auditor.servers.apache.table import Entry, Table
 from auditor.servers.apache.variables import lookup
-from auditor.trace import ADDED, DECIDES, SUPPRESSES, Because, LostHeader, SentHeader
+from auditor.trace import ADDED, DECIDES, DISPLACES, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 
 CORE = "mod/core.html"
@@ -116,6 +117,8 @@ def _withheld(run: Run, entry: Entry, table: Table, lost: list[LostHeader]) -> N
         for line in meant:
             if line.place in missed:
                 because = Because(SUPPRESSES, line.place), Because(DECIDES, missed[line.place])
+            elif line.key == "rewriterule" and (inner := displacing(run.layers, line)) is not None:
+                because = Because(SUPPRESSES, line.place), Because(DISPLACES, inner.place)
     elif run.notes.get("assumed"):
         # What runs PHP is not known, and mod_php sees all headers: perhaps it arrives, perhaps not.
         table.set("HTTP_AUTHORIZATION", Value((Segment(client_header(entry.name), None),)), because)
@@ -136,6 +139,9 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
     line = run.layers.last("cgipassauth")
     if line is not None and line.args and line.args[0].lower() == "on":
         return decides(line)
+    if run.handler == "fcgid-script":  # mod_fcgid's own word for it
+        named = [one for one in run.layers.all("fcgidpassheader") if "authorization" in map(str.lower, one.args)]
+        return decides(named[-1]) if named else None
     if kind == "uwsgi":
         return by_default("mod_proxy_uwsgi hands Authorization on", "mod/mod_proxy_uwsgi.html")
     if kind == "wsgi":

@@ -308,7 +308,7 @@ def _value(run: Run, rule: Rule) -> Value:
         if isinstance(part, str):
             parts.append(literal(part))
         elif part.letter == "e":
-            found = run.env.get(part.argument)
+            found = run.variable(part.argument)
             there = found is not None and run.has_variable(part.argument, rule.line.place)
             parts.append(_one_line(found) if found is not None and there else literal("(null)"))
         elif part.letter == "s":

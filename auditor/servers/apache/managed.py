@@ -1,7 +1,8 @@
 """Blocks of a .htaccess that another program writes anew: what stands between its marks is its own.
 
 What such a program writes is known here, in all its versions; plugins add rewrite rules of their own to it. So only
-lines count as a user's that no version and no plugin writes there: about who may come in, and about headers.
+lines count as a user's that no version and no plugin writes there: about who may come in, about headers, and rewrites
+to another origin, as to https or to the canonical name (plugins that do so have blocks of their own).
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ _OWN = re.compile(
 _PASSES = re.compile(r"(?i)Rewrite(Rule|Cond)\s.*(E=\w*AUTHORIZATION|%\{HTTP:Authorization\})")
 _ITS_OWN = re.compile(r"RewriteRule\s+\.\*\s+-\s+\[E=HTTP_AUTHORIZATION:%\{HTTP:Authorization\}\]$")
 
+# A redirect to another origin, and lines about other things than rewriting.
+_ELSEWHERE = re.compile(
+    r"(?i)RewriteRule\s+\S+\s+\"?https?://.*\[[^\]]*\bR(edirect)?\b"
+    r"|RewriteCond\s+\"?%\{(HTTPS|SERVER_PORT|HTTP:X-Forwarded-Proto)\}"
+)
+_OTHER = re.compile(r"(?i)(Order|Deny|Allow|Redirect(Match|Permanent|Temp)?|ErrorDocument|php_(value|flag))\s")
+
 
 def make_managed(site: ApacheSite) -> Iterator[Managed]:
     """The blocks in which a user's own lines stand."""
@@ -46,11 +54,13 @@ def _of_source(source: SourceFile) -> Iterator[Managed]:
             if own:
                 yield Managed(owner, first, tuple(own))
             owner = ""
-        elif _is_own(line.text):
+        elif _is_own(owner, line.text):
             own.append(_place(source, line))
 
 
-def _is_own(text: str) -> bool:
+def _is_own(owner: str, text: str) -> bool:
+    if owner == "WordPress" and (_ELSEWHERE.match(text) is not None or _OTHER.match(text) is not None):
+        return True
     return _OWN.match(text) is not None or (_PASSES.match(text) is not None and _ITS_OWN.match(text) is None)
 
 

@@ -29,6 +29,7 @@ WSGI = "WSGIPassAuthorization On"
 COPY = 'SetEnvIf Authorization "(.+)" HTTP_AUTHORIZATION=$1'
 RULE = "RewriteRule .* - [E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]"
 _HEADER = "Authorization"
+_COPIES = ("rewriterule", "setenvif", "setenvifnocase", "setenvifexpr", "proxyfcgisetenvif")
 
 
 class Way(NamedTuple):
@@ -37,6 +38,17 @@ class Way(NamedTuple):
     line: str
     kind: str  # htaccess, directory, location, server
     pattern: str = ""
+
+
+def handing(site: ApacheSite) -> Iterator[Place]:
+    """The lines of all sections that hand Authorization on, or copy it for programs."""
+    for _, section in site.sections():
+        for line in section.directives:
+            if line.key in ("cgipassauth", "wsgipassauthorization"):
+                if line.args[:1] and line.args[0].lower() == "on":
+                    yield line.place
+            elif line.key in _COPIES and any("HTTP_AUTHORIZATION" in word for word in line.args[1:]):
+                yield line.place
 
 
 def ways_to_pass(site: ApacheSite, request: Request, world: World) -> list[str]:
@@ -165,6 +177,6 @@ def _why(exchange: Exchange, rule: Place) -> str:
             "rewrite in .htaccess or <Directory>, and the second round does not reach the line)"
         )
     return (
-        "(why not so: this request does not get to the line: its conditions do not hold, or a rule before it with [L], "
-        "[END] or a redirect ends the rules)"
+        "(why not so: this request does not get to the line: its conditions do not hold, a rule before it with [L], "
+        "[END] or a redirect ends the rules, or rules of a folder further in stand in its place)"
     )

@@ -140,7 +140,7 @@ def _program(run: Run, handler: str) -> Run:
         if modules.known:
             run.shared.file = run.filename
             return finish(run, 200, "static")
-        return _gateway(run, "fastcgi", "php (assumed)", (), run.handler_line)
+        return _gateway(run, "php", "php", (), run.handler_line)  # no other module knows that handler
     if handler == "fcgid-script":
         return _gateway(run, "fastcgi", run.filename or "fcgid", (), run.handler_line)
     if "php" in handler:  # application/x-httpd-ea-php81 and its like of hosting panels

@@ -232,6 +232,20 @@ def _merge(layers: Layers) -> Rules:
     return merged
 
 
+def displacing(layers: Layers, line: Directive) -> Directive | None:
+    """The line by which rules of a section further in stand in the place of that one, a rule of a section further out:
+    the RewriteEngine there, or the first line of mod_rewrite. None where the rule is among those that count."""
+    if any(rule.line is line for rule in directory_rules(layers).rules):
+        return None
+    found = None
+    for section in reversed(layers.sections):
+        if any(one is line for one in section.directives):
+            return found if section.kind != "server" else None
+        own = next((one for one in section.directives if one.key in DIRECTIVES), None)
+        found = found or section.last("rewriteengine") or own
+    return None
+
+
 def is_on(rules: Rules) -> bool:
     return rules.engine is not None and rules.engine.args[:1] != () and rules.engine.args[0].lower() == "on"
 

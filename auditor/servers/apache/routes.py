@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
 from auditor.http import Request
-from auditor.regex import RegexError
+from auditor.regex import RegexError, compile_regex
 from auditor.samples import samples
 from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 MAX_ROUTES = 300  # of one virtual host
 MAX_CROSSINGS = 60
 _PROBE = "audit-probe"
+_ABOUT_PATHS = re.compile(
+    r"%\{REQUEST_URI\}\s*(?:[=!]~\s*(?:m(?P<mark>[^\w\s])|(?P<slash>/))(?P<regex>.+?)(?(mark)(?P=mark)|/)[ims]*(?=\s|\)|$)"
+    r"|(?:[=!]=|-f?n?strmatch)\s*['\"](?P<plain>/[^'\"]*)['\"])"
+)
 # Whose paths say what they are for, which rules look at: two of them are two routes, however alike.
 _NAMES_PATHS = ("<Location", "<Directory", "ProxyPass", "Alias", "ScriptAlias", "WSGI", "Redirect")
 
@@ -208,9 +212,16 @@ class _Maker:
 
     def _of_section(self, prefix: str, section: Section) -> Iterator[tuple[str, list[str]]]:
         title = f"<{section.kind.title()} {section.pattern}>"
-        if section.kind == "location":
+        if section.kind in ("if", "elseif"):
+            # %{REQUEST_URI} =~ m#^/api/#, == '/api/', -strmatch '/api/*'
+            for said in _ABOUT_PATHS.finditer(section.pattern):
+                text = said["plain"]
+                paths = _paths_for(said["regex"]) if text is None else [text.replace("*", "x").replace("?", "x")]
+                yield title, paths
+        elif section.kind == "location":
             if section.regex:
                 yield title, [path for path in samples(section.pattern, False, "/x") if path.startswith("/")]
+                yield title, _left_out(section.pattern)
                 yield title, [path for path in samples(section.pattern, False) if path.startswith("/")]
             else:
                 plain = section.pattern.replace("*", "x").replace("?", "x")
@@ -239,6 +250,9 @@ class _Maker:
                     break
         elif key == "rewriterule" and len(args) > 1:
             yield f"RewriteRule {args[0]}", self._rewritten(prefix, section, args[0])
+        elif key in ("rewritecond", "setenvif", "setenvifnocase") and len(args) > 1:
+            if args[0].lower() in ("%{request_uri}", "request_uri"):
+                yield f"{line.name} {args[1]}", _paths_for(args[1])
         elif key == "errordocument" and len(args) > 1 and args[1].startswith("/"):
             yield f"ErrorDocument {args[0]}", [args[1]]
         elif key == "fallbackresource" and args and args[0].startswith("/"):
@@ -278,6 +292,8 @@ class _Maker:
         """Header lines that conditions of the configuration look at, with values that meet them."""
         found: dict[tuple[str, str], None] = {}
         for _, section in self._sections():
+            if section.kind in ("if", "elseif"):
+                found.update(_compared(section.pattern))
             for line in section.directives:
                 if line.key in ("setenvif", "setenvifnocase") and len(line.args) > 2:
                     name = line.args[0].strip("^$")
@@ -289,11 +305,8 @@ class _Maker:
                     value = next(iter(samples(line.args[1], True)), "")
                     if match and value and not line.args[1].startswith(("!", "=", "-")):
                         found[match[1], value] = None
-                if line.key in ("require", "header", "requestheader") or section.kind == "if":
-                    for match in re.finditer(
-                        r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\('([\w-]+)'\))\s*==\s*'([^']+)'", line.rest
-                    ):
-                        found[match[1] or match[2], match[3]] = None
+                if line.key in ("require", "header", "requestheader"):
+                    found.update(_compared(line.rest))
         return [pair for pair in found if pair[0].lower() not in ("authorization", "host")][:4]
 
     # --- other ways into guarded parts
@@ -319,6 +332,31 @@ class _Maker:
                 yield self.base._replace(target=f"{bare}/{_PROBE}"), bare
             for name, pattern in names:
                 yield self.base._replace(target=f"{bare}/{name}"), pattern
+
+
+def _paths_for(condition: str) -> list[str]:
+    """Paths that meet the pattern of a condition about the path, and for one with `!` those that do not."""
+    pattern = condition.removeprefix("!")
+    if pattern.startswith("="):
+        return [pattern[1:].strip("\"'")]
+    found = [path for path in (*samples(pattern, False), *samples(pattern, False, "/x")) if path.startswith("/")]
+    # A folder is a place of its own; what lies in it is meant.
+    below = [path + _PROBE for path in found if path.endswith("/") and compile_regex(pattern).search(path + _PROBE)]
+    return list(dict.fromkeys((*below, *found)))
+
+
+def _compared(text: str) -> dict[tuple[str, str], None]:
+    """The headers that an expression compares, each with the text that it wants."""
+    pattern = r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\(\s*['\"]([\w-]+)['\"]\s*\))\s*==\s*['\"]([^'\"]+)['\"]"
+    return {(match[1] or match[2], match[3]): None for match in re.finditer(pattern, text)}
+
+
+def _left_out(pattern: str) -> list[str]:
+    """Paths that a pattern leaves out by name: /api/x for `^/(?!api/)`."""
+    if "(?!" not in pattern:
+        return []
+    found = samples(pattern.replace("(?!", "(?:", 1), False)
+    return [f"{path.rstrip('/')}/{_PROBE}" for path in found if path.startswith("/") and "//" not in path]
 
 
 _REQUEST_PARTS = frozenset(

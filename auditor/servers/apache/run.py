@@ -10,7 +10,7 @@ from auditor.servers.apache.config import Config, Directive, Layers, Section, Se
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import DECIDES, Because, Cache, Exchange, Gate, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import EMPTY, UNKNOWN, Value
+from auditor.values import EMPTY, UNKNOWN, USER, Value, unknown
 from auditor.world import Answer, Path, Question
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ class Run:
         self.errors_out = Table()
         self.user: Value | None = None
         self.auth_type: str | None = None
+        # How variables begin that those who let the user in may have set, of what they know of the user.
+        self.told: tuple[str, ...] = ()
         self.status: int | None = 200
         self.captures: tuple[str, ...] = ()
         self.vary: list[str] = []
@@ -179,15 +181,26 @@ class Run:
         known."""
         entry = self.env.entry(name)
         if entry is None:
-            return False
+            return self.variable(name) is not None
         if entry.value.text is None and entry.value.sources == (UNKNOWN,):
             return self.truth("variable", name, place, f"{name} is set", f"{name} is not set")
         return True
+
+    def variable(self, name: str) -> Value | None:
+        """A variable of the request; None where it is not set."""
+        value = self.env.get(name)
+        if value is None and name.upper().startswith(self.told) and not name.upper().startswith(_LATE):
+            return unknown(USER)
+        return value
 
     def truth(self, kind: str, subject: str, place: Place | None, yes: str, no: str) -> bool:
         """Whether something holds that the configuration does not tell: asks the world, goes both ways."""
         answer = self.ask(Question(kind, subject), [Answer("yes", yes, True), Answer("no", no, False)], place)
         return bool(answer.value) if answer.value is not None else answer.name == "yes"
+
+
+# Variables that are there for programs only, whatever has let the user in.
+_LATE = ("REMOTE_", "SSL_", "SERVER_", "REQUEST_", "HTTP_", "SCRIPT_", "AUTH_TYPE")
 
 
 def decides(line: Directive | Section) -> tuple[Because, ...]:

@@ -217,6 +217,16 @@ class ApacheSite(Predictor):
 
         return make_managed(self)
 
+    def passwords(self) -> Iterable[tuple[Place, str, str]]:
+        from auditor.servers.apache.areas import make_passwords
+
+        return make_passwords(self)
+
+    def handing(self) -> Iterable[Place]:
+        from auditor.servers.apache.passing import handing
+
+        return handing(self)
+
     def captures(self) -> Iterable[Capture]:
         return ()
 
@@ -391,7 +401,8 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, usual modules, both schemes and DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, and DocumentRoot are "
+        "assumed",
     )
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)

@@ -24,6 +24,8 @@ _LINES = {
     "allow": (words.GATE, words.FORBIDS),
     "satisfy": (words.GATE,),
     "authbasicfake": (words.AUTHORIZATION, words.SECRET, words.REQUEST_HEADERS),
+    **dict.fromkeys(("authldapbindpassword", "oidcclientsecret", "oidccryptopassphrase"), (words.SECRET,)),
+    **dict.fromkeys(("sessioncryptopassphrase", "dbdparams"), (words.SECRET,)),
     "remoteipheader": (words.CLIENT_ADDRESS,),
     "cacheenable": (words.CACHE,),
     "fallbackresource": (words.REDIRECTS,),
@@ -153,6 +155,8 @@ def _of_section(section: Section, assumed: bool) -> frozenset[str]:
                 found.add(words.AUTHORIZATION)
         if "[p" in low or ",p" in low:
             found.add(words.UPSTREAM)
+        if "@" in text and "://" in text:
+            found.add(words.SECRET)
         if "php" in low and not assumed:
             found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
     return frozenset(found)

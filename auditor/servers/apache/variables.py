@@ -112,7 +112,7 @@ def note(run: Run, name: str) -> Value | None:
 
 def environment(run: Run, name: str) -> Value:
     """A note, a variable of the request, or one of the server's process, whichever is first."""
-    value = note(run, name) or run.env.get(name)
+    value = note(run, name) or run.variable(name)
     if value is not None:
         return value
     return unknown(SERVER) if name in _PROCESS or name.startswith("APACHE_") else EMPTY

@@ -174,6 +174,12 @@ class NginxSite(Predictor):
         """No program is known that writes a part of an nginx configuration which users edit, too."""
         return ()
 
+    def passwords(self) -> Iterable[tuple[Place, str, str]]:
+        return ()
+
+    def handing(self) -> Iterable[Place]:
+        return ()  # programs get it without any line
+
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures
 
