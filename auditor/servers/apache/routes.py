@@ -201,7 +201,7 @@ class _Maker:
         """What the configuration writes of paths, with paths that meet it."""
         for prefix, section in self._sections():
             yield from self._of_section(prefix, section)
-            for line in section.directives:
+            for line in section.lines():
                 yield from self._of_line(prefix, section, line)
 
     def _of_section(self, prefix: str, section: Section) -> Iterator[tuple[str, list[str]]]:
@@ -222,6 +222,8 @@ class _Maker:
             names = samples(section.pattern, False) if section.regex else [section.pattern.replace("*", "x")]
             found = [f"{prefix}/{_name(name)}" for name in names]
             yield title, found
+        elif section.kind in ("if", "elseif"):
+            yield from _of_expression(title, section.pattern)
 
     def _of_line(self, prefix: str, section: Section, line: Directive) -> Iterator[tuple[str, list[str]]]:
         args = line.args
@@ -243,6 +245,14 @@ class _Maker:
             yield f"ErrorDocument {args[0]}", [args[1]]
         elif key == "fallbackresource" and args and args[0].startswith("/"):
             yield f"FallbackResource {args[0]}", [args[0], f"{prefix}/{_PROBE}"]
+        elif key in ("setenvif", "setenvifnocase") and len(args) > 1 and args[0].lower() == "request_uri":
+            yield f"{line.name} {args[0]} {args[1]}", _matching(args[1])
+        elif key == "rewritecond" and len(args) > 1 and args[0] in ("%{REQUEST_URI}", "%{THE_REQUEST}"):
+            word = args[1].removeprefix("!")
+            plain = word.startswith(("=", "<", ">", "-"))
+            yield f"{line.name} {args[0]} {word}", [word[1:]] if word[:2] == "=/" else [] if plain else _matching(word)
+        if "%{" in line.rest:
+            yield from _of_expression(f"{line.name} {line.rest}", line.rest)
 
     def _rewritten(self, prefix: str, section: Section, pattern: str) -> list[str]:
         pattern = pattern.removeprefix("!")
@@ -264,7 +274,7 @@ class _Maker:
     def _methods(self) -> list[str]:
         found: dict[str, None] = {}
         for _, section in self._sections():
-            for line in section.directives:
+            for line in section.lines():
                 if line.limit is not None:
                     for method in ("GET", "POST", "PUT", "OPTIONS"):
                         if line.limit.covers(method) != line.limit.covers("GET"):
@@ -278,7 +288,7 @@ class _Maker:
         """Header lines that conditions of the configuration look at, with values that meet them."""
         found: dict[tuple[str, str], None] = {}
         for _, section in self._sections():
-            for line in section.directives:
+            for line in section.lines():
                 if line.key in ("setenvif", "setenvifnocase") and len(line.args) > 2:
                     name = line.args[0].strip("^$")
                     value = next(iter(samples(line.args[1], line.key.endswith("nocase"))), "")
@@ -325,6 +335,34 @@ class _Maker:
 _REQUEST_PARTS = frozenset(
     ("Remote_Host", "Remote_Addr", "Server_Addr", "Request_Method", "Request_Protocol", "Request_URI", "Host")
 )
+
+
+# What an expression compares the path with (manual, expr.html): a regular expression or a string.
+_COMPARED = re.compile(
+    r"%\{(?:REQUEST_URI|THE_REQUEST)\}\"?\s*(?:[=!]~\s*\"?(?:m(?P<mark>[^\w\s])(?P<marked>.+?)(?P=mark)|/(?P<regex>(?:\\.|[^/\\])+)/)"
+    r"|(?:==?|!=|-eq|-ne|-strmatch)\s*'(?P<text>/[^']*)')"
+)
+
+
+def _of_expression(title: str, text: str) -> Iterator[tuple[str, list[str]]]:
+    """The paths that an expression looks for."""
+    found = []
+    for match in _COMPARED.finditer(text):
+        plain = match["text"]
+        pattern = match["marked"] or (match["regex"] or "").replace("\\/", "/")
+        found += [plain.replace("*", "x").replace("?", "x")] if plain else _matching(pattern)
+    if found:
+        yield title, found
+
+
+def _matching(pattern: str) -> list[str]:
+    """Paths that a regular expression finds, also one that is about a whole request line (`^GET /path`)."""
+    found = []
+    for text in (*samples(pattern, False), *samples(pattern, False, "/x")):
+        path = text if text.startswith("/") else text.partition(" ")[2].partition(" ")[0]
+        if path.startswith("/"):
+            found.append(path)
+    return list(dict.fromkeys(found))
 
 
 def _name(text: str) -> str:
