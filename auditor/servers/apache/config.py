@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from auditor.servers.apache.modules import Modules
 from auditor.source import Place, SourceFile
 
+ASSUMED = "(assumed)"  # the name of text that stands for what is not at hand
 METHODS = frozenset(
     (
         *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),

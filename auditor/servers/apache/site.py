@@ -26,7 +26,7 @@ from auditor.server import (
     Version,
 )
 from auditor.servers.apache.build import build
-from auditor.servers.apache.config import Config, Section, Server
+from auditor.servers.apache.config import ASSUMED, Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
@@ -372,8 +372,6 @@ PAGES = "/var/www/html"
 _PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
-ASSUMED = "(assumed)"  # the name of text that stands for what is not at hand
-
 # What the main file of every package and image says.
 _PACKAGES = """<FilesMatch "^\\.ht">
     Require all denied
@@ -406,7 +404,8 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, and DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, and DocumentRoot are "
+        "assumed",
     )
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)
