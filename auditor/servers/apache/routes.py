@@ -17,7 +17,7 @@ from auditor.servers.apache.intake import find_listener, neighbours, ports_of
 from auditor.servers.apache.seen import Eyes
 from auditor.servers.apache.storage import ASSUMED_ROOT
 from auditor.servers.apache.traits import Traits
-from auditor.servers.apache.walk import has_wildcards
+from auditor.servers.apache.walk import has_wildcards, visit
 from auditor.source import Place
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class _Maker:
             uri = self._uri_of(folder)
             if uri is not None:
                 site.trace(self.base._replace(target=f"{uri}/{_PROBE}"))
+                visit(server, site.overrides, folder)
         self._secure = [base for base in bases if base.tls]
         self._said = said
         # Where everybody is sent elsewhere, requests that come from there tell of all the rest.
@@ -346,7 +347,7 @@ _COMPARED = re.compile(
 
 def _of_expression(title: str, text: str) -> Iterator[tuple[str, list[str]]]:
     """The paths that an expression looks for."""
-    found = []
+    found: list[str] = []
     for match in _COMPARED.finditer(text):
         plain = match["text"]
         pattern = match["marked"] or (match["regex"] or "").replace("\\/", "/")
