@@ -78,7 +78,10 @@ _HELP = (
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return iter(()) if site.partial else by_block(routes, lambda block: _judge_block(site, block))
+    # What nginx inherits may stand around a part of a configuration; a .htaccess has its header lines to itself.
+    if site.partial and site.kind != "apache":
+        return iter(())
+    return by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
