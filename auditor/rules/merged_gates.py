@@ -9,7 +9,7 @@ from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Relate
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, deciding, serves, with_header
 from auditor.rules.shapes import is_asset, merged
-from auditor.server import Area, Route, Site
+from auditor.server import LOCAL, Area, Route, Site
 from auditor.source import Place
 from auditor.trace import Outcome
 
@@ -37,6 +37,36 @@ def find_ways(site: Site) -> Iterator[Finding]:
             if known is None or _ORDER[finding.severity] < _ORDER[known.severity]:
                 found[key] = finding
     yield from found.values()
+    yield from _of_files(site, [one for routes in by_server.values() for one in routes], {key[2] for key in found})
+
+
+def _of_files(site: Site, routes: Sequence[Route], known: Container[Place]) -> Iterator[Finding]:
+    """Gates for files by their names, which are no areas, and lines for other names that take their place."""
+    told: set[Place] = set()
+    for route in routes:
+        for outcome in site.trace(route.request, STRANGER):
+            gate = next((one for one in outcome.gates if one.reason == "overridden"), None)
+            line = deciding(gate.because) if gate is not None else None
+            if gate is None or line is None or line in told or line in known or not serves(outcome):
+                continue
+            asked = next((item.place for item in gate.because[1:] if item.place is not None), None)
+            if asked is None or line.source not in site.files or is_asset(route.request.path):
+                continue
+            told.add(line)
+            yield Finding(
+                NAME,
+                ERROR,
+                f"{route.request.path} has a gate of its own, and this line takes its place: of two sections for files "
+                "that are about the same name, the later one counts.",
+                line,
+                confidence=HIGH,
+                related=(Related(asked, "this gate is not asked"),),
+                routes=(route.label,),
+                witness=route.request,
+                help="Write the section with the gate behind this one.",
+                server=route.server,
+                pattern=route.pattern,
+            )
 
 
 def _of_area(site: Site, area: Area, routes: list[Route]) -> Iterator[Finding]:
@@ -141,6 +171,8 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome, routes: Seque
 def _is_twin(site: Site, area: Area, route: Route, routes: Sequence[Route]) -> bool:
     """Whether the host has another port at which nobody gets into the area without the gate: the same site, of which
     one virtual host was forgotten."""
+    if LOCAL in route.traits:
+        return False
     own = (route.request.tls, route.request.port)
     for key, other in _by_port([one for one in routes if one.request.host == area.host]).items():
         request = other.request._replace(method="GET", target=area.prefix, headers=other.request.headers[:1])
