@@ -106,13 +106,18 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
 
 
 def _origins(request: Request) -> Iterator[str]:
-    """Origins that must not be allowed: anybody's, and one that an unanchored pattern takes for the witness's own."""
+    """Origins that must not be allowed: anybody's, and those that an unanchored pattern takes for the witness's own."""
     yield f"https://{_STRANGE}"
     for name, value in request.headers:
         scheme, mark, rest = value.partition("://")
+        if not mark:  # what a pattern looks for may be a part of it
+            scheme, rest = "https", value
         host = rest.partition(":")[0]
-        if name.lower() == "origin" and mark and host:
+        if name.lower() == "origin" and host:
             yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
+            domain = host.strip(".").split(".")[-2:]  # whoever owns that may have pages below it
+            if len(domain) == 2:
+                yield f"{scheme}://any-page-{'.'.join(domain)}"
 
 
 def _judge_outcome(site: Site, route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:
