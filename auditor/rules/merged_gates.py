@@ -37,17 +37,21 @@ def find_ways(site: Site) -> Iterator[Finding]:
             if known is None or _ORDER[finding.severity] < _ORDER[known.severity]:
                 found[key] = finding
     yield from found.values()
-    yield from _of_files(site, [one for routes in by_server.values() for one in routes], {key[2] for key in found})
+    yield from _of_files(site, [one for routes in by_server.values() for one in routes])
 
 
-def _of_files(site: Site, routes: Sequence[Route], known: Container[Place]) -> Iterator[Finding]:
-    """Gates for files by their names, which are no areas, and lines for other names that take their place."""
+def _of_files(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Gates for files by their names, outside of all areas, and lines for other names that take their place."""
     told: set[Place] = set()
+    areas = site.areas()
     for route in routes:
+        path = merged(route.request.path)
+        if any(area.server == route.server and _inside(area, path) for area in areas):
+            continue
         for outcome in site.trace(route.request, STRANGER):
             gate = next((one for one in outcome.gates if one.reason == "overridden"), None)
             line = deciding(gate.because) if gate is not None else None
-            if gate is None or line is None or line in told or line in known or not serves(outcome):
+            if gate is None or line is None or line in told or not serves(outcome):
                 continue
             asked = next((item.place for item in gate.because[1:] if item.place is not None), None)
             if asked is None or line.source not in site.files or is_asset(route.request.path):
@@ -150,7 +154,7 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome, routes: Seque
     if main is None or outcome.action == "cgi":
         if outcome.gates:
             return  # another kind of gate let it in
-        if _is_twin(site, area, route, routes):
+        if _is_twin(site, area, route, outcome, routes):
             how = f"at port {route.request.port} this virtual host answers it without the gate"
             help = "Write the gate into each virtual host, or have this one redirect to the other."
             yield _finding(area, route, line, ERROR if bare else WARNING, how, help)
@@ -168,15 +172,17 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome, routes: Seque
     yield _finding(area, route, line, severity, how, f"Put the gate into <Location {area.prefix}>.")
 
 
-def _is_twin(site: Site, area: Area, route: Route, routes: Sequence[Route]) -> bool:
-    """Whether the host has another port at which nobody gets into the area without the gate: the same site, of which
-    one virtual host was forgotten."""
-    if LOCAL in route.traits:
+def _is_twin(site: Site, area: Area, route: Route, outcome: Outcome, routes: Sequence[Route]) -> bool:
+    """Whether the same file is behind the gate at another port of the host: one site, of which one virtual host was
+    forgotten."""
+    if LOCAL in route.traits or outcome.file is None:
         return False
     own = (route.request.tls, route.request.port)
     for key, other in _by_port([one for one in routes if one.request.host == area.host]).items():
-        request = other.request._replace(method="GET", target=area.prefix, headers=other.request.headers[:1])
-        if key != own and not any(serves(outcome) for outcome in site.trace(request, STRANGER)):
+        request = other.request._replace(method="GET", target=route.request.target, headers=other.request.headers[:1])
+        if key == own or any(serves(one) for one in site.trace(request, STRANGER)):
+            continue
+        if any(one.file == outcome.file for one in site.trace(with_header(request, BASIC), ADMITTED)):
             return True
     return False
 
