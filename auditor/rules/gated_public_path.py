@@ -216,6 +216,9 @@ def _off_then_refused(outcome: Outcome) -> tuple[Place, Place] | None:
             opening.setdefault(gate.kind, line)
         elif gate.result == "refused" and opening.get(gate.kind, line) != line:
             return opening[gate.kind], line
+    refusing = [step.place for step in outcome.steps if step.place is not None]
+    if opening and refusing and outcome.status == 401 and not outcome.exchanges:
+        return next(iter(opening.values())), refusing[-1]  # a subrequest, whose gates are not told (FallbackResource)
     return None
 
 
