@@ -86,8 +86,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, request, outcome in traced(site, routes, None, STRANGER):
-        if outcome.status != 401 or outcome.action != "answered":
-            continue
+        if outcome.status != 401 or outcome.action != "answered" or request.method == "OPTIONS":
+            continue  # nobody is asked for a password by the answer to a preflight
         if outcome.response_header("WWW-Authenticate") is not None:
             continue
         line = _line(outcome)
