@@ -9,9 +9,7 @@ from auditor.trace import Outcome, Outcomes, Step
 from auditor.world import Answer, Path, Question, Unknowns, World, Worlds, walk
 
 _UNKNOWNS = Unknowns()
-TOO_MANY = (
-    Outcome((), "unknown", None, steps=(Step(None, "", "more than 32 ways, depending on what is not known"),)),
-)
+TOO_MANY = (Outcome((), "unknown", None, steps=(Step(None, "", "more than 32 ways, depending on what is not known"),)),)
 
 
 class _Asking:

@@ -59,12 +59,25 @@ def _plain(pattern: str) -> str:
 
 def _text(items: Any, much: bool) -> str | None:
     out: list[str] = []
-    for operator, value in items:
-        piece = _piece(operator, value, much)
+    items = list(items)
+    for at, (operator, value) in enumerate(items):
+        piece = "." if _is_dot(items, at) else _piece(operator, value, much)
         if piece is None:
             return None
         out.append(piece)
     return "".join(out)
+
+
+def _is_dot(items: list[Any], at: int) -> bool:
+    """Whether any character is meant to be a dot, which has lost its backslash: within a word (`wp-login.php`)."""
+    if items[at][0] is not _c.ANY or not 0 < at < len(items) - 1:
+        return False
+    return _in_word(items[at - 1]) and _in_word(items[at + 1])
+
+
+def _in_word(item: Any) -> bool:
+    operator, value = item
+    return operator is _c.SUBPATTERN or (operator is _c.LITERAL and chr(value).isalnum())
 
 
 def _piece(operator: Any, value: Any, much: bool) -> str | None:

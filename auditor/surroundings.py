@@ -23,6 +23,7 @@ class Surroundings:
         self._modules: dict[str, list[str]] = {}
         self._trees: dict[str, tuple[dict[str, list[str]], bool]] = {}
         self._pages: dict[str, dict[str, set[str]] | None] = {}
+        self._around: dict[str, dict[str, set[str]]] = {}
 
     def mounts(self, folder: str, top: str) -> list[Group]:
         """The mappings of each service and of each build stage that the folders from `folder` up to `top` describe."""
@@ -81,6 +82,18 @@ class Surroundings:
                     folders.setdefault(os.path.basename(folder), set()).add(folder)
             self._pages[tree] = known
         return self._pages[tree]
+
+    def folders_around(self, tree: str) -> dict[str, set[str]]:
+        """The folders below that one with a .htaccess further down, by their last parts: a document root of which only
+        the guarded parts are kept."""
+        if tree not in self._around:
+            found: dict[str, set[str]] = {}
+            for path in self.files_by_name(tree)[0].get(".htaccess", ()):
+                for folder in _upwards(os.path.dirname(os.path.dirname(path)), tree):
+                    if folder.startswith(tree + os.sep):
+                        found.setdefault(os.path.basename(folder), set()).add(folder)
+            self._around[tree] = found
+        return self._around[tree]
 
 
 def _upwards(folder: str, top: str) -> Iterator[str]:

@@ -133,10 +133,11 @@ class Gate(NamedTuple):
     `kind` is auth_basic, auth_digest, auth_form, auth_request, auth_jwt, auth_module (that of another project), or
     access (allow and deny, Require lines that name nobody); `result` is passed, refused, skipped (configured, but not
     asked) or off, with the reason "overridden" where a line opens it that is about more than the gate's own part of the
-    site. `reason` says why it was skipped: "no-user-file", "no-require" (nothing says that somebody must pass
-    it), "satisfied" (another gate was enough), "before" (the request was answered before the gate's turn),
-    "subrequest"; or why it refuses everybody: "no-file", "unreadable", "misconfigured". `needs` is
-    "credentials" or "address". `source` is where the gate finds what it compares with (user file, key, auth URI).
+    site. `reason` says why it was skipped: "no-user-file", "no-require" (nothing says that somebody must pass it),
+    "all-granted" (a line beside it says that everybody may), "satisfied" (another gate was enough), "before" (the
+    request was answered before the gate's turn), "subrequest"; or why it refuses everybody: "no-file", "unreadable",
+    "misconfigured". `needs` is "credentials" or "address". `source` is where the gate finds what it compares with (user
+    file, key, auth URI).
     """
 
     kind: str

@@ -112,14 +112,15 @@ def _origins(request: Request) -> Iterator[str]:
         if name.lower() != "origin":
             continue
         scheme, mark, rest = value.partition("://")
-        if not mark:  # a pattern that does not ask for the scheme
+        if not mark:  # a pattern that does not ask for the scheme: what it looks for may be a part of it
             scheme, rest = "https", value
         host = rest.partition(":")[0].rstrip("/")
         if not host or (not mark and "." not in host.strip(".")):
             continue
         yield f"{scheme}://{'www' if host[0] == '.' else ''}{host}.{_STRANGE}"
-        if host.count(".") == 1 and host[0] != ".":  # of a longer name it would be a neighbour in the same domain
-            yield f"{scheme}://any-page{host}"
+        domain = host.strip(".").split(".")[-2:]  # whoever owns that may have pages below it
+        if len(domain) == 2:
+            yield f"{scheme}://any-page-{'.'.join(domain)}"
 
 
 def _judge_outcome(site: Site, route: Route, request: Request, outcome: Outcome, origin: str) -> Iterator[Finding]:

@@ -100,7 +100,8 @@ from auditor.rules.common import (
 from auditor.rules.cors import origin_of, preflight, tokens
 from auditor.server import Route, Site
 from auditor.settings import Settings
-from auditor.trace import ResponseHeader
+from auditor.source import Place
+from auditor.trace import Outcome, ResponseHeader
 
 NAME = "gated-preflight"
 SEVERITY = ERROR
@@ -142,8 +143,8 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             gate = next(
                 (gate for gate in outcome.gates if gate.result == "refused" and gate.needs == "credentials"), None
             )
-            line = deciding(gate.because) if gate is not None else None
-            if gate is None or line is None or outcome.status not in (401, 403):
+            line = deciding(gate.because) if gate is not None else _taken_back(outcome)
+            if line is None or outcome.status not in (401, 403):
                 continue
             place = deciding(cors.because)
             yield Finding(
@@ -153,7 +154,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 "because a preflight never carries credentials.",
                 line,
                 # What an auth service answers to a preflight is its own affair; most refuse what has no credentials.
-                confidence=HIGH if gate.kind == "auth_basic" else MEDIUM,
+                confidence=HIGH if gate is not None and gate.kind == "auth_basic" else MEDIUM,
                 related=() if place is None else (Related(place, "meant for requests from another origin"),),
                 routes=(f"OPTIONS {request.url}",),
                 witness=request,
@@ -195,6 +196,15 @@ def _refused_by_condition(site: Site, route: Route, cors: ResponseHeader) -> Fin
         server=route.server,
         pattern=route.pattern,
     )
+
+
+def _taken_back(outcome: Outcome) -> Place | None:
+    """The line that refuses a request which had been let in for its method: httpd looks a FallbackResource up with GET,
+    and what the gate says to that is the answer."""
+    if outcome.exchanges or not any(gate.result == "off" for gate in outcome.gates):
+        return None
+    said = (step.place for step in outcome.steps if step.effect.endswith((": 401", ": 403")))
+    return next((place for place in said if place is not None), None)
 
 
 def _cors_line(site: Site, route: Route) -> ResponseHeader | None:

@@ -5,6 +5,8 @@
 Asks every route without credentials. Reports a block that is refused all the same where
 
 - its own lines switch the gate off, and an internal redirect leads into a block where it is on;
+- in httpd, a line opens a path for programs (`/api/`, a webhook), and the front controller answers it:
+  the internal redirect to `/index.php` is a request of its own, which that line is not about;
 - it is named after something that only works in the open: an ACME challenge, key sets and discovery
   documents below /.well-known/, a health check. A gate line in the very block is taken for meant.
 
@@ -81,7 +83,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import WARNING, Finding, Related
+from auditor.http import Request
 from auditor.rules.common import STRANGER, by_block, deciding, guards
+from auditor.rules.shapes import is_api
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -99,6 +103,13 @@ _WELL_KNOWN = (
     "/.well-known/apple-app-site-association",
     "/.well-known/assetlinks.json",
     "/.well-known/security.txt",
+)
+# What other sites call by themselves: they have no password.
+_CALLED = frozenset(
+    (
+        *("webhook", "webhooks", "hook", "hooks", "callback", "callbacks", "ipn", "notify", "notifications", "wp-json"),
+        *("oauth", "oauth2", "health", "healthz", "ping"),
+    )
 )
 _HEALTH = ("/health", "/healthz", "/health-check", "/healthcheck", "/livez", "/readyz", "/-/healthy", "/-/ready")
 
@@ -146,8 +157,13 @@ def _judge_merged(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     the gate's own section is not about that very path."""
     own = {(area.gate, area.prefix.rstrip("/")) for area in site.areas()}
     seen: set[tuple[Place, str]] = set()
+    opened: set[tuple[Place, Place]] = set()
     for route in routes:
         path = route.request.path
+        for request, opening, gate in _taken_back(site, route):
+            if (opening, gate) not in opened:
+                opened.add((opening, gate))
+                yield _closed_again(route, request, opening, gate)
         name = _public_name(path)
         if name is None or name not in route.pattern.replace("\\", "") or route.request.method == "OPTIONS":
             continue
@@ -167,6 +183,63 @@ def _judge_merged(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             server=route.server,
             pattern=route.pattern,
         )
+
+
+def _taken_back(site: Site, route: Route) -> Iterator[tuple[Request, Place, Place]]:
+    """Requests for a path of programs, with the line that opens it and the gate that refuses it all the same, when the
+    request has become another one on the way. Files that are there need no front controller; a path of programs is
+    seldom one of files."""
+    request = route.request
+    words = set(request.path.lower().split("/"))
+    if request.method != "GET" or not (is_api(request.path) or words & _CALLED):
+        return
+    name = request.path.rpartition("/")[2]
+    further = () if "." in name else (request._replace(target=request.path.rstrip("/") + "/audit-probe"),)
+    for asked in (*further, request):
+        found = [_off_then_refused(outcome) for outcome in site.trace(asked, STRANGER)]
+        if any(pair is None and outcome.main for pair, outcome in zip(found, site.trace(asked, STRANGER), strict=True)):
+            continue
+        for pair in found:
+            if pair is not None:
+                yield asked, *pair
+                return
+
+
+def _off_then_refused(outcome: Outcome) -> tuple[Place, Place] | None:
+    """The line that switched a gate off, and the line that refuses by the same gate later on."""
+    opening: dict[str, Place] = {}
+    for gate in outcome.gates:
+        line = deciding(gate.because)
+        if line is None or gate.needs != "credentials":
+            continue
+        if gate.result == "off":
+            opening.setdefault(gate.kind, line)
+        elif gate.result == "refused" and opening.get(gate.kind, line) != line:
+            return opening[gate.kind], line
+    refusing = [step.place for step in outcome.steps if step.place is not None]
+    if opening and refusing and outcome.status == 401 and not outcome.exchanges:
+        return next(iter(opening.values())), refusing[-1]  # a subrequest, whose gates are not told (FallbackResource)
+    return None
+
+
+def _closed_again(route: Route, request: Request, opening: Place, gate: Place) -> Finding:
+    return Finding(
+        NAME,
+        WARNING,
+        f"This line opens {route.request.path}, and its requests are asked for credentials all the same: they go on, "
+        "inside the server, to a script that the line is not about.",
+        opening,
+        related=(Related(gate, "this gate refuses it"),),
+        routes=(route.label,),
+        witness=request,
+        help="A variable stays behind an internal redirect, under another name:\n"
+        f'SetEnvIf Request_URI "^{route.request.path}" opened\n'
+        "and beside the gate's own Require line:\n"
+        "Require env opened\n"
+        "Require env REDIRECT_opened",
+        server=route.server,
+        pattern=route.pattern,
+    )
 
 
 def _public_name(path: str) -> str | None:

@@ -149,7 +149,8 @@ def _own(route: Route, request: Request, outcome: Outcome) -> Iterator[Finding]:
     place = deciding(gate.because)
     page = next((each for each in outcome.replaced if each.status == 401 and each.role == "main"), None)
     line = _line(outcome)
-    if outcome.status == 401 and line is not None and page is not None:
+    taken = any(lost.name.lower() == "www-authenticate" for lost in outcome.hidden)
+    if (outcome.status == 401 or (outcome.status is None and taken)) and line is not None and page is not None:
         message = "Browsers do not ask for the password of this gate: this takes its challenge away."
         yield _finding(route, request, line, message, "Remove the line.", ERROR, place, meets="the gate")
     elif outcome.status is None and page is not None and _PAGE.search(page.page):

@@ -100,7 +100,7 @@ Apache httpd 2.4.71
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
 from auditor.http import Request, make_request
@@ -164,24 +164,34 @@ def _asked_again(refused: Sequence[Gate]) -> Place | None:
 
 
 def _ends_at(site: Site, request: Request, refused: Sequence[Gate], host: str) -> Place | None:
-    """The gate at which the way of the redirects ends, where it is one that asks the same as the first."""
+    """The gate at which the way of the redirects ends, where it is one that asks the same as the first; None where that
+    depends on something that is not known."""
     first = {_asks(gate) for gate in refused}
     seen = set()
     for _ in range(_MOST):
         seen.add(request.url.partition("?")[0])
         outcomes = site.trace(request, STRANGER)
-        # What happens there is open; and a login service with a name that no virtual host has runs elsewhere as a rule,
-        # though one of them would answer for it if it came here.
-        if len(outcomes) != 1 or (outcomes[0].unnamed and request.host != host):
+        # A login service with a name that no virtual host has runs elsewhere as a rule, though one of them would answer
+        # for it if it came here.
+        if request.host != host and any(outcome.unnamed for outcome in outcomes):
             return None
-        gates = [gate for gate in guards(outcomes[0]) if gate.result == "refused"]
-        if any(_asks(gate) in first for gate in gates):
-            return deciding(gates[0].because)
-        following = redirect_of(request, outcomes[0])
-        if following is None or following.url.partition("?")[0] in seen:
+        lines = {_asking(outcome, first) for outcome in outcomes}
+        following = {redirect_of(request, outcome) for outcome in outcomes}
+        if len(lines) != 1 or len(following) != 1:
             return None
-        request = following
+        line, further = lines.pop(), following.pop()
+        if line is not None:
+            return line
+        if further is None or further.url.partition("?")[0] in seen:
+            return None
+        request = further
     return None
+
+
+def _asking(outcome: Outcome, first: Container[tuple[str, str | None]]) -> Place | None:
+    """The gate that refuses there, where it is one of these."""
+    gates = [gate for gate in guards(outcome) if gate.result == "refused"]
+    return deciding(gates[0].because) if any(_asks(gate) in first for gate in gates) else None
 
 
 def _asks(gate: Gate) -> tuple[str, str | None]:

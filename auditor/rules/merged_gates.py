@@ -3,13 +3,13 @@ request there; a gate is missing where its section does not apply, or where anot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, deciding, serves, with_header
 from auditor.rules.shapes import is_asset, merged
-from auditor.server import Area, Route, Site
+from auditor.server import LOCAL, Area, Route, Site
 from auditor.source import Place
 from auditor.trace import Outcome
 
@@ -30,41 +30,85 @@ def find_ways(site: Site) -> Iterator[Finding]:
             by_server.setdefault(route.server, []).append(route)
     for area in site.areas():
         for finding in _of_area(site, area, by_server.get(area.server, [])):
+            if finding.place.source not in site.files:
+                continue  # a line that is only assumed
             key = (area.server, area.gate, finding.place)
             known = found.get(key)
             if known is None or _ORDER[finding.severity] < _ORDER[known.severity]:
                 found[key] = finding
     yield from found.values()
+    yield from _of_files(site, [one for routes in by_server.values() for one in routes])
+
+
+def _of_files(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Gates for files by their names, outside of all areas, and lines for other names that take their place."""
+    told: set[Place] = set()
+    areas = site.areas()
+    for route in routes:
+        path = merged(route.request.path)
+        if any(area.server == route.server and _inside(area, path) for area in areas):
+            continue
+        for outcome in site.trace(route.request, STRANGER):
+            gate = next((one for one in outcome.gates if one.reason == "overridden"), None)
+            line = deciding(gate.because) if gate is not None else None
+            if gate is None or line is None or line in told or not serves(outcome):
+                continue
+            asked = next((item.place for item in gate.because[1:] if item.place is not None), None)
+            if asked is None or line.source not in site.files or is_asset(route.request.path):
+                continue
+            told.add(line)
+            yield Finding(
+                NAME,
+                ERROR,
+                f"{route.request.path} has a gate of its own, and this line takes its place: of two sections for files "
+                "that are about the same name, the later one counts.",
+                line,
+                confidence=HIGH,
+                related=(Related(asked, "this gate is not asked"),),
+                routes=(route.label,),
+                witness=route.request,
+                help="Write the section with the gate behind this one.",
+                server=route.server,
+                pattern=route.pattern,
+            )
 
 
 def _of_area(site: Site, area: Area, routes: list[Route]) -> Iterator[Finding]:
     bare = area.prefix.rstrip("/")
     own = [route for route in routes if _inside(area, merged(route.request.path))]
-    own += _further(area, routes, {route.request.target for route in own})
+    own += _further(area, routes, {(route.request.port, route.request.target) for route in own})
     for route in own:
         if not _OPEN.isdisjoint(route.request.path.lower().split("/")):
             continue
         for outcome in site.trace(route.request, STRANGER):
             if serves(outcome) and not _is_asked(area, outcome):
-                yield from _judge(site, area, route, outcome)
+                yield from _judge(site, area, route, outcome, routes)
     if bare:
         for route in own[:20]:
             yield from _other_names(site, area, route)
 
 
-def _further(area: Area, routes: list[Route], known: set[str]) -> Iterator[Route]:
+def _further(area: Area, routes: list[Route], known: Container[tuple[int, str]]) -> Iterator[Route]:
     """Requests for the area that no route stands for, since others outside of it are treated alike: the area itself,
-    anything in it, and anything with an extension that a route has."""
+    anything in it, and anything with an extension that a route has; at each port."""
     bare = area.prefix.rstrip("/")
-    if not bare or not routes:
+    if not bare:
         return
-    first = next((route for route in routes if route.request.method == "GET"), routes[0])
     names = (name for route in routes if (name := route.request.path.rpartition("/")[2]))
     endings = dict.fromkeys(name[name.find(".") :] for name in names if "." in name)
-    for target in ("", "/", _PROBE, *(_PROBE + ending for ending in list(endings)[:8])):
-        if bare + target not in known:
-            request = first.request._replace(target=bare + target, headers=first.request.headers[:1])
-            yield Route(request, first.server, area.prefix, None, first.traits)
+    for first in _by_port(routes).values():
+        for target in ("", "/", _PROBE, *(_PROBE + ending for ending in list(endings)[:8])):
+            if (first.request.port, bare + target) not in known:
+                request = first.request._replace(target=bare + target, headers=first.request.headers[:1])
+                yield Route(request, first.server, area.prefix, None, first.traits)
+
+
+def _by_port(routes: Sequence[Route]) -> dict[tuple[bool, int], Route]:
+    """A route for each way to reach the host."""
+    found: dict[tuple[bool, int], Route] = {}
+    for route in sorted(routes, key=lambda one: one.request.method != "GET"):
+        found.setdefault((route.request.tls, route.request.port), route)
+    return found
 
 
 def _inside(area: Area, path: str) -> bool:
@@ -80,7 +124,7 @@ def _is_asked(area: Area, outcome: Outcome) -> bool:
     )
 
 
-def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[Finding]:
+def _judge(site: Site, area: Area, route: Route, outcome: Outcome, routes: Sequence[Route]) -> Iterator[Finding]:
     path = route.request.path
     bare = area.prefix.rstrip("/")
     overridden = next((gate for gate in outcome.gates if gate.reason == "overridden"), None)
@@ -110,6 +154,11 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     if main is None or outcome.action == "cgi":
         if outcome.gates:
             return  # another kind of gate let it in
+        if _is_twin(site, area, route, outcome, routes):
+            how = f"at port {route.request.port} this virtual host answers it without the gate"
+            help = "Write the gate into each virtual host, or have this one redirect to the other."
+            yield _finding(area, route, line, ERROR if bare else WARNING, how, help)
+            return
         # Files of another folder, under a path of their own.
         yield _finding(area, route, line, INFO, "the folder behind it is not the one that is guarded", "")
         return
@@ -118,9 +167,24 @@ def _judge(site: Site, area: Area, route: Route, outcome: Outcome) -> Iterator[F
     severity = ERROR if whole and bare else WARNING
     if not bare and not whole:
         severity = INFO
-    if not area.block.text.lower().startswith("<directory"):
+    if area.block.text.lower().startswith("<location"):
         how = "this line hands it on without the gate"
     yield _finding(area, route, line, severity, how, f"Put the gate into <Location {area.prefix}>.")
+
+
+def _is_twin(site: Site, area: Area, route: Route, outcome: Outcome, routes: Sequence[Route]) -> bool:
+    """Whether the same file is behind the gate at another port of the host: one site, of which one virtual host was
+    forgotten."""
+    if LOCAL in route.traits or outcome.file is None:
+        return False
+    own = (route.request.tls, route.request.port)
+    for key, other in _by_port([one for one in routes if one.request.host == area.host]).items():
+        request = other.request._replace(method="GET", target=route.request.target, headers=other.request.headers[:1])
+        if key == own or any(serves(one) for one in site.trace(request, STRANGER)):
+            continue
+        if any(one.file == outcome.file for one in site.trace(with_header(request, BASIC), ADMITTED)):
+            return True
+    return False
 
 
 def _answers(site: Site, route: Route, path: str, line: Place) -> bool:

@@ -5,6 +5,8 @@
 Asks every route that treats methods differently, without credentials and with each method. Reports the
 gate that refuses GET where POST, PUT, PATCH or DELETE is let through.
 
+In a .htaccess alone, of which it is not known whether programs answer there, it is a warning.
+
 It is silent where only reading is open, which is what `limit_except GET` and `<LimitExcept GET>` are
 for, where OPTIONS alone is exempt, and where another gate guards the other methods.
 
@@ -79,7 +81,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.findings import ERROR, Finding, Related
+from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind, serves
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -103,10 +105,13 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if line is None:
             continue
         open_ = {}
+        sure = True
         for method in _WRITING:
             request = read._replace(method=method)
-            if all(_is_open(outcome) for outcome in site.trace(request, STRANGER)):
+            outcomes = site.trace(request, STRANGER)
+            if all(_is_open(outcome) or (site.partial and _asks_nobody(outcome)) for outcome in outcomes):
                 open_[method] = request
+                sure = sure and all(_is_open(outcome) for outcome in outcomes)
         if not open_:
             continue
         methods = list(open_)
@@ -114,10 +119,11 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         block = route.handler
         yield Finding(
             NAME,
-            ERROR,
+            ERROR if sure else WARNING,
             f"This gate guards {'reading' if 'POST' in open_ else 'some methods'} only: {listed} "
             f"{'goes' if len(methods) == 1 else 'go'} through without credentials.",
             line,
+            confidence=HIGH if sure else MEDIUM,
             related=() if block is None else (Related(block, "in this block"),),
             routes=(f"{methods[0]} {read.url}",),
             witness=open_[methods[0]],
@@ -145,3 +151,9 @@ def _refusing(outcomes: Sequence[Outcome]) -> Place | None:
 
 def _is_open(outcome: Outcome) -> bool:
     return serves(outcome) and outcome.main is not None and not any(gate.result == "refused" for gate in outcome.gates)
+
+
+def _asks_nobody(outcome: Outcome) -> bool:
+    """Whether nothing but the lack of a program refuses: where only a part of a configuration is at hand, one may be
+    there."""
+    return outcome.action == "answered" and outcome.status == 405 and not outcome.gates

@@ -78,13 +78,16 @@ _HELP = (
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return iter(()) if site.partial else by_block(routes, lambda block: _judge_block(site, block))
+    # What nginx inherits may stand around a part of a configuration; a .htaccess has its header lines to itself.
+    if site.partial and site.kind != "apache":
+        return iter(())
+    return by_block(routes, lambda block: _judge_block(site, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route, outcome in ((each, outcome) for each in routes for outcome in strangers(site, each.request)):
-        if outcome.status != 401 or outcome.action != "answered":
-            continue
+        if outcome.status != 401 or outcome.action != "answered" or route.request.method == "OPTIONS":
+            continue  # nobody is asked for a password by the answer to a preflight
         if outcome.response_header("WWW-Authenticate") is not None:
             continue
         line = _line(outcome)

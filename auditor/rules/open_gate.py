@@ -6,8 +6,8 @@ Asks every gated route without credentials, from an address that no list names. 
 is not asked because it has no user file (behind an address list, too), one that another condition
 makes needless for everybody (`satisfy any` with `allow all`; in httpd `Require all granted` beside
 `Require valid-user`, or `Satisfy Any`), one that a header or an argument of the client's choosing
-switches off, an AuthType that no Require follows, and an auth_request whose subrequest this server
-answers itself, the same for everybody.
+switches off, an AuthType that no Require follows, or none but `Require all granted`, and an
+auth_request whose subrequest this server answers itself, the same for everybody.
 
 An address list beside `satisfy any` or `Require valid-user` is a real choice and is not reported, nor
 is a gate that is switched off by method, path or host, nor an AuthType for sections or a .htaccess
@@ -77,7 +77,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, by_block, deciding, may_be_asked, of_kind, serves
+from auditor.rules.common import ANYBODY_ELSE, STRANGER, UNASKED, by_block, deciding, may_be_asked, of_kind, serves
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -117,6 +117,17 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                     "This gate is open: no Require line follows, and the sections around it admit everybody.",
                     help="Require valid-user",
                     severity=WARNING if site.partial else ERROR,
+                )
+        elif gate.reason == "all-granted":
+            other = _admitting(outcome)
+            if other is not None and not _asked_elsewhere(site, line):
+                yield _finding(
+                    route,
+                    other,
+                    "This gate is open: this line admits everybody, and none asks for a user.",
+                    help="Require valid-user  in its place",
+                    severity=WARNING,
+                    related=(Related(line, "this says how a password is asked for"),),
                 )
         elif gate.reason == "no-user-file":
             if site.partial:
@@ -165,10 +176,16 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                 )
 
 
+def _admitting(outcome: Outcome) -> Place | None:
+    """The line that lets every address in."""
+    passed = (gate for gate in outcome.gates if gate.needs == "address" and gate.result == "passed")
+    return next((line for gate in passed if (line := deciding(gate.because)) is not None), None)
+
+
 def _asked_elsewhere(site: Site, line: Place) -> bool:
     """Whether another route has a gate of this AuthType that is asked: the line is meant for sections below."""
     return any(
-        gate.reason != "no-require" and gate.result != "off" and any(item.place == line for item in gate.because)
+        gate.reason not in UNASKED and gate.result != "off" and any(item.place == line for item in gate.because)
         for route in site.routes()
         for outcome in site.trace(route.request, STRANGER)
         for gate in outcome.gates

@@ -136,6 +136,18 @@ def test_modules_that_a_dockerfile_switches_on(write: Write) -> None:
     assert {"Redirect /php", "Redirect /meta"} <= patterns
 
 
+def test_a_document_root_of_which_only_guarded_folders_are_kept(write: Write) -> None:
+    vhost = "<VirtualHost *:80>\nServerName a.example\nDocumentRoot /srv/club/pages\n<Directory /srv/club/pages>\n"
+    vhost += "AllowOverride All\n</Directory>\nProxyPass /board http://127.0.0.1:9000/board\n</VirtualHost>\n"
+    gate = "AuthType Basic\nAuthName A\nAuthUserFile /srv/users\nRequire valid-user\n"
+    write({"vhost.conf": vhost, "pages/members/.htaccess": gate, "pages/board/.htaccess": gate})
+    assert entries(".") == ["vhost.conf"]
+    site = only("vhost.conf")
+    list(site.routes())
+    assert read(site) == {"vhost.conf", "pages/members/.htaccess", "pages/board/.htaccess"}
+    assert {area.prefix for area in site.areas()} == {"/members/", "/board/"}
+
+
 def test_topmost_access_file(write: Write) -> None:
     write({"app/.htaccess": "Options -Indexes\n", "app/a/b/.htaccess": "Header set X y\n", "other/.htaccess": ""})
     assert entries(".") == ["app/.htaccess", "other/.htaccess"]

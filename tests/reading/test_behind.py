@@ -48,7 +48,7 @@ def reaching(text: str, name: str, folder: Path) -> set[tuple[str, tuple[tuple[s
     [
         ('if ($http_x_forwarded_proto != "https") { return 301 https://$host$request_uri; }', "X-Forwarded-Proto"),
         ('if ($http_x_forwarded_proto !~ "^https$") { return 301 https://$host$request_uri; }', "X-Forwarded-Proto"),
-        ('if ($http_x_forwarded_ssl != on) { rewrite ^ https://$host$request_uri permanent; }', "X-Forwarded-Ssl"),
+        ("if ($http_x_forwarded_ssl != on) { rewrite ^ https://$host$request_uri permanent; }", "X-Forwarded-Ssl"),
     ],
 )
 def test_nginx(lines: str, header: str, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_nginx(lines: str, header: str, tmp_path: Path) -> None:
         (f"RewriteCond %{{HTTP:X-Forwarded-Proto}} !https\n{HTTPS}", (("X-Forwarded-Proto", "https"),)),
         (f"RewriteCond %{{HTTP:X-Forwarded-Ssl}} !^on$\n{HTTPS}", (("X-Forwarded-Ssl", "on"),)),
         (
-            '<If "req(\'X-Forwarded-Proto\') != \'https\'">\nRedirect permanent / https://site.example/\n</If>',
+            "<If \"req('X-Forwarded-Proto') != 'https'\">\nRedirect permanent / https://site.example/\n</If>",
             (("X-Forwarded-Proto", "https"),),
         ),
         # Both lines are asked for, each by a rule of its own.

@@ -38,7 +38,7 @@ class Alike:
             if section.kind in ("location", "files", "directory"):
                 kind = section.kind
                 tests[kind, section.regex, section.pattern] = _of_section(section)
-            for line in section.directives:
+            for line in section.lines():
                 for pattern in _patterns(line.key, line.args):
                     relative = prefix if section.kind != "server" and line.key == "rewriterule" else None
                     tests["pattern", relative, pattern] = _search(pattern, relative)

@@ -23,6 +23,7 @@ from auditor.servers.apache.gates import (
 )
 from auditor.servers.apache.providers import type_of
 from auditor.servers.apache.run import Respond, Run, decides
+from auditor.servers.apache.storage import is_php
 from auditor.trace import Gate
 
 _FOLDERS = ("directory", "htaccess")
@@ -34,8 +35,12 @@ def check(run: Run) -> None:
     A request made of one with the same sections is not asked again, as a rule.
     """
     kept = run.config.modules
+    # Where only a part of the configuration is at hand, the packages' <FilesMatch> for PHP is taken to be there, too.
+    run.notes["script section"] = not kept.known and is_php(run)
     for before in (run.prev, run.main):
         if before is None or before.layers.sections != run.layers.sections:
+            continue
+        if before.notes.get("script section") != run.notes["script section"]:
             continue
         # Where a module has hooks of the old kind, sections are never known to be the same (auth_internal_per_conf).
         again = kept.known and any(kept.has(name) for name in ("allowmethods", "lua", "wsgi"))
@@ -69,15 +74,6 @@ def check(run: Run) -> None:
     if _needs_user(run):
         authn.authenticate(run)
         _authorize(run)
-
-
-def _merged_anew(run: Run) -> bool:
-    """Whether a subrequest has a per_dir_config of its own though its sections are those of the request: the walks of
-    server/request.c keep what they merged for directories only, and where the file is there (measured)."""
-    if run.prev is not None:
-        return False
-    kinds = {section.kind for section in run.layers.sections}
-    return run.found not in ("file", "directory") or not kinds <= {"server", "directory", "htaccess"}
 
 
 # --- authorization

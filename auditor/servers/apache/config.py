@@ -7,13 +7,14 @@ Sections", How the sections are merged).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from auditor.servers.apache.modules import Modules
 from auditor.source import Place, SourceFile
 
+ASSUMED = "(assumed)"  # the name of text that stands for what is not at hand
 METHODS = frozenset(
     (
         *("GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH"),
@@ -91,6 +92,10 @@ class Section:
         found = self.all(key)
         return found[-1] if found else None
 
+    def lines(self) -> Iterator[Directive]:
+        """All directives of this section, also those inside of <RequireAll> and its like."""
+        return _with_children(self.directives)
+
     def add(self, line: Directive) -> None:
         """One more directive, behind the others."""
         self.directives = (*self.directives, line)
@@ -98,6 +103,13 @@ class Section:
 
     def __repr__(self) -> str:
         return f"Section({self.kind} {self.pattern!r})"
+
+
+def _with_children(directives: Iterable[Directive]) -> Iterator[Directive]:
+    for directive in directives:
+        yield directive
+        if directive.children:
+            yield from _with_children(directive.children)
 
 
 # The walk that finds a kind of section, where it is not named like it.

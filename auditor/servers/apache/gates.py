@@ -99,10 +99,21 @@ def tell_open(run: Run, tree: authz.Node, verdict: authz.Verdict) -> None:
     sections = run.layers.sections
     typed = max(at for at, section in enumerate(sections) if kind in section.directives)
     opened = [at for at, section in enumerate(sections) if authz.mentions(section)]
-    if (opened and max(opened) >= typed) or _may_be_supplied(run):
+    supplied = _may_be_supplied(run)
+    beside = granting.provider == "all" and opened[-1:] == [typed]
+    if beside and not supplied and _is_complete(sections[typed]):
+        # Who writes down how to ask for a password, and beside it that everybody may come in, means one of both.
+        tell_auth(run, "skipped", kind, "all-granted")
+        tell(run, Gate("access", None, None, "passed", decides(granting.line), needs="address"))
+    elif (opened and max(opened) >= typed) or supplied:
         tell_auth(run, "off", granting.line, "overridden" if _overrides(run, granting.line) else "")
     else:
         tell_auth(run, "skipped", kind, "no-require")
+
+
+def _is_complete(section: Section) -> bool:
+    """Whether the section says all that is needed to ask for a password, but that it is asked for."""
+    return all(section.last(key) is not None for key in ("authtype", "authname", "authuserfile"))
 
 
 def _section_of(run: Run, line: Directive) -> Section | None:

@@ -52,22 +52,26 @@ def is_stock(path: str) -> bool:
 
 def folder_of_pages(files: Files, root: str) -> str | None:
     """The folder here that a DocumentRoot stands for: where nothing else tells, the only one below the tree that is
-    called like it and holds pages; where that lies apart from the configuration, the folder around it must be called
-    alike, too."""
+    called like it and holds pages, or a .htaccess further down; where that lies apart from the configuration, the
+    folder around it must be called alike, too."""
     known = files.local(root, guess=False)
     if known is not None or files.tree is None or files.settled(root):
         return known
     folders = files.near.folders_of_pages(files.tree)
     if folders is None:
         return None
-    found = folders.get(os.path.basename(root.rstrip("/")), set())
+    name = os.path.basename(root.rstrip("/"))
+    found = folders.get(name, set())
+    whole = bool(found)
+    if not found:
+        found = files.near.folders_around(files.tree).get(name, set())
     # A folder of that name inside of another one is a part of it.
     tops = {one for one in found if not any(one.startswith(other + os.sep) for other in found)}
     tops = {one for one in tops if _belongs(files, one, root)}
     if len(tops) != 1:
         return None
     here = tops.pop()
-    files.adopt(root.rstrip("/"), here, whole=True)
+    files.adopt(root.rstrip("/"), here, whole)
     return here
 
 

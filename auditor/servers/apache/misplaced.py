@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from auditor.http import Request
 from auditor.samples import samples
 from auditor.server import Misplaced
-from auditor.servers.apache.areas import gate_of, uri_of
+from auditor.servers.apache.areas import gate_of, served, uri_of
 from auditor.servers.apache.config import Directive, Section, Server
+from auditor.servers.apache.load import Item
 from auditor.source import Place, SourceFile
 from auditor.trace import Outcome
 from auditor.world import Answer, Question
@@ -59,6 +60,9 @@ def _of_section(site: ApacheSite, server: Server, section: Section, line: Direct
     if section.kind == "location" and not section.regex and _REGEX.search(pattern):
         what = f"This gate guards only paths that begin with {pattern} as it stands: <Location> without ~ knows no "
         return Misplaced(place, what + "regular expressions.", f"<LocationMatch {pattern}>")
+    if section.kind == "location" and not section.regex and _is_folder(site, pattern):
+        what = f"This gate guards nothing: <Location> is about paths of URLs, and {pattern} is a folder of the machine."
+        return Misplaced(place, what, f"<Directory {pattern}>")
     if section.kind != "directory" or section.regex:
         return None
     mapped = _mapped(server, pattern)
@@ -68,6 +72,15 @@ def _of_section(site: ApacheSite, server: Server, section: Section, line: Direct
         )
         return Misplaced(place, what, f"<Location {pattern}>", (mapped.place,))
     return None
+
+
+def _is_folder(site: ApacheSite, pattern: str) -> bool:
+    """Whether a path is a folder that is served, under a path that does not begin like it."""
+    for server in site.servers():
+        for path, root in served(site, server):
+            if root.count("/") > 1 and (pattern.rstrip("/") + "/").startswith(root + "/"):
+                return not (pattern.rstrip("/") + "/").startswith(path.rstrip("/") + "/") or path == "/"
+    return False
 
 
 def _needs_slash(section: Section) -> bool:
@@ -97,20 +110,24 @@ def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
         for item in found.items:
             directive = item.directive
             why = site.overrides.ignored.get(directive.place)
-            if directive.key not in _GATES or why is None or found.source.name in seen:
+            if why is None or found.source.name in seen or not _holds_gate(item):
                 continue
-            said = why[1].line
+            said = why[1].line if why[0] not in ("context", "module") else None
             if said is not None and said.place.source not in site.files:
                 continue  # only assumed
             if not _belongs(site, found.source):
                 continue
             seen.add(found.source.name)
-            witness = _witness(site, folder, 500 if why[0] == "override" else 200)
+            witness = _witness(site, folder, 200 if why[0] in ("none", "skipped") else 500)
             if witness is None:
                 continue
             about = (said.place,) if said is not None else ()
             yield Misplaced(directive.place, _SAYS[why[0]], _INSTEAD, about, witness)
             break
+
+
+def _holds_gate(item: Item) -> bool:
+    return item.directive.key in _GATES or any(_holds_gate(inner) for inner in item.items or ())
 
 
 def _belongs(site: ApacheSite, source: SourceFile) -> bool:

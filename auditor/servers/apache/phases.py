@@ -21,7 +21,7 @@ from auditor.servers.apache import (
     tls,
     walk,
 )
-from auditor.servers.apache.config import Layers
+from auditor.servers.apache.config import ASSUMED, Layers
 from auditor.servers.apache.expr_syntax import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
@@ -162,7 +162,7 @@ def _fixups(run: Run) -> None:
 
 def _handler_place(layers: Layers) -> Place | None:
     for section in reversed(layers.sections):
-        if section.place is not None:
+        if section.place is not None and section.place.file != ASSUMED:
             return section.place
     return None
 

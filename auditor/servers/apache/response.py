@@ -9,7 +9,7 @@ from auditor.servers.apache import cache, conditions, expires, gateway, headers,
 from auditor.servers.apache.config import Directive, Server
 from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
-from auditor.servers.apache.storage import DIRECTORY, MISSING, options_of
+from auditor.servers.apache.storage import DIRECTORY, MISSING, is_php, options_of
 from auditor.servers.apache.table import Entry, Table
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
 from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
@@ -77,7 +77,7 @@ def _static(run: Run) -> Run:
             return finish(run, 200, "static")
         # The refusal is mod_autoindex's; to the server itself a folder is nothing that it could send.
         raise Respond(403 if run.config.modules.has("autoindex") else 404, run.layers.last("options"))
-    if _is_php(run) and run.found != MISSING and not run.config.modules.known:
+    if is_php(run) and run.found != MISSING and not run.config.modules.known:
         return _assumed_php(run)  # whatever the method is
     if method not in ("GET", "HEAD", "POST"):
         return _unusual(run)
@@ -87,10 +87,6 @@ def _static(run: Run) -> Run:
         raise Respond(404)
     run.shared.file = run.filename
     return finish(run, conditions.of_file(run), "static")
-
-
-def _is_php(run: Run) -> bool:
-    return run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
 
 
 def _unusual(run: Run) -> Run:
@@ -114,7 +110,7 @@ def _assumed_php(run: Run) -> Run:
 def _program(run: Run, handler: str) -> Run:
     """CGI, WSGI, PHP, and handlers of modules that are not known."""
     aliased = handler == "cgi-script" and run.notes.get("script-alias") and run.layers.last("sethandler") is None
-    if aliased and _is_php(run) and run.found != MISSING and not run.config.modules.known:
+    if aliased and is_php(run) and run.found != MISSING and not run.config.modules.known:
         # The packages' <FilesMatch> with SetHandler is taken to be there, and counts more than ScriptAlias.
         return _assumed_php(run)
     if handler == "cgi-script":

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
 from auditor.http import Request
-from auditor.regex import RegexError, compile_regex
 from auditor.samples import samples
 from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours, ports_of
-from auditor.servers.apache.pattern import compile_pattern
+from auditor.servers.apache.named import (
+    PROBE,
+    file_name,
+    files_of,
+    headers_of_expression,
+    paths_left_out,
+    paths_of_condition,
+    paths_of_expression,
+)
 from auditor.servers.apache.seen import Eyes
 from auditor.servers.apache.storage import ASSUMED_ROOT
 from auditor.servers.apache.traits import Traits
-from auditor.servers.apache.walk import has_wildcards
+from auditor.servers.apache.walk import has_wildcards, visit
 from auditor.source import Place
 
 if TYPE_CHECKING:
@@ -27,11 +34,6 @@ if TYPE_CHECKING:
 
 MAX_ROUTES = 300  # of one virtual host
 MAX_CROSSINGS = 60
-_PROBE = "audit-probe"
-_ABOUT_PATHS = re.compile(
-    r"%\{REQUEST_URI\}\s*(?:[=!]~\s*(?:m(?P<mark>[^\w\s])|(?P<slash>/))(?P<regex>.+?)(?(mark)(?P=mark)|/)[ims]*(?=\s|\)|$)"
-    r"|(?:[=!]=|-f?n?strmatch)\s*['\"](?P<plain>/[^'\"]*)['\"])"
-)
 # Whose paths say what they are for, which rules look at: two of them are two routes, however alike.
 _NAMES_PATHS = ("<Location", "<Directory", "ProxyPass", "Alias", "ScriptAlias", "WSGI", "Redirect")
 
@@ -97,14 +99,15 @@ class _Maker:
         for folder in site.access_folders:
             uri = self._uri_of(folder)
             if uri is not None:
-                site.trace(self.base._replace(target=f"{uri}/{_PROBE}"))
+                site.trace(self.base._replace(target=f"{uri}/{PROBE}"))
+                visit(server, site.overrides, folder)
         self._secure = [base for base in bases if base.tls]
         self._said = said
         # Where everybody is sent elsewhere, requests that come from there tell of all the rest.
         self._sent: list[tuple[Request, str]] = []
-        further = self._behind(self.base._replace(target=f"/{_PROBE}"))
+        further = self._behind(self.base._replace(target=f"/{PROBE}"))
         if further is not None:
-            self._sent = [(self.base._replace(target=path), "/") for path in ("/", f"/{_PROBE}")]
+            self._sent = [(self.base._replace(target=path), "/") for path in ("/", f"/{PROBE}")]
             self.base = further._replace(target="/")
 
     def _behind(self, request: Request) -> Request | None:
@@ -141,7 +144,7 @@ class _Maker:
                 yield further, pattern
 
     def _all(self) -> Iterator[tuple[Request, str]]:
-        paths: list[tuple[str, str]] = [("/", "/"), (f"/{_PROBE}", "/")]
+        paths: list[tuple[str, str]] = [("/", "/"), (f"/{PROBE}", "/")]
         for pattern, found in self._patterns():
             paths += [(path, pattern) for path in found]
         if self._has_php():
@@ -207,39 +210,35 @@ class _Maker:
         """What the configuration writes of paths, with paths that meet it."""
         for prefix, section in self._sections():
             yield from self._of_section(prefix, section)
-            for line in section.directives:
+            for line in section.lines():
                 yield from self._of_line(prefix, section, line)
 
     def _of_section(self, prefix: str, section: Section) -> Iterator[tuple[str, list[str]]]:
         title = f"<{section.kind.title()} {section.pattern}>"
         if section.kind in ("if", "elseif"):
-            # %{REQUEST_URI} =~ m#^/api/#, == '/api/', -strmatch '/api/*'
-            for said in _ABOUT_PATHS.finditer(section.pattern):
-                text = said["plain"]
-                paths = _paths_for(said["regex"]) if text is None else [text.replace("*", "x").replace("?", "x")]
-                yield title, paths
+            yield title, paths_of_expression(section.pattern)
         elif section.kind == "location":
             if section.regex:
                 yield title, [path for path in samples(section.pattern, False, "/x") if path.startswith("/")]
-                yield title, _left_out(section.pattern)
+                yield title, paths_left_out(section.pattern)
                 yield title, [path for path in samples(section.pattern, False) if path.startswith("/")]
             else:
                 plain = section.pattern.replace("*", "x").replace("?", "x")
-                yield title, [plain, plain.rstrip("/") + f"/{_PROBE}"]
+                yield title, [plain, plain.rstrip("/") + f"/{PROBE}"]
         elif section.kind == "directory":
             if not section.regex and prefix:
-                yield title, [prefix + "/", f"{prefix}/{_PROBE}"]
+                yield title, [prefix + "/", f"{prefix}/{PROBE}"]
         elif section.kind == "htaccess":
-            yield f"{section.folder}/.htaccess", [prefix + "/", f"{prefix}/{_PROBE}"]
+            yield f"{section.folder}/.htaccess", [prefix + "/", f"{prefix}/{PROBE}"]
         elif section.kind == "files":
-            yield title, [f"{prefix}/{name}" for name in _names_of(section)]
+            yield title, [f"{prefix}/{name}" for name in files_of(section)]
 
     def _of_line(self, prefix: str, section: Section, line: Directive) -> Iterator[tuple[str, list[str]]]:
         args = line.args
         key = line.key
         if key in ("proxypass", "alias", "scriptalias", "wsgiscriptalias") and len(args) > 1:
             path = args[0]
-            yield f"{line.name} {path}", [path, path.rstrip("/") + f"/{_PROBE}"]
+            yield f"{line.name} {path}", [path, path.rstrip("/") + f"/{PROBE}"]
         elif key in ("proxypassmatch", "aliasmatch", "scriptaliasmatch", "redirectmatch", "wsgiscriptaliasmatch"):
             for word in args[:2] if key == "redirectmatch" else args[:1]:
                 yield f"{line.name} {word}", [path for path in samples(word, False) if path.startswith("/")]
@@ -251,17 +250,19 @@ class _Maker:
         elif key == "rewriterule" and len(args) > 1:
             yield f"RewriteRule {args[0]}", self._rewritten(prefix, section, args[0])
         elif key in ("rewritecond", "setenvif", "setenvifnocase") and len(args) > 1:
-            if args[0].lower() in ("%{request_uri}", "request_uri"):
-                yield f"{line.name} {args[1]}", _paths_for(args[1])
+            if args[0].lower() in ("%{request_uri}", "%{the_request}", "request_uri"):
+                yield f"{line.name} {args[1]}", paths_of_condition(args[1])
         elif key == "errordocument" and len(args) > 1 and args[1].startswith("/"):
             yield f"ErrorDocument {args[0]}", [args[1]]
         elif key == "fallbackresource" and args and args[0].startswith("/"):
-            yield f"FallbackResource {args[0]}", [args[0], f"{prefix}/{_PROBE}"]
+            yield f"FallbackResource {args[0]}", [args[0], f"{prefix}/{PROBE}"]
+        if "%{" in line.rest:
+            yield f"{line.name} {line.rest}", paths_of_expression(line.rest)
 
     def _rewritten(self, prefix: str, section: Section, pattern: str) -> list[str]:
         pattern = pattern.removeprefix("!")
         found = []
-        for text in (*samples(pattern, False), *samples(pattern, False, _PROBE)):
+        for text in (*samples(pattern, False), *samples(pattern, False, PROBE)):
             path = text if section.kind == "server" else f"{prefix}/{text}"
             if path.startswith("/"):
                 found.append(path)
@@ -278,7 +279,7 @@ class _Maker:
     def _methods(self) -> list[str]:
         found: dict[str, None] = {}
         for _, section in self._sections():
-            for line in section.directives:
+            for line in section.lines():
                 if line.limit is not None:
                     for method in ("GET", "POST", "PUT", "OPTIONS"):
                         if line.limit.covers(method) != line.limit.covers("GET"):
@@ -293,8 +294,8 @@ class _Maker:
         found: dict[tuple[str, str], None] = {}
         for _, section in self._sections():
             if section.kind in ("if", "elseif"):
-                found.update(_compared(section.pattern))
-            for line in section.directives:
+                found.update(dict.fromkeys(headers_of_expression(section.pattern)))
+            for line in section.lines():
                 if line.key in ("setenvif", "setenvifnocase") and len(line.args) > 2:
                     name = line.args[0].strip("^$")
                     value = next(iter(samples(line.args[1], line.key.endswith("nocase"))), "")
@@ -306,7 +307,7 @@ class _Maker:
                     if match and value and not line.args[1].startswith(("!", "=", "-")):
                         found[match[1], value] = None
                 if line.key in ("require", "header", "requestheader"):
-                    found.update(_compared(line.rest))
+                    found.update(dict.fromkeys(headers_of_expression(line.rest)))
         return [pair for pair in found if pair[0].lower() not in ("authorization", "host")][:4]
 
     # --- other ways into guarded parts
@@ -318,75 +319,25 @@ class _Maker:
         names = []
         for _, section in self._sections():
             if section.kind == "files":
-                names += [(name, f"<Files {section.pattern}>") for name in _names_of(section)]
+                names += [(name, f"<Files {section.pattern}>") for name in files_of(section)]
             for line in section.directives if section.kind == "server" else ():
                 # What is handed on by a pattern that begins with no path of its own.
                 if line.key == "proxypassmatch" and line.args and not re.match(r"\^?/\w", line.args[0]):
                     found = [path.strip("/") for path in samples(line.args[0], False)]
-                    names += [(_name(name), f"{line.name} {line.args[0]}") for name in found if name]
+                    names += [(file_name(name), f"{line.name} {line.args[0]}") for name in found if name]
         for prefix in dict.fromkeys(guarded):
             bare = prefix.rstrip("/")
             if bare and prefix.endswith("/"):
                 yield self.base._replace(target=bare), bare
             if bare:
-                yield self.base._replace(target=f"{bare}/{_PROBE}"), bare
+                yield self.base._replace(target=f"{bare}/{PROBE}"), bare
             for name, pattern in names:
                 yield self.base._replace(target=f"{bare}/{name}"), pattern
-
-
-def _paths_for(condition: str) -> list[str]:
-    """Paths that meet the pattern of a condition about the path, and for one with `!` those that do not."""
-    pattern = condition.removeprefix("!")
-    if pattern.startswith("="):
-        return [pattern[1:].strip("\"'")]
-    found = [path for path in (*samples(pattern, False), *samples(pattern, False, "/x")) if path.startswith("/")]
-    # A folder is a place of its own; what lies in it is meant.
-    below = [path + _PROBE for path in found if path.endswith("/") and compile_regex(pattern).search(path + _PROBE)]
-    return list(dict.fromkeys((*below, *found)))
-
-
-def _compared(text: str) -> dict[tuple[str, str], None]:
-    """The headers that an expression compares, each with the text that it wants."""
-    pattern = r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\(\s*['\"]([\w-]+)['\"]\s*\))\s*==\s*['\"]([^'\"]+)['\"]"
-    return {(match[1] or match[2], match[3]): None for match in re.finditer(pattern, text)}
-
-
-def _left_out(pattern: str) -> list[str]:
-    """Paths that a pattern leaves out by name: /api/x for `^/(?!api/)`."""
-    if "(?!" not in pattern:
-        return []
-    found = samples(pattern.replace("(?!", "(?:", 1), False)
-    return [f"{path.rstrip('/')}/{_PROBE}" for path in found if path.startswith("/") and "//" not in path]
 
 
 _REQUEST_PARTS = frozenset(
     ("Remote_Host", "Remote_Addr", "Server_Addr", "Request_Method", "Request_Protocol", "Request_URI", "Host")
 )
-
-
-def _names_of(section: Section) -> list[str]:
-    """Names of files that a <Files> section is about."""
-    if not section.regex:
-        return [_name(section.pattern.replace("*", "x"))]
-    names = []
-    for text in samples(section.pattern, False):
-        for name in (_name(text), text, f"{text}{_PROBE}"):
-            if name not in (".", "..") and _meets(section.pattern, name):
-                names.append(name)
-                break
-    return names
-
-
-def _meets(pattern: str, name: str) -> bool:
-    try:
-        return compile_pattern(pattern).search(name) is not None
-    except RegexError:
-        return False
-
-
-def _name(text: str) -> str:
-    """A file name made of a sample: something before an extension that stands alone."""
-    return f"{_PROBE}{text}" if text.startswith(".") and not text.startswith(".ht") else text.lstrip("/")
 
 
 def document_root_of(site: ApacheSite, server: Server) -> str:

@@ -27,7 +27,7 @@ from auditor.server import (
     Version,
 )
 from auditor.servers.apache.build import build
-from auditor.servers.apache.config import Config, Section, Server
+from auditor.servers.apache.config import ASSUMED, Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
@@ -366,8 +366,6 @@ def make_site(source: SourceFile, files: Files, context: str, loader: Loader | N
 PAGES = "/var/www/html"
 _PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
-
-ASSUMED = "(assumed)"  # the name of text that stands for what is not at hand
 
 # What the main file of every package and image says.
 _PACKAGES = """<FilesMatch "^\\.ht">

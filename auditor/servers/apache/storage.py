@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,11 @@ _STATES = {
     DIRECTORY: Answer(DIRECTORY, "a directory is there"),
     MISSING: Answer(MISSING, "nothing is there"),
 }
+
+
+def is_php(run: Run) -> bool:
+    """Whether the file is one of those that the packages of PHP have it run."""
+    return run.filename is not None and re.search(r"\.ph(p[345]?|tml)$", run.filename) is not None
 
 
 def document_root(run: Run) -> str:

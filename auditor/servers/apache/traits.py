@@ -134,7 +134,7 @@ def _of_line(line: Directive) -> Iterator[str]:
 
 def _of_section(section: Section, assumed: bool) -> frozenset[str]:
     found: set[str] = set()
-    for line in section.directives:
+    for line in section.lines():
         found.update(_LINES.get(line.key, ()))
         found.update(_of_line(line))
         text = line.rest

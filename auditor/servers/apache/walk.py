@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache.config import Layers, Section, Server
+from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.run import Respond, Run, Unpredictable
 from auditor.values import CLIENT, literal
 
@@ -190,6 +191,18 @@ def directory(run: Run, folders: Iterable[str]) -> None:
                 raise Respond(500, own.fault)
     matched = [section for section in sections.regexes if _regex(run, section, run.filename or "/")]
     run.layers = layers.with_sections(matched)
+
+
+def visit(server: Server, overrides: Overrides, folder: str) -> None:
+    """Have the .htaccess files on the way to a folder judged, also where no request gets there: what is handed on to an
+    upstream passes them by."""
+    sections: _Directories = server.memo("directories", _Directories)
+    layers = server.base
+    for one in folders_of(folder, True):
+        layers = layers.with_sections(sections.of(one))
+        own = overrides.section(one, layers)
+        if own is not None:
+            layers = layers.with_sections((own,))
 
 
 def files(run: Run, name: str) -> None:

@@ -207,11 +207,7 @@ def _handshake(run: Run, request: Request) -> str | None:
         run.step(line, "the TLS handshake is rejected")
         raise Closed
     assert run.shared.listener.default is not None
-    found = (
-        name
-        and len(run.shared.listener.servers) > 1
-        and find_server(run.shared.listener, name)[1] != BY_DEFAULT
-    )
+    found = name and len(run.shared.listener.servers) > 1 and find_server(run.shared.listener, name)[1] != BY_DEFAULT
     return name if found else None
 
 

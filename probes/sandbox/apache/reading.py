@@ -4,9 +4,10 @@ line brought in."""
 from __future__ import annotations
 
 from auditor.files import Files
+from auditor.servers.apache.config import ASSUMED
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import BUILT_IN, USUAL, Modules, module_name
-from auditor.servers.apache.site import ASSUMED, ApacheSite, make_site
+from auditor.servers.apache.site import ApacheSite, make_site
 from auditor.source import InputError, Place, SourceFile
 from probes.runners.httpd import Httpd
 from probes.sandbox.apache.tables import BARRED, FOREIGN
