@@ -191,15 +191,27 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         run.path_info = "/" + path.lstrip("/")
         if run.path_info == "/":
             script = "" if script == "/" else script + "/"
-    if run.path_info and (script.endswith(run.path_info) or kind == "uwsgi"):
-        # mod_proxy_uwsgi goes by its length alone.
+    if kind == "uwsgi":  # goes by its length alone
         script = script[: len(script) - len(run.path_info)] if len(script) >= len(run.path_info) else script
+    elif run.path_info:
+        script = script[: _path_info_at(script, run.path_info)]
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
     if run.path_info and kind != "uwsgi":
         _translate_path(run)
         table.set("PATH_TRANSLATED", unknown(), server)  # none where that path is refused
+
+
+def _path_info_at(uri: str, path_info: str) -> int:
+    """Where in the path PATH_INFO begins (ap_find_path_info): several slashes there are one in PATH_INFO."""
+    at, end = len(uri), len(path_info)
+    while at and end and uri[at - 1] == path_info[end - 1]:
+        at, end = at - 1, end - 1
+        while path_info[end] == "/" and at and uri[at - 1] == "/":
+            at -= 1
+    slash = uri.find("/", max(at - 1, 0))
+    return len(uri) if slash == -1 else slash
 
 
 def _translate_path(run: Run) -> None:

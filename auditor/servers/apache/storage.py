@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
+from auditor.servers.apache.intake import normalize
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.values import CLIENT, Segment, Value, literal
@@ -91,7 +92,8 @@ def state_of(run: Run, path: str, line: Directive | None = None, likely: Sequenc
 def look(run: Run) -> None:
     """map_to_storage: which file, what of the path is PATH_INFO, and the sections on the way."""
     assert run.filename is not None
-    path = run.filename
+    # Slashes are one here whatever MergeSlashes says, in what becomes PATH_INFO, too (ap_directory_walk).
+    path = run.filename = normalize(run.filename, True, False) or run.filename
     if run.notes.get("wsgi"):
         run.found = FILE
         walk.directory(run, walk.folders_of(path, False))
