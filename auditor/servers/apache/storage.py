@@ -371,7 +371,7 @@ def _directory(run: Run) -> None:
         raise Respond(301, line, url)
     names = index_names(run)
     failed: Respond | None = None
-    for name, line in names:
+    for at, (name, line) in enumerate(names, 1):
         from auditor.servers.apache.phases import lookup
 
         target = name if name.startswith("/") else run.uri + name
@@ -383,7 +383,7 @@ def _directory(run: Run) -> None:
             return
         if sub.status not in (200, 404, None):
             failed = Respond(sub.status)
-            if 300 <= sub.status < 400 or (sub.status in (401, 406) and len(names) == 1):
+            if 300 <= sub.status < 400 or (sub.status in (401, 406) and at == len(names)):
                 run.headers_out.entries = [*sub.headers_out, *run.headers_out]
                 run.errors_out.entries = [*sub.errors_out, *run.errors_out]
                 break  # the others are not looked at
