@@ -81,7 +81,7 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     for entry in run.headers_in:
         low = entry.name.lower()
         if low == "content-type":
-            table.set("CONTENT_TYPE", entry.value, passes)
+            put("CONTENT_TYPE", entry.value, passes)
         elif low == "content-length":
             value = literal("0", SERVER) if kind == "fastcgi" and run.shared.body_read else entry.value
             table.set("CONTENT_LENGTH", value, passes)
