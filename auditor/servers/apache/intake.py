@@ -283,6 +283,7 @@ def parse_target(run: Run, target: str) -> None:
 
 
 _UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})")
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
@@ -318,12 +319,13 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
     return "/" + "/".join(out)
 
 
-def decode(run: Run, path: str) -> str:
-    """ap_unescape_url: %2F and %00 are answered 404, what is no escape 400; AllowEncodedSlashes changes the former."""
+def decode(run: Run, path: str) -> None:
+    """ap_unescape_url, in place: %2F and %00 are answered 404; AllowEncodedSlashes changes the former."""
     line = run.server.section.last("allowencodedslashes")  # virtual hosts do not inherit it
     mode = line.args[0].lower() if line is not None and line.args else "off"
+    run.uri = path
     if "%" not in path:
-        return path
+        return
     out: list[str] = []
     at = 0
     missing = False
@@ -333,10 +335,7 @@ def decode(run: Run, path: str) -> str:
             out.append(char)
             at += 1
             continue
-        digits = path[at + 1 : at + 3]
-        if len(digits) < 2 or not re.fullmatch(r"[0-9A-Fa-f]{2}", digits):
-            raise Respond(400)
-        code = int(digits, 16)
+        code = int(path[at + 1 : at + 3], 16)
         if code == 0 or (code == 0x2F and mode == "off"):
             missing = True
             out.append(chr(code))
@@ -345,7 +344,6 @@ def decode(run: Run, path: str) -> str:
         else:
             out.append(chr(code))
         at += 3
+    run.uri = "".join(out).partition("\0")[0]
     if missing:
-        run.uri = "".join(out).partition("\0")[0]
         raise Respond(404, line)
-    return "".join(out)

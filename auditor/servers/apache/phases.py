@@ -80,10 +80,10 @@ def serve(run: Run) -> Run:
     try:
         path = run.uri
         normal = intake.normalize(path, run.server.on("mergeslashes", True))
-        if normal is None:
-            run.uri = posixpath.normpath("/" + path.lstrip("/"))
+        if normal is None or intake.BAD_ESCAPE.search(normal):
+            run.uri = normal or posixpath.normpath("/" + path.lstrip("/"))  # made normal, but not decoded
             raise Respond(400)
-        run.uri = intake.decode(run, normal)
+        intake.decode(run, normal)
         prepare(run)
         return response.produce(run)
     except InternalRedirect as redirect:
