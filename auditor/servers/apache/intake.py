@@ -196,6 +196,7 @@ def read_headers(run: Run, request: Request) -> None:
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
     if fields and len(request.headers) > fields:
+        run.notes["error-notes"] = True
         run.shared.body_broken = True
         raise Respond(400)
     table = Table()
@@ -205,6 +206,7 @@ def read_headers(run: Run, request: Request) -> None:
         # Where a line is refused, those before it are there; a line is taken when the next one has been read.
         run.headers_in = _so_far(request.headers[: max(at - 1, 0)])
         if len(name) + len(value) + 2 > limit + 1:
+            run.notes["error-notes"] = True
             run.shared.body_broken = True
             raise Respond(400, server.last("limitrequestfieldsize"))
         run.headers_in = _so_far(request.headers[:at])
@@ -212,13 +214,17 @@ def read_headers(run: Run, request: Request) -> None:
             run.shared.body_broken = True
             raise Respond(400)
         order.setdefault(name.lower(), []).append((name, value))
+    too_long = False  # table_do_fn_check_lengths
     for lines in order.values():
         name = lines[0][0]
         text = ", ".join(value for _, value in lines)
-        if len(text) > limit and len(lines) > 1:  # table_do_fn_check_lengths
-            raise Respond(400, server.last("limitrequestfieldsize"))
+        too_long = too_long or (len(text) > limit and len(lines) > 1)
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
+    if too_long:
+        run.notes["error-notes"] = True
+        run.shared.body_broken = True
+        raise Respond(400, server.last("limitrequestfieldsize"))
     if len(order.get("host", ())) > 1:
         raise Respond(400)
     _read_host(run, request, "host" in order)

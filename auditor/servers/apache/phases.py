@@ -27,7 +27,7 @@ from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, U
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import Replaced
-from auditor.values import CLIENT, SERVER, literal
+from auditor.values import CLIENT, SERVER, literal, unknown
 from auditor.world import Question
 
 # What a subrequest does not have of a request with a body (strip_headers_request_body).
@@ -249,6 +249,8 @@ def die(run: Run, end: Respond) -> Run:
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place, page=page.args[1].partition("?")[0]))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
+    if run.notes.get("error-notes"):  # what exactly is wrong, in words
+        run.env.set("ERROR_NOTES", unknown(SERVER), decides(page))
     run.method = "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
 

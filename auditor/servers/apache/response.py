@@ -152,10 +152,13 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
-    if run.shared.body_broken:
+    if kind in ("scgi", "uwsgi"):  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
+        if (coding := run.header("transfer-encoding")) is not None:
+            raise Respond(411 if coding.lower() == "chunked" else 501, line)
+        if not (run.header("content-length") or "0").isdigit():
+            raise Respond(400, line)
+    elif run.shared.body_broken:
         raise Respond(400, line)
-    if kind in ("scgi", "uwsgi") and (coding := run.header("transfer-encoding")) is not None:
-        raise Respond(411 if coding.lower() == "chunked" else 501, line)  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
     raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
     if kind == "fastcgi" and raw and "?" in (run.filename or ""):
         raise Respond(403, line)
@@ -186,6 +189,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         )
     )
     run.step(line, f"sent to {upstream}")
+    if run.shared.body_broken and _body(run) == "sent":  # read last, and only where one is announced
+        raise Respond(400, line)
     if response is None:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
