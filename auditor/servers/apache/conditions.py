@@ -50,6 +50,8 @@ def of_file(run: Run) -> int:
 def of_answer(run: Run, response: Response) -> int:
     """The same for the answer of a program (ap_scan_script_header_err_core)."""
     said = {name.lower(): value for name, value in response.headers}
+    if "location" in said:  # beside which a 200 has a Status line, and the program's word counts
+        return 200
     return status_of(run, parse_time(said.get("last-modified")), said.get("etag"))
 
 
