@@ -54,7 +54,9 @@ def refuse_trace(run: Run) -> None:
 
 
 def translate(run: Run) -> None:
-    """core's translate_name: DocumentRoot and the path."""
+    """core's translate_name: DocumentRoot and the path, which a RewriteRule with PT may have made a URL."""
+    if not run.uri.startswith("/") and run.uri != "*":
+        raise Respond(400)
     run.filename = document_root(run) + run.uri
 
 
