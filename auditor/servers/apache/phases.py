@@ -246,6 +246,9 @@ def die(run: Run, end: Respond) -> Run:
     page = response.error_document(run, status)
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
         return response.send_error(run, status, end, page)
+    location = end.location if end.location is not None else run.headers_out.get("Location")
+    if location is not None and 300 <= status < 400:  # the page of a redirect has it, too (measured)
+        run.errors_out.set("Location", location, decides(end.line) if end.line is not None else ())
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place, page=page.args[1].partition("?")[0]))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))

@@ -209,6 +209,10 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             run.method = "GET"
             run.headers_in.unset("Content-Length", by_default("the program has read the body"))
             raise InternalRedirect(text, line)
+        if kind == "cgi" and run.status == 200:  # a URL, whoever has said it
+            run.step(line, "Location makes it a redirect")
+            run.shared.action = action
+            raise Respond(302, line)
     if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
         if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
