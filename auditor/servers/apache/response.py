@@ -431,17 +431,19 @@ def _tail(value: Value, rest: str) -> tuple[Segment, ...]:
 
 
 def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
+    """ProxyPassReverseCookiePath and its like: the last attribute of the name counts, and all of its value gives way
+    where it begins with the line's (ap_proxy_cookie_reverse_map). Domains ignore case."""
     text = value.text or ""
     because: tuple[Because, ...] = ()
     for key, attribute in (("proxypassreversecookiepath", "path"), ("proxypassreversecookiedomain", "domain")):
-        for line in run.layers.all(key):
+        found = list(re.finditer(rf"(?i)(?:^|;)\s*{attribute}=([^;]*)", text))
+        for line in run.layers.all(key) if found else ():
             if len(line.args) < 2:
                 continue
-            inner, outer = line.args[0], line.args[1]
-            pattern = re.compile(rf"(?i)(;\s*{attribute}=){re.escape(inner)}(?=[^;]*)")
-            changed = pattern.sub(lambda match, outer=outer: match[1] + outer, text, count=1)  # type: ignore[misc]
-            if changed != text:
-                text, because = changed, decides(line)
+            (start, end), (inner, outer) = found[-1].span(1), line.args[:2]
+            given = text[start : start + len(inner)]
+            if given == inner or (attribute == "domain" and given.lower() == inner.lower()):
+                text, because = text[:start] + outer + text[end:], decides(line)
                 break
     return (value if not because else Value((Segment(value.segments[0].source, text),))), because
 
