@@ -11,6 +11,7 @@ from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.urls import has_controls
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
 from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
 from auditor.world import Answer, Question
@@ -160,8 +161,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     elif run.shared.body_broken:
         raise Respond(400, line)
     raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
-    if kind == "fastcgi" and raw and "?" in (run.filename or ""):
-        raise Respond(403, line)
+    if kind == "fastcgi" and raw and re.search(r"[\x00-\x1f\x7f?]", run.filename or ""):
+        raise Respond(403, line)  # proxy_fcgi_canon, AH10414
     if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
         raise Respond(500, line)  # ap_unescape_url refuses it
     sent, lost = gateway.variables(run, kind)
@@ -277,6 +278,8 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
 
 
 def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
+    if run.notes.get("proxy-nocanon") and has_controls(target.url.path):
+        raise Respond(403, line)  # proxy_http_canon, AH10415
     if run.shared.body_broken:
         raise Respond(400, line)
     if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
