@@ -406,7 +406,8 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     loader.sources.append(source)
     loader.note(
         "assumed",
-        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, and DocumentRoot are assumed",
+        f"{source.name} is audited alone: AllowOverride All, the usual modules, http and https, "
+        "and DocumentRoot are assumed",
     )
     site = ApacheSite(loader, items, files, "htaccess")
     site.overrides.put(PAGES, source)
