@@ -67,7 +67,9 @@ def play(
         predict = load(server.config)
         for number, raw in enumerate(case.lines):
             line = json.loads(fill(json.dumps(raw), places))
-            yield Played(number, line, attempt(predict, line), observe(line, origins, server))
+            yield Played(number, line, attempt(predict, line), seen := observe(line, origins, server))
+            if seen.reply.status is None:
+                server.revive()
 
 
 def contradictions(played: Played) -> list[str]:
