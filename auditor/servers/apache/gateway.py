@@ -86,8 +86,11 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
             value = literal("0", SERVER) if kind == "fastcgi" and run.shared.body_read else entry.value
             table.set("CONTENT_LENGTH", value, passes)
         elif low == "authorization":
-            if auth is not None:
-                table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
+            if kind == "uwsgi":  # which puts the first of several there itself
+                first = run.headers_in.entry("Authorization") or entry
+                table.set("HTTP_AUTHORIZATION", first.value, (*first.because, *(auth or ())))
+            elif auth is not None:
+                put("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
             elif table.entry("HTTP_AUTHORIZATION") is None:
                 _withheld(run, entry, table, lost)
         elif low == "transfer-encoding" and kind == "fastcgi":  # the body is read first, and has a length then
