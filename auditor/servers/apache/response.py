@@ -216,7 +216,7 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             raise Respond(302, line)
     if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
-        if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
+        if (kind == "fastcgi" and condition != 200) or (kind == "cgi" and condition == 304):  # no error to these
             return finish(run, condition, action)
         if condition != 200:
             raise Respond(condition)
