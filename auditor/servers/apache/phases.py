@@ -137,6 +137,8 @@ def _translate(run: Run) -> None:
 def _fixups(run: Run) -> None:
     modules = run.config.modules
     redirect: InternalRedirect | None = None
+    if run.is_proxy:
+        proxy.canonicalize(run)
     if modules.has("rewrite"):
         try:
             rewrite.fixup(run)

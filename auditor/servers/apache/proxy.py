@@ -11,6 +11,7 @@ from auditor.servers.apache import walk as sections
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.urls import has_controls
 from auditor.servers.apache.walk import has_wildcards
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
@@ -158,6 +159,20 @@ def walk(run: Run) -> None:
     """<Proxy> sections, in the place of <Directory>."""
     assert run.filename is not None
     sections.proxy(run, run.filename.removeprefix("proxy:"))
+
+
+def canonicalize(run: Run) -> None:
+    """What a module does not take in a URL that is to be sent as it stands (proxy_fixup, which comes before the fixups
+    of other modules: proxy_http_canon, AH10415; proxy_fcgi_canon, AH10414)."""
+    url = parse_url((run.filename or "").removeprefix("proxy:"))
+    if url is None or not run.notes.get("proxy-nocanon"):
+        return
+    if has_controls(url.path) if url.scheme in _CHECKED else url.scheme == "fcgi" and _UNFIT.search(url.path):
+        raise Respond(403, run.proxy_line)
+
+
+_CHECKED = ("http", "https", "ws", "wss", "h2", "h2c", "balancer")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f?]")
 
 
 # --- the request that goes out
@@ -342,9 +357,8 @@ def _spelled(run: Run, name: str) -> str:
 def _clear_connection(run: Run, table: Table, lost: dict[str, tuple[Because, ...]]) -> None:
     """ap_proxy_clear_connection: hop-by-hop lines, and those that Connection names, go (RFC 9110, 7.6.1)."""
     why = by_default("hop-by-hop header lines are removed", PAGE)
-    connection = table.get("Connection")
-    if connection is not None and connection.text is not None:
-        for token in re.split(r"[,\s]+", connection.text):
+    for connection in table.all("Connection"):
+        for token in re.split(r"[,\s]+", connection.value.text or ""):
             entry = table.entry(token) if token and token.lower() != "close" else None
             if entry is not None and table.unset(token):
                 named = by_default("Connection names this header: hop-by-hop", PAGE)

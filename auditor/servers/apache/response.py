@@ -33,6 +33,7 @@ def step_of(server: Server, why: str) -> Step:
 def produce(run: Run) -> Run:
     """The handler's answer; the run itself."""
     if run.is_proxy and run.filename is not None:
+        proxy.canonicalize(run)  # a rule of a section comes behind the other time
         return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
     handler = run.handler
     if run.notes.get("trace"):
@@ -160,9 +161,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             raise Respond(400, line)
     elif run.shared.body_broken:
         raise Respond(400, line)
-    raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
-    if kind == "fastcgi" and raw and re.search(r"[\x00-\x1f\x7f?]", run.filename or ""):
-        raise Respond(403, line)  # proxy_fcgi_canon, AH10414
+    if kind == "fastcgi" and not run.is_proxy and "?" in (run.filename or ""):
+        raise Respond(403, line)
     if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
         raise Respond(500, line)  # ap_unescape_url refuses it
     sent, lost = gateway.variables(run, kind)
@@ -278,8 +278,6 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
 
 
 def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
-    if run.notes.get("proxy-nocanon") and has_controls(target.url.path):
-        raise Respond(403, line)  # proxy_http_canon, AH10415
     if run.shared.body_broken:
         raise Respond(400, line)
     if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
