@@ -151,14 +151,12 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
 def _request_variables(run: Run, table: Table, kind: str) -> None:
     first = run.first
     server = by_default("CGI variables", "env.html")
-    from auditor.servers.apache.response import server_port
-
     values: dict[str, Value] = {
         "SERVER_SIGNATURE": unknown(SERVER),
         "SERVER_SOFTWARE": unknown(SERVER),
         "SERVER_NAME": lookup(run, "SERVER_NAME"),
         "SERVER_ADDR": unknown(SERVER),
-        "SERVER_PORT": literal(str(server_port(run)), SERVER),
+        "SERVER_PORT": lookup(run, "SERVER_PORT"),
         "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
         "DOCUMENT_ROOT": lookup(run, "DOCUMENT_ROOT"),
         "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),

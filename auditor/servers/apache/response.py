@@ -11,9 +11,9 @@ from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, MISSING, options_of
 from auditor.servers.apache.table import Entry, Table
-from auditor.servers.apache.urls import has_controls
+from auditor.servers.apache.urls import authority
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
+from auditor.values import SERVER, Segment, Value, answer_header, join, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -422,7 +422,7 @@ def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
                 rest = text[len(one) :]
                 if one.startswith("/") and not one.endswith("/") and rest[:1] not in ("", "/"):
                     continue
-                made = Value((*self_url(run).segments, Segment("config", fake), *_tail(value, rest)))
+                made = Value((*authority(run).segments, Segment("config", fake), *_tail(value, rest)))
                 return made, decides(line)
     return value, ()
 
@@ -450,34 +450,6 @@ def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
 
 
 # --- what goes back
-
-
-def self_url(run: Run) -> Value:
-    """The scheme and authority of this server as the client wrote them (ap_construct_url)."""
-    request = run.shared.request
-    name = run.host or run.server.spelled or "localhost"
-    if _canonical(run) and run.server.spelled:
-        name = run.server.spelled
-    port = server_port(run)
-    default = 443 if request.tls else 80
-    text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
-    return literal(text, CLIENT)
-
-
-def _canonical(run: Run) -> bool:
-    line = run.layers.last("usecanonicalname")
-    return line is not None and line.args[:1] != () and line.args[0].lower() == "on"
-
-
-def server_port(run: Run) -> int:
-    """The port that this server takes for its own (ap_get_server_port): the one of the Host line, else of ServerName,
-    else the scheme's; the one that was connected to does not count."""
-    request = run.shared.request
-    if not _canonical(run) and run.port is not None:
-        return run.port
-    if run.layers.on("usecanonicalphysicalport"):
-        return (run.server.name_port or request.port) if _canonical(run) else request.port
-    return run.server.name_port or (443 if request.tls else 80)
 
 
 _KEPT = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~")

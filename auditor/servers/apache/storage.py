@@ -365,10 +365,10 @@ def _directory(run: Run) -> None:
             return
         if run.method not in ("GET", "HEAD") and run.has_variable("redirect-carefully"):
             return
-        from auditor.servers.apache.response import self_url
+        from auditor.servers.apache.urls import authority
 
         query = f"?{run.args}" if run.args is not None else ""
-        url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+        url = Value((*authority(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
         run.step(line, "a directory without its slash: redirected")
         raise Respond(301, line, url)
     names = index_names(run)

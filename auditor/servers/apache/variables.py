@@ -166,12 +166,14 @@ def _server_name(run: Run) -> Value:
 def _server_port(run: Run) -> Value:
     """ap_get_server_port: the port that the client named, that of ServerName, else the scheme's. What Listen and
     <VirtualHost> say does not count, but for UseCanonicalPhysicalPort."""
-    if _canonical(run) != "on" and run.port is not None:
+    canonical = _canonical(run) == "on"
+    if not canonical and run.port is not None:
         return literal(str(run.port), client_header("Host"))
-    if run.layers.on("usecanonicalphysicalport"):
-        return literal(str(run.shared.request.port), SERVER)
-    if run.server.name_port is not None:
+    physical = run.layers.on("usecanonicalphysicalport")
+    if run.server.name_port is not None and (canonical or not physical):
         return literal(str(run.server.name_port))
+    if physical:
+        return literal(str(run.shared.request.port), SERVER)
     return literal("443" if _scheme(run).text == "https" else "80", SERVER)
 
 
