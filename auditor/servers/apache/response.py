@@ -220,7 +220,9 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             return finish(run, condition, action)
         if condition != 200:
             raise Respond(condition)
-    override = run.layers.last("proxyerroroverride") if kind in ("fastcgi", "uwsgi") and servers else None
+    # FastCGI answers in the place of another request for itself (mod_proxy_fcgi.c: dispatch, ap_is_initial_req).
+    overrides = servers and (kind == "uwsgi" or (kind == "fastcgi" and run.prev is None))
+    override = run.layers.last("proxyerroroverride") if overrides else None
     if override is not None and status is not None and _overrides(override, status):
         run.step(override, f"the upstream's {status} is replaced")
         run.shared.action = action
