@@ -295,8 +295,14 @@ BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
     """ap_normalize_path: unreserved characters decoded, `.` and `..` resolved, slashes merged; None for a path that
     leads above the root or does not begin with a slash."""
+    normal, fits = normalized(path, merge, decode)
+    return normal if fits else None
+
+
+def normalized(path: str, merge: bool, decode: bool = True) -> tuple[str, bool]:
+    """The same, with what it makes of a path that does not fit, too."""
     if not path.startswith("/"):
-        return path if path == "*" else None
+        return path, path == "*"
     if decode:
 
         def plain(match: re.Match[str]) -> str:
@@ -305,6 +311,7 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
 
         path = _UNRESERVED.sub(plain, path)
     out: list[str] = []
+    fits = True
     parts = path.split("/")[1:]
     for at, part in enumerate(parts):
         last = at == len(parts) - 1
@@ -313,16 +320,15 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
                 out.append("")
             continue
         if part == "..":
-            if not out:
-                return None
-            out.pop()
+            fits = fits and bool(out)
+            del out[-1:]
             if last:
                 out.append("")
             continue
         if merge and part == "" and not last:
             continue
         out.append(part)
-    return "/" + "/".join(out)
+    return "/" + "/".join(out), fits
 
 
 def decode(run: Run, path: str) -> None:

@@ -3,8 +3,6 @@ modules/http/http_request.c)."""
 
 from __future__ import annotations
 
-import posixpath
-
 from auditor.http import Request
 from auditor.servers.apache import (
     alias,
@@ -78,12 +76,10 @@ def _post_read(run: Run) -> None:
 def serve(run: Run) -> Run:
     """Everything behind the reading of the request; the run that was answered in the end."""
     try:
-        path = run.uri
-        normal = intake.normalize(path, run.server.on("mergeslashes", True))
-        if normal is None or intake.BAD_ESCAPE.search(normal):
-            run.uri = normal or posixpath.normpath("/" + path.lstrip("/"))  # made normal, but not decoded
+        run.uri, fits = intake.normalized(run.uri, run.server.on("mergeslashes", True))
+        if not fits or intake.BAD_ESCAPE.search(run.uri):
             raise Respond(400)
-        intake.decode(run, normal)
+        intake.decode(run, run.uri)
         prepare(run)
         return response.produce(run)
     except InternalRedirect as redirect:
