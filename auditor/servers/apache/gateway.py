@@ -216,9 +216,11 @@ def _path_info_at(uri: str, path_info: str) -> int:
 
 
 def _translate_path(run: Run) -> None:
-    """The subrequest that finds PATH_TRANSLATED: it may set cookies."""
-    rules = run.server.base.all("rewriterule")
-    if any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:]):
+    """The subrequest that finds PATH_TRANSLATED: it may set cookies, and edit* of the headers that are there by now may
+    come to no end."""
+    rules, headers = run.server.base.all("rewriterule"), run.server.base.all("requestheader")
+    cookies = any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:])
+    if cookies or any(line.args[:1] and line.args[0].lower() == "edit*" for line in headers):
         from auditor.servers.apache.phases import lookup as look_up
 
         look_up(run, run.path_info)
