@@ -48,6 +48,8 @@ def refuse_trace(run: Run) -> None:
         raise Respond(405, line)
     if run.is_proxy:
         return
+    if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
+        raise Respond(501, line)  # ap_setup_client_block
     length = run.header("content-length") or "0"
     if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
         raise Respond(413, line)
