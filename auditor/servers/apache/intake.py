@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from auditor.http import Pairs, Request, split_port
-from auditor.servers.apache.config import Address, Config, Server
+from auditor.servers.apache.config import Address, Config, Directive, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.values import Segment, Value, client_header, literal
@@ -331,10 +331,15 @@ def normalized(path: str, merge: bool, decode: bool = True) -> tuple[str, bool]:
     return "/" + "/".join(out), fits
 
 
+def encoded_slashes(run: Run) -> tuple[Directive | None, str]:
+    """The line AllowEncodedSlashes and what it says, in lower case; virtual hosts do not inherit it."""
+    line = run.server.section.last("allowencodedslashes")
+    return line, line.args[0].lower() if line is not None and line.args else "off"
+
+
 def decode(run: Run, path: str) -> None:
     """ap_unescape_url, in place: %2F and %00 are answered 404; AllowEncodedSlashes changes the former."""
-    line = run.server.section.last("allowencodedslashes")  # virtual hosts do not inherit it
-    mode = line.args[0].lower() if line is not None and line.args else "off"
+    line, mode = encoded_slashes(run)
     run.uri = path
     if "%" not in path:
         return

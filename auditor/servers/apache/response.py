@@ -154,6 +154,9 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
+    raw = run.notes.get("proxy-nocanon") or proxy.keeps_slashes(run)
+    if kind == "uwsgi" and raw and re.search("(?i)%(2f|00)", run.filename or ""):
+        raise Respond(500, line)  # ap_unescape_url refuses it
     if kind in ("scgi", "uwsgi"):  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
         if (coding := run.header("transfer-encoding")) is not None:
             raise Respond(411 if coding.lower() == "chunked" else 501, line)
@@ -163,8 +166,6 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         raise Respond(400, line)
     if kind == "fastcgi" and not run.is_proxy and "?" in (run.filename or ""):
         raise Respond(403, line)
-    if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
-        raise Respond(500, line)  # ap_unescape_url refuses it
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
