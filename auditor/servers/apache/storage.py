@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
+from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.intake import normalize
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
@@ -237,6 +238,8 @@ def _options_of(layers: Layers) -> frozenset[str]:
     added: set[str] = set()
     removed: set[str] = set()
     for section in layers.sections:  # merge_core_dir_configs: what was taken away stays so where a section says nothing
+        if section.kind == "htaccess" and not _is_cores(section):
+            continue
         own: set[str] | None = None
         plus: set[str] = set()
         minus: set[str] = set()
@@ -258,6 +261,12 @@ def _options_of(layers: Layers) -> frozenset[str]:
             added, removed = (added - minus) | plus, (removed - plus) | minus
             found = (found - removed) | added
     return frozenset(found)
+
+
+def _is_cores(section: Section) -> bool:
+    """Whether a .htaccess has anything of the core's, which otherwise has no part in it that would be merged."""
+    specs = [spec_of("<limit" if line.limit is not None else line.key) for line in section.directives]
+    return bool(section.sections) or any(spec is not None and spec.module == "core.c" for spec in specs)
 
 
 def find_handler(run: Run) -> None:
