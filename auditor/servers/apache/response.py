@@ -229,7 +229,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         run.shared.action = action
         run.headers_out = Table()
         raise Respond(status, override)
-    if run.status != 200 and status in (200, None) and kind != "uwsgi":
+    told = kind == "uwsgi" or (status == 200 and conditions.is_told(response))
+    if run.status != 200 and status in (200, None) and not told:
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
 
