@@ -229,6 +229,10 @@ def read_headers(run: Run, request: Request) -> None:
         raise Respond(400)
     _read_host(run, request, "host" in order)
     _read_framing(run)
+
+
+def check_expect(run: Run) -> None:
+    """Expect, which is looked at when the virtual host is known, ahead of all hooks (ap_read_request)."""
     expect = run.header("expect")
     if expect and expect.lower() != "100-continue":
         raise Respond(417)

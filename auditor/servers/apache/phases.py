@@ -46,16 +46,12 @@ def handle(shared: Shared, request: Request) -> Run:
         shared.client_address = address.value
     try:
         intake.parse_target(run, request.target)
-        try:
-            intake.read_headers(run, request)
-        except Respond as end:
-            if end.status == 417:  # Expect is looked at behind the hooks
-                _post_read(run)
-            raise
+        intake.read_headers(run, request)
         if hosts:
             run.server, why = hosts.choose(run.host)
             run.layers = run.server.base
             shared.steps.append(response.step_of(run.server, why))
+        intake.check_expect(run)
         _post_read(run)
         return serve(run)
     except Respond as end:
