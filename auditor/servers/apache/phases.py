@@ -72,8 +72,9 @@ def _post_read(run: Run) -> None:
 def serve(run: Run) -> Run:
     """Everything behind the reading of the request; the run that was answered in the end."""
     try:
+        broken = intake.BAD_ESCAPE.search(run.uri)
         run.uri, fits = intake.normalized(run.uri, run.server.on("mergeslashes", True))
-        if not fits or intake.BAD_ESCAPE.search(run.uri):
+        if broken or not fits:
             raise Respond(400)
         intake.decode(run, run.uri)
         prepare(run)
