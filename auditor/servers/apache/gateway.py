@@ -188,7 +188,9 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     script = run.uri
     if kind == "uwsgi":
         url = parse_url((run.filename or "").removeprefix("proxy:"))
-        path = unquote(url.path, "latin-1") if url is not None else ""
+        path = url.path if url is not None else ""
+        if run.notes.get("proxy-nocanon"):  # else it is encoded first
+            path = unquote(path, "latin-1")
         run.path_info = "/" + path.lstrip("/")
         if run.path_info == "/":
             script = "" if script == "/" else script + "/"

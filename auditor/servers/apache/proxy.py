@@ -176,8 +176,9 @@ def canonicalize(run: Run) -> None:
 
 
 def keeps_slashes(run: Run) -> bool:
-    """Whether %2F in a path is handed on as it is (PROXY_CANONENC_NOENCODEDSLASHENCODING)."""
-    return encoded_slashes(run)[1] == "nodecode"
+    """Whether %2F in a path is handed on as it is (PROXY_CANONENC_NOENCODEDSLASHENCODING). Any section that is merged
+    with the server's lines forgets that (measured)."""
+    return encoded_slashes(run)[1] == "nodecode" and len(run.layers.sections) == len(run.server.base.sections)
 
 
 _CHECKED = ("http", "https", "ws", "wss", "h2", "h2c", "balancer")
