@@ -486,7 +486,10 @@ def send_error(run: Run, status: int, end: Respond, page: Directive | None = Non
         status, location = 302, literal(page.args[1])
         run.step(page, "answered by a redirect to this page")
         end = Respond(302, page)
-    run.headers_out, run.errors_out = run.errors_out, Table()
+    if status == 304:  # sent with the lines that are there
+        _vary(run)
+    else:
+        run.headers_out, run.errors_out = run.errors_out, Table()
     if location is not None and (300 <= status < 400 or status == 201):
         run.headers_out.set("Location", location, decides(end.line) if end.line is not None else ())
     run.status = status
