@@ -179,6 +179,14 @@ class Server(Folder):
                 raise TimeoutError(f"httpd is not ready after {patience:g} s")
             time.sleep(0.001)
 
+    def revive(self) -> None:
+        """Starts httpd again where a request has crashed it: of -X there is one process only."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if isinstance(self._process, subprocess.Popen):
+                self._process.wait(0.2)
+                os.unlink(os.path.join(self.path, PID))
+                self.run(self.config, self.path)
+
     def kill(self) -> None:
         """Ends the server, in order: it gives back what the system keeps for it beyond its end (shared memory)."""
         stop(self._process)

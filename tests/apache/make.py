@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.files import Files
-from auditor.http import make_request
+from auditor.http import make_request, split_port
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.load import Loader
@@ -73,7 +73,8 @@ def make_run(
     run.layers = Layers((section,)).with_sections(_all(section))
     run.uri, mark, args = target.partition("?")
     run.args = args if mark else None
-    run.host = "t.example"
+    port = split_port(dict(lines).get("Host", ""))[1]
+    run.host, run.port = "t.example", int(port) if port else None
     for name, value in lines:
         run.headers_in.merge(name, literal(value, client_header(name)))
     return run

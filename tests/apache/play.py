@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from auditor.http import make_request
 from probes.compare import Observation
+from probes.origin import Received
 from probes.runners.local import fill, free_ports
 from tests.apache.compare import differences
 from tests.apache.lab import MODULES, Httpd, Server
@@ -18,15 +20,22 @@ from tests.differential.play import observe as ask
 def observe(line: Line, origins: Origins, server: Server) -> Observation:
     """What this request does: the exchanges with origins, and after them what scripts were given.
 
-    Without the LD_LIBRARY_PATH that httpd hands on where the one who started it has one.
+    Without the LD_LIBRARY_PATH that httpd hands on where the one who started it has one, and without what a script
+    tells late: one whose request cannot be read is started all the same, and is ended when it likes.
     """
     server.given()
     seen = ask(line, origins)
     exchanges = [
         entry._replace(headers=tuple(pair for pair in entry.headers if pair[0] != "LD_LIBRARY_PATH"))
-        for entry in (*seen.exchanges, *server.given())
+        for entry in (*seen.exchanges, *(entry for entry in server.given() if _is_of(line, entry)))
     ]
     return seen._replace(exchanges=tuple(exchanges))
+
+
+def _is_of(line: Line, script: Received) -> bool:
+    """Whether it is this request that a script was run for, as far as it tells."""
+    target = dict(script.headers).get("REQUEST_URI")
+    return "raw" in line or target in (None, make_request(line["url"]).target)
 
 
 @contextmanager
@@ -67,7 +76,9 @@ def play(
         predict = load(server.config)
         for number, raw in enumerate(case.lines):
             line = json.loads(fill(json.dumps(raw), places))
-            yield Played(number, line, attempt(predict, line), observe(line, origins, server))
+            yield Played(number, line, attempt(predict, line), seen := observe(line, origins, server))
+            if seen.reply.status is None:
+                server.revive()
 
 
 def contradictions(played: Played) -> list[str]:

@@ -156,7 +156,7 @@ def make_run(case: Case, ask: Ask, version: tuple[int, ...], path: Path) -> Run:
     request = Request(ask.method, False, "127.0.0.1", 8080, target, "1.1", headers)
     shared = Shared(config, _Htaccess(case), Options(version), path, request)  # type: ignore[arg-type]
     run = Run(shared, config.hosts[0])
-    run.host = f"{case.name}.example"
+    run.host, run.port = f"{case.name}.example", 8080
     run.headers_in = Table([Entry(name, literal(value, client_header(name))) for name, value in headers])
     uri, mark, query = target.partition("?")
     run.uri, run.args = unquote_to_bytes(uri).decode("latin-1"), query if mark else None

@@ -44,8 +44,7 @@ def check(run: Run) -> None:
             continue
         # Where a module has hooks of the old kind, sections are never known to be the same (auth_internal_per_conf).
         again = kept.known and any(kept.has(name) for name in ("allowmethods", "lua", "wsgi"))
-        own = run.layers.sections[len(run.server.base.sections) :]
-        if not again or not own or (run.notes.get("walk reused") and all(one.kind in _FOLDERS for one in own)):
+        if not again or _merged_before(run, before):
             run.user, run.auth_type = before.user, before.auth_type
             return
     run.user = None
@@ -74,6 +73,17 @@ def check(run: Run) -> None:
     if _needs_user(run):
         authn.authenticate(run)
         _authorize(run)
+
+
+def _merged_before(run: Run, before: Run) -> bool:
+    """Whether the sections that both have are merged already: the walks of server/request.c keep what they merged for
+    a folder, a file in it, and a path; <If> and <Proxy> are merged each time (measured)."""
+    folder = bool(run.notes.get("walk reused"))
+    kept = dict.fromkeys(_FOLDERS, folder)
+    kept["files"] = folder and run.filename == before.filename
+    kept["location"] = run.uri == before.uri
+    own = run.layers.sections[len(run.server.base.sections) :]
+    return all(kept.get(one.kind, False) for one in own)
 
 
 # --- authorization

@@ -82,13 +82,16 @@ def _common(run: Run, kind: str) -> tuple[Table, list[LostHeader]]:
     for entry in run.headers_in:
         low = entry.name.lower()
         if low == "content-type":
-            table.set("CONTENT_TYPE", entry.value, passes)
+            put("CONTENT_TYPE", entry.value, passes)
         elif low == "content-length":
             value = literal("0", SERVER) if kind == "fastcgi" and run.shared.body_read else entry.value
             table.set("CONTENT_LENGTH", value, passes)
         elif low == "authorization":
-            if auth is not None:
-                table.set("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
+            if kind == "uwsgi":  # which puts the first of several there itself
+                first = run.headers_in.entry("Authorization") or entry
+                table.set("HTTP_AUTHORIZATION", first.value, (*first.because, *(auth or ())))
+            elif auth is not None:
+                put("HTTP_AUTHORIZATION", entry.value, (*entry.because, *auth))
             elif table.entry("HTTP_AUTHORIZATION") is None:
                 _withheld(run, entry, table, lost)
         elif low == "transfer-encoding" and kind == "fastcgi":  # the body is read first, and has a length then
@@ -154,14 +157,12 @@ def _passes_authorization(run: Run, kind: str) -> tuple[Because, ...] | None:
 def _request_variables(run: Run, table: Table, kind: str) -> None:
     first = run.first
     server = by_default("CGI variables", "env.html")
-    from auditor.servers.apache.response import server_port
-
     values: dict[str, Value] = {
         "SERVER_SIGNATURE": unknown(SERVER),
         "SERVER_SOFTWARE": unknown(SERVER),
         "SERVER_NAME": lookup(run, "SERVER_NAME"),
         "SERVER_ADDR": unknown(SERVER),
-        "SERVER_PORT": literal(str(server_port(run)), SERVER),
+        "SERVER_PORT": lookup(run, "SERVER_PORT"),
         "REMOTE_ADDR": Value((Segment(ADDRESS, run.shared.client_address),)),
         "DOCUMENT_ROOT": lookup(run, "DOCUMENT_ROOT"),
         "REQUEST_SCHEME": literal(run.shared.request.scheme, SERVER),
@@ -193,13 +194,16 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
     script = run.uri
     if kind == "uwsgi":
         url = parse_url((run.filename or "").removeprefix("proxy:"))
-        path = unquote(url.path, "latin-1") if url is not None else ""
+        path = url.path if url is not None else ""
+        if run.notes.get("proxy-nocanon"):  # else it is encoded first
+            path = unquote(path, "latin-1")
         run.path_info = "/" + path.lstrip("/")
         if run.path_info == "/":
             script = "" if script == "/" else script + "/"
-    if run.path_info and (script.endswith(run.path_info) or kind == "uwsgi"):
-        # mod_proxy_uwsgi goes by its length alone.
+    if kind == "uwsgi":  # goes by its length alone
         script = script[: len(script) - len(run.path_info)] if len(script) >= len(run.path_info) else script
+    elif run.path_info:
+        script = script[: _path_info_at(script, run.path_info)]
     table.set("SCRIPT_NAME", literal(script, CLIENT) if script else EMPTY, server)
     if run.path_info or kind == "wsgi":
         table.set("PATH_INFO", literal(run.path_info, CLIENT), server)
@@ -208,10 +212,23 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         table.set("PATH_TRANSLATED", unknown(), server)  # none where that path is refused
 
 
+def _path_info_at(uri: str, path_info: str) -> int:
+    """Where in the path PATH_INFO begins (ap_find_path_info): several slashes there are one in PATH_INFO."""
+    at, end = len(uri), len(path_info)
+    while at and end and uri[at - 1] == path_info[end - 1]:
+        at, end = at - 1, end - 1
+        while path_info[end] == "/" and at and uri[at - 1] == "/":
+            at -= 1
+    slash = uri.find("/", max(at - 1, 0))
+    return len(uri) if slash == -1 else slash
+
+
 def _translate_path(run: Run) -> None:
-    """The subrequest that finds PATH_TRANSLATED: it may set cookies."""
-    rules = run.server.base.all("rewriterule")
-    if any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:]):
+    """The subrequest that finds PATH_TRANSLATED: it may set cookies, and edit* of the headers that are there by now may
+    come to no end."""
+    rules, headers = run.server.base.all("rewriterule"), run.server.base.all("requestheader")
+    cookies = any("CO=" in word or "cookie=" in word for line in rules for word in line.args[2:])
+    if cookies or any(line.args[:1] and line.args[0].lower() == "edit*" for line in headers):
         from auditor.servers.apache.phases import lookup as look_up
 
         look_up(run, run.path_info)

@@ -248,7 +248,7 @@ class Overrides:
 
 
 # The modules of these lines merge nothing: even one that is skipped takes away what is inherited.
-_UNMERGED = ("authuserfile", "authgroupfile")
+_UNMERGED = ("authuserfile", "authgroupfile", "order", "allow", "deny", "satisfy")
 _CONTAINERS = ("<requireall", "<requireany", "<requirenone")
 
 

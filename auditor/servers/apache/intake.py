@@ -198,6 +198,7 @@ def read_headers(run: Run, request: Request) -> None:
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
     if fields and len(request.headers) > fields:
+        run.notes["error-notes"] = True
         run.shared.body_broken = True
         raise Respond(400)
     table = Table()
@@ -206,22 +207,30 @@ def read_headers(run: Run, request: Request) -> None:
         value = value.strip(" \t")
         # Where a line is refused, those before it are there; a line is taken when the next one has been read.
         if len(name) + len(value) + 2 > limit + 1:
+            run.notes["error-notes"] = True
             _refuse(run, request.headers[: max(at - 1, 0)], server.last("limitrequestfieldsize"))
         if not _TOKEN.match(name) or _CONTROLS.search(value):
             _refuse(run, request.headers[:at])
         order.setdefault(name.lower(), []).append((name, value))
-    run.headers_in = _so_far(request.headers[:-1])
+    too_long = False  # table_do_fn_check_lengths
     for lines in order.values():
         name = lines[0][0]
         text = ", ".join(value for _, value in lines)
-        if len(text) > limit and len(lines) > 1:  # table_do_fn_check_lengths
-            raise Respond(400, server.last("limitrequestfieldsize"))
+        too_long = too_long or (len(text) > limit and len(lines) > 1)
         table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
     run.headers_in = table
+    if too_long:
+        run.notes["error-notes"] = True
+        run.shared.body_broken = True
+        raise Respond(400, server.last("limitrequestfieldsize"))
     if len(order.get("host", ())) > 1:
         raise Respond(400)
     _read_host(run, request, "host" in order)
     _read_framing(run)
+
+
+def check_expect(run: Run) -> None:
+    """Expect, which is looked at when the virtual host is known, ahead of all hooks (ap_read_request)."""
     expect = run.header("expect")
     if expect and expect.lower() != "100-continue":
         raise Respond(417)
@@ -288,13 +297,20 @@ def parse_target(run: Run, target: str) -> None:
 
 
 _UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})")
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
     """ap_normalize_path: unreserved characters decoded, `.` and `..` resolved, slashes merged; None for a path that
     leads above the root or does not begin with a slash."""
+    normal, fits = normalized(path, merge, decode)
+    return normal if fits else None
+
+
+def normalized(path: str, merge: bool, decode: bool = True) -> tuple[str, bool]:
+    """The same, with what it makes of a path that does not fit, too."""
     if not path.startswith("/"):
-        return path if path == "*" else None
+        return path, path == "*"
     if decode:
 
         def plain(match: re.Match[str]) -> str:
@@ -303,6 +319,7 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
 
         path = _UNRESERVED.sub(plain, path)
     out: list[str] = []
+    fits = True
     parts = path.split("/")[1:]
     for at, part in enumerate(parts):
         last = at == len(parts) - 1
@@ -311,24 +328,29 @@ def normalize(path: str, merge: bool, decode: bool = True) -> str | None:
                 out.append("")
             continue
         if part == "..":
-            if not out:
-                return None
-            out.pop()
+            fits = fits and bool(out)
+            del out[-1:]
             if last:
                 out.append("")
             continue
         if merge and part == "" and not last:
             continue
         out.append(part)
-    return "/" + "/".join(out)
+    return "/" + "/".join(out), fits
 
 
-def decode(run: Run, path: str) -> str:
-    """ap_unescape_url: %2F and %00 are answered 404, what is no escape 400; AllowEncodedSlashes changes the former."""
-    line = run.server.section.last("allowencodedslashes")  # virtual hosts do not inherit it
-    mode = line.args[0].lower() if line is not None and line.args else "off"
+def encoded_slashes(run: Run) -> tuple[Directive | None, str]:
+    """The line AllowEncodedSlashes and what it says, in lower case; virtual hosts do not inherit it."""
+    line = run.server.section.last("allowencodedslashes")
+    return line, line.args[0].lower() if line is not None and line.args else "off"
+
+
+def decode(run: Run, path: str) -> None:
+    """ap_unescape_url, in place: %2F and %00 are answered 404; AllowEncodedSlashes changes the former."""
+    line, mode = encoded_slashes(run)
+    run.uri = path
     if "%" not in path:
-        return path
+        return
     out: list[str] = []
     at = 0
     missing = False
@@ -338,10 +360,7 @@ def decode(run: Run, path: str) -> str:
             out.append(char)
             at += 1
             continue
-        digits = path[at + 1 : at + 3]
-        if len(digits) < 2 or not re.fullmatch(r"[0-9A-Fa-f]{2}", digits):
-            raise Respond(400)
-        code = int(digits, 16)
+        code = int(path[at + 1 : at + 3], 16)
         if code == 0 or (code == 0x2F and mode == "off"):
             missing = True
             out.append(chr(code))
@@ -350,7 +369,6 @@ def decode(run: Run, path: str) -> str:
         else:
             out.append(chr(code))
         at += 3
+    run.uri = "".join(out).partition("\0")[0]
     if missing:
-        run.uri = "".join(out).partition("\0")[0]
         raise Respond(404, line)
-    return "".join(out)

@@ -3,8 +3,6 @@ modules/http/http_request.c)."""
 
 from __future__ import annotations
 
-import posixpath
-
 from auditor.http import Request
 from auditor.servers.apache import (
     alias,
@@ -27,7 +25,7 @@ from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, U
 from auditor.servers.apache.table import Table
 from auditor.source import Place
 from auditor.trace import Replaced
-from auditor.values import CLIENT, SERVER, literal
+from auditor.values import CLIENT, SERVER, literal, unknown
 
 # What a subrequest does not have of a request with a body (strip_headers_request_body).
 _OF_BODIES = (
@@ -44,16 +42,12 @@ def handle(shared: Shared, request: Request) -> Run:
     run = Run(shared, hosts[0] if hosts else config.main)
     try:
         intake.parse_target(run, request.target)
-        try:
-            intake.read_headers(run, request)
-        except Respond as end:
-            if end.status == 417:  # Expect is looked at behind the hooks
-                _post_read(run)
-            raise
+        intake.read_headers(run, request)
         if hosts:
             run.server, why = hosts.choose(run.host)
             run.layers = run.server.base
             shared.steps.append(response.step_of(run.server, why))
+        intake.check_expect(run)
         _post_read(run)
         return serve(run)
     except Respond as end:
@@ -74,12 +68,11 @@ def _post_read(run: Run) -> None:
 def serve(run: Run) -> Run:
     """Everything behind the reading of the request; the run that was answered in the end."""
     try:
-        path = run.uri
-        normal = intake.normalize(path, run.server.on("mergeslashes", True))
-        if normal is None:
-            run.uri = posixpath.normpath("/" + path.lstrip("/"))
+        broken = intake.BAD_ESCAPE.search(run.uri)
+        run.uri, fits = intake.normalized(run.uri, run.server.on("mergeslashes", True))
+        if broken or not fits:
             raise Respond(400)
-        run.uri = intake.decode(run, normal)
+        intake.decode(run, run.uri)
         prepare(run)
         return response.produce(run)
     except InternalRedirect as redirect:
@@ -133,6 +126,8 @@ def _translate(run: Run) -> None:
 def _fixups(run: Run) -> None:
     modules = run.config.modules
     redirect: InternalRedirect | None = None
+    if run.is_proxy:
+        proxy.canonicalize(run)
     if modules.has("rewrite"):
         try:
             rewrite.fixup(run)
@@ -242,9 +237,14 @@ def die(run: Run, end: Respond) -> Run:
     page = response.error_document(run, status)
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
         return response.send_error(run, status, end, page)
+    location = end.location if end.location is not None else run.headers_out.get("Location")
+    if location is not None and 300 <= status < 400:  # the page of a redirect has it, too (measured)
+        run.errors_out.set("Location", location, decides(end.line) if end.line is not None else ())
     original = run.method
     run.shared.replaced.append(Replaced(status, page.place, page=page.args[1].partition("?")[0]))
     run.env.set("REQUEST_METHOD", literal(original, CLIENT), decides(page))
+    if run.notes.get("error-notes"):  # what exactly is wrong, in words
+        run.env.set("ERROR_NOTES", unknown(SERVER), decides(page))
     run.method = "GET"
     return redirected(run, InternalRedirect(page.args[1], page))
 

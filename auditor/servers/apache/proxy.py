@@ -9,8 +9,10 @@ from typing import NamedTuple
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache import walk as sections
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
+from auditor.servers.apache.intake import BAD_ESCAPE, encoded_slashes
 from auditor.servers.apache.run import Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.urls import has_controls
 from auditor.servers.apache.walk import has_wildcards
 from auditor.trace import ADDED, CHANGED, FORWARDED, REPLACED, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CONFIG, SERVER, Segment, Value, client_header, literal, unknown
@@ -160,6 +162,29 @@ def walk(run: Run) -> None:
     sections.proxy(run, run.filename.removeprefix("proxy:"))
 
 
+def canonicalize(run: Run) -> None:
+    """What a module does not take in a URL, above all in one that is to be sent as it stands (proxy_fixup, which comes
+    before the fixups of other modules: proxy_http_canon, AH10415; proxy_fcgi_canon, AH10414)."""
+    url = parse_url((run.filename or "").removeprefix("proxy:"))
+    if url is None:
+        return
+    if not run.notes.get("proxy-nocanon"):
+        if keeps_slashes(run) and BAD_ESCAPE.search(url.path):  # ap_proxy_canonenc_ex
+            raise Respond(400, run.proxy_line)
+    elif has_controls(url.path) if url.scheme in _CHECKED else url.scheme == "fcgi" and _UNFIT.search(url.path):
+        raise Respond(403, run.proxy_line)
+
+
+def keeps_slashes(run: Run) -> bool:
+    """Whether %2F in a path is handed on as it is (PROXY_CANONENC_NOENCODEDSLASHENCODING). Any section that is merged
+    with the server's lines forgets that (measured)."""
+    return encoded_slashes(run)[1] == "nodecode" and len(run.layers.sections) == len(run.server.base.sections)
+
+
+_CHECKED = ("http", "https", "ws", "wss", "h2", "h2c", "balancer")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f?]")
+
+
 # --- the request that goes out
 
 
@@ -189,7 +214,7 @@ def target_of(run: Run, text: str) -> Target:
         whole = first._replace(path=path)
         return Target(whole, f"balancer://{url.host}", servers, True, True)
     shown = f"{url.scheme}://{url.authority}" if not url.socket else f"unix:{url.socket}|{url.scheme}://{url.host}"
-    path = canonical(url.path or "/")
+    path = canonical(url.path or "/", keeps_slashes(run))
     if url.scheme in ("http", "https") and run.args is not None:
         path += f"?{run.args}"
     found = _worker_of(run.server, f"{text.partition('://')[0]}://{authority_of(text)}{path}")
@@ -342,9 +367,8 @@ def _spelled(run: Run, name: str) -> str:
 def _clear_connection(run: Run, table: Table, lost: dict[str, tuple[Because, ...]]) -> None:
     """ap_proxy_clear_connection: hop-by-hop lines, and those that Connection names, go (RFC 9110, 7.6.1)."""
     why = by_default("hop-by-hop header lines are removed", PAGE)
-    connection = table.get("Connection")
-    if connection is not None and connection.text is not None:
-        for token in re.split(r"[,\s]+", connection.text):
+    for connection in table.all("Connection"):
+        for token in re.split(r"[,\s]+", connection.value.text or ""):
             entry = table.entry(token) if token and token.lower() != "close" else None
             if entry is not None and table.unset(token):
                 named = by_default("Connection names this header: hop-by-hop", PAGE)
@@ -453,12 +477,14 @@ def request_target(run: Run, target: Target) -> str:
     path = target.url.path or "/"
     if run.notes.get("proxy-nocanon"):
         return path
-    return canonical(path) + (f"?{run.args}" if run.args is not None else "")
+    return canonical(path, keeps_slashes(run)) + (f"?{run.args}" if run.args is not None else "")
 
 
 _SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~;")
 
 
-def canonical(path: str) -> str:
-    """ap_proxy_canonenc for a path: what is not allowed there becomes %XX."""
+def canonical(path: str, slashes: bool = False) -> str:
+    """ap_proxy_canonenc_ex for a path: what is not allowed there becomes %XX. With `slashes`, %2F stays."""
+    if slashes:
+        return "".join(part if part[:1] == "%" else canonical(part) for part in re.split("(?i)(%2f)", path))
     return "".join(char if char in _SAFE else f"%{ord(char):02X}" for char in path)

@@ -11,8 +11,9 @@ from auditor.servers.apache.pattern import cut
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
 from auditor.servers.apache.storage import DIRECTORY, MISSING, is_php, options_of
 from auditor.servers.apache.table import Entry, Table
+from auditor.servers.apache.urls import authority
 from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import CLIENT, SERVER, Segment, Value, answer_header, join, literal
+from auditor.values import SERVER, Segment, Value, answer_header, join, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -32,6 +33,7 @@ def step_of(server: Server, why: str) -> Step:
 def produce(run: Run) -> Run:
     """The handler's answer; the run itself."""
     if run.is_proxy and run.filename is not None:
+        proxy.canonicalize(run)  # a rule of a section comes behind the other time
         return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
     handler = run.handler
     if run.notes.get("trace"):
@@ -148,15 +150,18 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
-    if run.shared.body_broken:
-        raise Respond(400, line)
-    if kind in ("scgi", "uwsgi") and (coding := run.header("transfer-encoding")) is not None:
-        raise Respond(411 if coding.lower() == "chunked" else 501, line)  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
-    raw = bool(run.notes.get("proxy-nocanon")) or not run.is_proxy
-    if kind == "fastcgi" and raw and "?" in (run.filename or ""):
-        raise Respond(403, line)
-    if kind == "uwsgi" and run.notes.get("proxy-nocanon") and re.search("(?i)%(2f|00)", run.filename or ""):
+    raw = run.notes.get("proxy-nocanon") or proxy.keeps_slashes(run)
+    if kind == "uwsgi" and raw and re.search("(?i)%(2f|00)", run.filename or ""):
         raise Respond(500, line)  # ap_unescape_url refuses it
+    if kind in ("scgi", "uwsgi"):  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
+        if (coding := run.header("transfer-encoding")) is not None:
+            raise Respond(411 if coding.lower() == "chunked" else 501, line)
+        if not (run.header("content-length") or "0").isdigit():
+            raise Respond(400, line)
+    elif run.shared.body_broken:
+        raise Respond(400, line)
+    if kind == "fastcgi" and not run.is_proxy and "?" in (run.filename or ""):
+        raise Respond(403, line)
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
@@ -182,6 +187,8 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         )
     )
     run.step(line, f"sent to {upstream}")
+    if run.shared.body_broken and _body(run) == "sent":  # read last, and only where one is announced
+        raise Respond(400, line)
     if response is None:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
@@ -200,19 +207,26 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             run.method = "GET"
             run.headers_in.unset("Content-Length", by_default("the program has read the body"))
             raise InternalRedirect(text, line)
+        if kind == "cgi" and run.status == 200:  # a URL, whoever has said it
+            run.step(line, "Location makes it a redirect")
+            run.shared.action = action
+            raise Respond(302, line)
     if run.method in ("GET", "HEAD") and status == 200 and kind in ("cgi", "fastcgi", "scgi"):
         condition = conditions.of_answer(run, response)
-        if condition == 304 or (condition != 200 and kind == "fastcgi"):  # no error to ap_send_error_response
+        if (kind == "fastcgi" and condition != 200) or (kind == "cgi" and condition == 304):  # no error to these
             return finish(run, condition, action)
         if condition != 200:
             raise Respond(condition)
-    override = run.layers.last("proxyerroroverride") if kind in ("fastcgi", "uwsgi") and servers else None
+    # FastCGI answers in the place of another request for itself (mod_proxy_fcgi.c: dispatch, ap_is_initial_req).
+    overrides = servers and (kind == "uwsgi" or (kind == "fastcgi" and run.prev is None))
+    override = run.layers.last("proxyerroroverride") if overrides else None
     if override is not None and status is not None and _overrides(override, status):
         run.step(override, f"the upstream's {status} is replaced")
         run.shared.action = action
         run.headers_out = Table()
         raise Respond(status, override)
-    if run.status != 200 and status in (200, None) and kind != "uwsgi":
+    told = kind == "uwsgi" or (status == 200 and conditions.is_told(response))
+    if run.status != 200 and status in (200, None) and not told:
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
 
@@ -408,7 +422,7 @@ def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
                 rest = text[len(one) :]
                 if one.startswith("/") and not one.endswith("/") and rest[:1] not in ("", "/"):
                     continue
-                made = Value((*self_url(run).segments, Segment("config", fake), *_tail(value, rest)))
+                made = Value((*authority(run).segments, Segment("config", fake), *_tail(value, rest)))
                 return made, decides(line)
     return value, ()
 
@@ -418,50 +432,24 @@ def _tail(value: Value, rest: str) -> tuple[Segment, ...]:
 
 
 def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
+    """ProxyPassReverseCookiePath and its like: the last attribute of the name counts, and all of its value gives way
+    where it begins with the line's (ap_proxy_cookie_reverse_map). Domains ignore case."""
     text = value.text or ""
     because: tuple[Because, ...] = ()
     for key, attribute in (("proxypassreversecookiepath", "path"), ("proxypassreversecookiedomain", "domain")):
-        for line in run.layers.all(key):
+        found = list(re.finditer(rf"(?i)(?:^|;)\s*{attribute}=([^;]*)", text))
+        for line in run.layers.all(key) if found else ():
             if len(line.args) < 2:
                 continue
-            inner, outer = line.args[0], line.args[1]
-            pattern = re.compile(rf"(?i)(;\s*{attribute}=){re.escape(inner)}(?=[^;]*)")
-            changed = pattern.sub(lambda match, outer=outer: match[1] + outer, text, count=1)  # type: ignore[misc]
-            if changed != text:
-                text, because = changed, decides(line)
+            (start, end), (inner, outer) = found[-1].span(1), line.args[:2]
+            given = text[start : start + len(inner)]
+            if given == inner or (attribute == "domain" and given.lower() == inner.lower()):
+                text, because = text[:start] + outer + text[end:], decides(line)
                 break
     return (value if not because else Value((Segment(value.segments[0].source, text),))), because
 
 
 # --- what goes back
-
-
-def self_url(run: Run) -> Value:
-    """The scheme and authority of this server as the client wrote them (ap_construct_url)."""
-    request = run.shared.request
-    name = run.host or run.server.spelled or "localhost"
-    if _canonical(run) and run.server.spelled:
-        name = run.server.spelled
-    port = server_port(run)
-    default = 443 if request.tls else 80
-    text = f"{request.scheme}://{name}" + ("" if port == default else f":{port}")
-    return literal(text, CLIENT)
-
-
-def _canonical(run: Run) -> bool:
-    line = run.layers.last("usecanonicalname")
-    return line is not None and line.args[:1] != () and line.args[0].lower() == "on"
-
-
-def server_port(run: Run) -> int:
-    """The port that this server takes for its own (ap_get_server_port): the one of the Host line, else of ServerName,
-    else the scheme's; the one that was connected to does not count."""
-    request = run.shared.request
-    if not _canonical(run) and run.port is not None:
-        return run.port
-    if run.layers.on("usecanonicalphysicalport"):
-        return (run.server.name_port or request.port) if _canonical(run) else request.port
-    return run.server.name_port or (443 if request.tls else 80)
 
 
 _KEPT = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~")
@@ -494,7 +482,10 @@ def send_error(run: Run, status: int, end: Respond, page: Directive | None = Non
         status, location = 302, literal(page.args[1])
         run.step(page, "answered by a redirect to this page")
         end = Respond(302, page)
-    run.headers_out, run.errors_out = run.errors_out, Table()
+    if status == 304:  # sent with the lines that are there
+        _vary(run)
+    else:
+        run.headers_out, run.errors_out = run.errors_out, Table()
     if location is not None and (300 <= status < 400 or status == 201):
         run.headers_out.set("Location", location, decides(end.line) if end.line is not None else ())
     run.status = status

@@ -198,9 +198,7 @@ def _proxy(context: Context, rule: Rule, target: Value, as_it_stands: bool) -> N
         raise Respond(403, rule.line)
     if text is None:
         raise Unpredictable("where a RewriteRule with P leads is not known", rule.line.place)
-    if as_it_stands:
-        if has_controls(text):
-            raise Respond(403, rule.line)
+    if as_it_stands or run.notes.get("proxy-nocanon"):  # of a ProxyPass for a part of the site
         run.notes["proxy-nocanon"] = True
         if run.args is not None:
             text += f"?{run.args}"

@@ -67,7 +67,7 @@ def apply_list(context: Context, rules: Sequence[Rule]) -> Result:
             state = (run.filename, run.args)
             if rounds >= rule.number("N", MAX_ROUNDS) or state in seen or len(run.filename or "") > _LONGEST:
                 run.step(rule.line, "the rules with N come to no end: 500")
-                raise Respond(500, rule.line)
+                end(run, rule, 500)
             seen.add(state)
             at = 0
             continue
@@ -105,12 +105,12 @@ def _apply(context: Context, rule: Rule, result: Result) -> bool:
     expanded = expand(context, rule.output, rule) if rule.substitutes else None
     if expanded is not None and expanded.marked and _unsafe(run, rule):
         run.step(rule.line, "refused: a question mark of the client's would begin the query")
-        raise Respond(403, rule.line)
+        end(run, rule, 403)
     set_variables(context, rule)
     set_cookies(context, rule)
     if rule.answers:
         run.step(rule.line, f"answers {rule.status}")
-        raise Respond(rule.status, rule.line)
+        end(run, rule, rule.status)
     if expanded is None:
         force(context, rule)
         return True
@@ -239,4 +239,11 @@ def _is_here(server: Server, host: str, port: int) -> bool:
 
 def send_away(run: Run, rule: Rule, target: Value) -> NoReturn:
     run.step(rule.line, f"redirect {rule.status}")
-    raise Respond(rule.status, rule.line, target)
+    end(run, rule, rule.status, target)
+
+
+def end(run: Run, rule: Rule, status: int, target: Value | None = None) -> NoReturn:
+    """A status that a rule has come to is one of its own even while the page of an error is made (hook_uri2file and
+    hook_fixup set r->status to HTTP_OK)."""
+    run.status = 200
+    raise Respond(status, rule.line, target)

@@ -140,7 +140,7 @@ def make_rule(line: Directive, conditions: tuple[Cond, ...]) -> Rule | None:
         elif name == "R" and values[-1]:
             digits = re.match(r"\d+", values[-1])
             status = int(digits[0]) if digits else _REDIRECTS.get(values[-1].lower(), 302)
-            answers = answers or status not in (300, 301, 302, 303, 305, 307, 308)
+            answers = answers or not 300 <= status < 400
     drops = False
     if output.endswith("?"):
         # A question mark at the end is there to drop the query, and with QSA it does nothing.

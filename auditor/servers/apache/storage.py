@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from auditor.servers.apache import walk
 from auditor.servers.apache.config import WALKS, Directive, Layers, Section, Server
+from auditor.servers.apache.directives import spec_of
+from auditor.servers.apache.intake import normalize
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
 from auditor.values import CLIENT, Segment, Value, literal
@@ -53,13 +55,17 @@ def refuse_trace(run: Run) -> None:
         raise Respond(405, line)
     if run.is_proxy:
         return
+    if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
+        raise Respond(501, line)  # ap_setup_client_block
     length = run.header("content-length") or "0"
     if word != "extended" and (int(length) > 0 or run.headers_in.get("Transfer-Encoding") is not None):
         raise Respond(413, line)
 
 
 def translate(run: Run) -> None:
-    """core's translate_name: DocumentRoot and the path."""
+    """core's translate_name: DocumentRoot and the path, which a RewriteRule with PT may have made a URL."""
+    if not run.uri.startswith("/") and run.uri != "*":
+        raise Respond(400)
     run.filename = document_root(run) + run.uri
 
 
@@ -97,7 +103,8 @@ def state_of(run: Run, path: str, line: Directive | None = None, likely: Sequenc
 def look(run: Run) -> None:
     """map_to_storage: which file, what of the path is PATH_INFO, and the sections on the way."""
     assert run.filename is not None
-    path = run.filename
+    # Slashes are one here whatever MergeSlashes says, in what becomes PATH_INFO, too (ap_directory_walk).
+    path = run.filename = normalize(run.filename, True, False) or run.filename
     if run.notes.get("wsgi"):
         run.found = FILE
         walk.directory(run, walk.folders_of(path, False))
@@ -237,6 +244,8 @@ def _options_of(layers: Layers) -> frozenset[str]:
     added: set[str] = set()
     removed: set[str] = set()
     for section in layers.sections:  # merge_core_dir_configs: what was taken away stays so where a section says nothing
+        if section.kind == "htaccess" and not _is_cores(section):
+            continue
         own: set[str] | None = None
         plus: set[str] = set()
         minus: set[str] = set()
@@ -258,6 +267,12 @@ def _options_of(layers: Layers) -> frozenset[str]:
             added, removed = (added - minus) | plus, (removed - plus) | minus
             found = (found - removed) | added
     return frozenset(found)
+
+
+def _is_cores(section: Section) -> bool:
+    """Whether a .htaccess has anything of the core's, which otherwise has no part in it that would be merged."""
+    specs = [spec_of("<limit" if line.limit is not None else line.key) for line in section.directives]
+    return bool(section.sections) or any(spec is not None and spec.module == "core.c" for spec in specs)
 
 
 def find_handler(run: Run) -> None:
@@ -367,15 +382,15 @@ def _directory(run: Run) -> None:
             return
         if run.method not in ("GET", "HEAD") and run.has_variable("redirect-carefully"):
             return
-        from auditor.servers.apache.response import self_url
+        from auditor.servers.apache.urls import authority
 
         query = f"?{run.args}" if run.args is not None else ""
-        url = Value((*self_url(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
+        url = Value((*authority(run).segments, Segment(CLIENT, _escaped(run.uri) + "/" + query)))
         run.step(line, "a directory without its slash: redirected")
         raise Respond(301, line, url)
     names = index_names(run)
     failed: Respond | None = None
-    for name, line in names:
+    for at, (name, line) in enumerate(names, 1):
         from auditor.servers.apache.phases import lookup
 
         target = name if name.startswith("/") else run.uri + name
@@ -387,7 +402,7 @@ def _directory(run: Run) -> None:
             return
         if sub.status not in (200, 404, None):
             failed = Respond(sub.status)
-            if 300 <= sub.status < 400 or (sub.status in (401, 406) and len(names) == 1):
+            if 300 <= sub.status < 400 or (sub.status in (401, 406) and at == len(names)):
                 run.headers_out.entries = [*sub.headers_out, *run.headers_out]
                 run.errors_out.entries = [*sub.errors_out, *run.errors_out]
                 break  # the others are not looked at

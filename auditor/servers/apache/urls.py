@@ -12,7 +12,7 @@ _UNESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 # Schemes that mod_rewrite knows, and whether a URL of each has a query (mod_rewrite.c: is_absolute_uri).
 _SCHEMES = {
     **dict.fromkeys(("ajp://", "balancer://", "fcgi://", "http://", "https://", "h2://", "h2c://"), True),
-    **dict.fromkeys(("mailto:", "scgi://", "uwsgi://", "ws://", "wss://", "unix:"), True),
+    **dict.fromkeys(("mailto:", "scgi://", "ws://", "wss://", "unix:"), True),
     **dict.fromkeys(("ftp://", "gopher://", "ldap://", "news:", "nntp://"), False),
 }
 

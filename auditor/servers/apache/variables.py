@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from auditor.http import split_port
 from auditor.servers.apache.run import Run
 from auditor.values import (
     ADDRESS,
@@ -149,18 +148,6 @@ def _ahead(run: Run, name: str) -> Value:
     return found
 
 
-def _authority(run: Run) -> str:
-    """Host and port as the client named them: in the target, else in the Host line."""
-    target = run.shared.request.target
-    scheme, separator, rest = target.partition("://")
-    if separator and scheme.lower() in ("http", "https"):
-        return rest.partition("/")[0]
-    for name, value in run.shared.request.headers:
-        if name.lower() == "host":
-            return value
-    return ""
-
-
 def _canonical(run: Run) -> str:
     line = run.layers.last("usecanonicalname")
     return line.args[0].lower() if line is not None and line.args else "off"
@@ -179,14 +166,14 @@ def _server_name(run: Run) -> Value:
 def _server_port(run: Run) -> Value:
     """ap_get_server_port: the port that the client named, that of ServerName, else the scheme's. What Listen and
     <VirtualHost> say does not count, but for UseCanonicalPhysicalPort."""
-    if _canonical(run) != "on" and run.main is None:
-        port = split_port(_authority(run))[1]
-        if port is not None and port.isdigit():
-            return literal(str(int(port)), client_header("Host"))
-    if run.layers.on("usecanonicalphysicalport"):
-        return literal(str(run.shared.request.port), SERVER)
-    if run.server.name_port is not None:
+    canonical = _canonical(run) == "on"
+    if not canonical and run.port is not None:
+        return literal(str(run.port), client_header("Host"))
+    physical = run.layers.on("usecanonicalphysicalport")
+    if run.server.name_port is not None and (canonical or not physical):
         return literal(str(run.server.name_port))
+    if physical:
+        return literal(str(run.shared.request.port), SERVER)
     return literal("443" if _scheme(run).text == "https" else "80", SERVER)
 
 
