@@ -10,8 +10,8 @@ from auditor.http import Request
 from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours
-from auditor.servers.apache.response import escape
 from auditor.servers.apache.rewrite_rules import own_rules
+from auditor.servers.apache.sending import escape
 from auditor.source import Place
 
 if TYPE_CHECKING:

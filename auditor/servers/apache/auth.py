@@ -21,9 +21,9 @@ from auditor.servers.apache.gates import (
     tell_open,
     wants_credentials,
 )
+from auditor.servers.apache.handlers import is_php
 from auditor.servers.apache.providers import type_of
 from auditor.servers.apache.run import Respond, Run, decides
-from auditor.servers.apache.storage import is_php
 from auditor.trace import Gate
 
 _FOLDERS = ("directory", "htaccess")

@@ -7,12 +7,13 @@ import re
 from urllib.parse import unquote
 
 from auditor.servers.apache.config import Directive
-from auditor.servers.apache.proxy import fate_of, parse_url
+from auditor.servers.apache.outgoing import fate_of
 from auditor.servers.apache.rewrite_apply import passed_over
 from auditor.servers.apache.rewrite_rules import displacing
 from auditor.servers.apache.run import Run, by_default, decides
 from auditor.servers.apache.table import Entry, Table
 from auditor.servers.apache.variables import lookup
+from auditor.servers.apache.workers import parse_url
 from auditor.trace import ADDED, DECIDES, DISPLACES, SUPPRESSES, Because, LostHeader, SentHeader
 from auditor.values import ADDRESS, CLIENT, EMPTY, SERVER, Segment, Value, client_header, literal, unknown
 

@@ -9,12 +9,15 @@ from auditor.servers.apache import (
     auth,
     authn,
     env,
+    handlers,
     headers,
+    index,
     intake,
     proxy,
     remoteip,
     response,
     rewrite,
+    sending,
     storage,
     tls,
     walk,
@@ -24,7 +27,7 @@ from auditor.servers.apache.expr_syntax import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.source import Place
-from auditor.trace import Replaced
+from auditor.trace import Replaced, Step
 from auditor.values import CLIENT, SERVER, literal, unknown
 
 # What a subrequest does not have of a request with a body (strip_headers_request_body).
@@ -46,7 +49,7 @@ def handle(shared: Shared, request: Request) -> Run:
         if hosts:
             run.server, why = hosts.choose(run.host)
             run.layers = run.server.base
-            shared.steps.append(response.step_of(run.server, why))
+            shared.steps.append(Step(run.server.place, "", why))
         intake.check_expect(run)
         _post_read(run)
         return serve(run)
@@ -101,7 +104,7 @@ def prepare(run: Run) -> None:
     if run.main is None and modules.has("setenvif"):
         env.match_headers(run, False)
     auth.check(run)
-    storage.find_handler(run)
+    handlers.find_handler(run)
     _fixups(run)
 
 
@@ -146,11 +149,11 @@ def _fixups(run: Run) -> None:
         authn.fake(run)
     folders_first = modules.in_order("dir", "headers")
     if modules.has("dir") and folders_first:
-        storage.fixup(run, redirect is not None)
+        index.fixup(run, redirect is not None)
     if modules.has("headers"):
         headers.fixup(run)
     if modules.has("dir") and not folders_first:
-        storage.fixup(run, redirect is not None)
+        index.fixup(run, redirect is not None)
     if redirect is not None:
         raise redirect
 
@@ -232,11 +235,11 @@ def die(run: Run, end: Respond) -> Run:
     if first is not run:
         # The error document itself fails: the first error is answered by the server's own page.
         run.step(end.line, f"the error document cannot be served ({status}): the server's own page for {first.status}")
-        return response.send_error(first, first.status or 500, end)
+        return sending.send_error(first, first.status or 500, end)
     run.status = status
-    page = response.error_document(run, status)
+    page = sending.error_document(run, status)
     if page is None or page.args[1].startswith('"') or not page.args[1].startswith("/"):
-        return response.send_error(run, status, end, page)
+        return sending.send_error(run, status, end, page)
     location = end.location if end.location is not None else run.headers_out.get("Location")
     if location is not None and 300 <= status < 400:  # the page of a redirect has it, too (measured)
         run.errors_out.set("Location", location, decides(end.line) if end.line is not None else ())

@@ -1,19 +1,21 @@
-"""Handlers, upstreams' answers, and what goes back to the client (config.c: ap_invoke_handler; http_protocol.c)."""
+"""Handlers: files, programs and upstreams (config.c: ap_invoke_handler)."""
 
 from __future__ import annotations
 
 import re
 
-from auditor.http import Response, is_watched
-from auditor.servers.apache import cache, conditions, expires, gateway, headers, proxy, storage
-from auditor.servers.apache.config import Directive, Server
-from auditor.servers.apache.pattern import cut
-from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default, decides
-from auditor.servers.apache.storage import DIRECTORY, MISSING, is_php, options_of
-from auditor.servers.apache.table import Entry, Table
-from auditor.servers.apache.urls import authority
-from auditor.trace import Because, Exchange, LostHeader, Replaced, ResponseHeader, Step
-from auditor.values import SERVER, Segment, Value, answer_header, join, literal
+from auditor.http import Response
+from auditor.servers.apache import conditions, gateway, outgoing, proxy, storage, workers
+from auditor.servers.apache.answers import overrides, possible, take_headers
+from auditor.servers.apache.config import Directive
+from auditor.servers.apache.handlers import is_php
+from auditor.servers.apache.options import options_of
+from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default
+from auditor.servers.apache.sending import final, finish, vary
+from auditor.servers.apache.storage import DIRECTORY, MISSING
+from auditor.servers.apache.table import Table
+from auditor.trace import Exchange
+from auditor.values import SERVER, literal
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -22,12 +24,6 @@ _OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
 # Drupal names a handler that there is none of, so that no program runs where users put files (SA-2006-006).
 _NOBODY = re.compile(r"Drupal_Security_|This_is_a_Drupal_security_line")
 _MODULES = {"cgi-script": "cgid", "wsgi-script": "wsgi"}
-_HIDDEN = {"date", "server", "proxy-authenticate", "connection", "keep-alive", "te", "trailer", "upgrade"}
-
-
-def step_of(server: Server, why: str) -> Step:
-    """The step that tells which virtual host was chosen."""
-    return Step(server.place, "", why)
 
 
 def produce(run: Run) -> Run:
@@ -38,8 +34,8 @@ def produce(run: Run) -> Run:
     handler = run.handler
     if run.notes.get("trace"):
         run.shared.action = "answered"
-        _vary(run)
-        return _final(run, 200)
+        vary(run)
+        return final(run, 200)
     if handler is not None and handler.startswith("proxy:"):
         run.proxy_line = run.handler_line
         text = handler.removeprefix("proxy:")
@@ -150,7 +146,7 @@ def _program(run: Run, handler: str) -> Run:
 
 
 def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line: Directive | None) -> Run:
-    raw = run.notes.get("proxy-nocanon") or proxy.keeps_slashes(run)
+    raw = run.notes.get("proxy-nocanon") or workers.keeps_slashes(run)
     if kind == "uwsgi" and raw and re.search("(?i)%(2f|00)", run.filename or ""):
         raise Respond(500, line)  # ap_unescape_url refuses it
     if kind in ("scgi", "uwsgi"):  # ap_setup_client_block, REQUEST_CHUNKED_ERROR
@@ -168,7 +164,7 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
     question = Question("exchange", upstream, f"{role}:{number}")
     place = line.place if line is not None else None
-    answer = run.ask(question, _answers(run, upstream), place)
+    answer = run.ask(question, possible(run, upstream), place)
     response = answer.value if isinstance(answer.value, Response) else None
     run.shared.exchanges.append(
         Exchange(
@@ -193,9 +189,9 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         raise Respond(503)
     action = "cgi" if protocol == "cgi" else "proxied"
     if kind == "uwsgi":  # its answer's lines are put behind those that are there
-        _vary(run)
+        vary(run)
         run.vary = []
-    _take_headers(run, response, kind)
+    take_headers(run, response, kind)
     run.notes["to keep"] = response
     if response.status is None and response.headers == () and not _known(answer):
         return finish(run, None, action)
@@ -218,9 +214,9 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
         if condition != 200:
             raise Respond(condition)
     # FastCGI answers in the place of another request for itself (mod_proxy_fcgi.c: dispatch, ap_is_initial_req).
-    overrides = servers and (kind == "uwsgi" or (kind == "fastcgi" and run.prev is None))
-    override = run.layers.last("proxyerroroverride") if overrides else None
-    if override is not None and status is not None and _overrides(override, status):
+    replaces = servers and (kind == "uwsgi" or (kind == "fastcgi" and run.prev is None))
+    override = run.layers.last("proxyerroroverride") if replaces else None
+    if override is not None and status is not None and overrides(override, status):
         run.step(override, f"the upstream's {status} is replaced")
         run.shared.action = action
         run.headers_out = Table()
@@ -229,16 +225,6 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
     if run.status != 200 and status in (200, None) and not told:
         status = run.status  # the page of an error that sets no status of its own keeps the error's
     return finish(run, status, action)
-
-
-def _keep(run: Run) -> None:
-    """What mod_cache does with the answer of an upstream or a program."""
-    response = run.notes.get("to keep")
-    line = cache.enabled(run) if isinstance(response, Response) else None
-    if line is not None and isinstance(response, Response):
-        run.shared.cache = decided = cache.decide(run, line, response)
-        run.shared.exchanges[-1] = run.shared.exchanges[-1]._replace(cache=decided)
-        cache.tell(run)
 
 
 def _known(answer: Answer) -> bool:
@@ -264,10 +250,10 @@ def _body(run: Run) -> str:
 
 def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
     storage.refuse_trace(run)
-    target = proxy.target_of(run, text)
+    target = workers.target_of(run, text)
     scheme = target.url.scheme
     if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
-        run.env.set("proxy-nokeepalive", literal("1", SERVER), by_default("no worker for this URL", proxy.PAGE))
+        run.env.set("proxy-nokeepalive", literal("1", SERVER), by_default("no worker for this URL", workers.PAGE))
     if scheme in _FAMILIES and scheme != "ajp":
         if not run.config.modules.has(f"proxy_{scheme}"):
             raise Respond(500, line)
@@ -277,18 +263,18 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
     return _http(run, target, line)
 
 
-def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
+def _http(run: Run, target: workers.Target, line: Directive | None) -> Run:
     if run.shared.body_broken:
         raise Respond(400, line)
     if (run.header("transfer-encoding") or "chunked").lower() != "chunked":
         raise Respond(500, line)  # ap_proxy_http_prefetch
-    sent, lost, version = proxy.outgoing(run, target)
+    sent, lost, version = outgoing.headers_of(run, target)
     role = _role(run)
     number = sum(1 for exchange in run.shared.exchanges if exchange.role == role)
     place = line.place if line is not None else None
-    answer = run.ask(Question("exchange", target.upstream, f"{role}:{number}"), _answers(run, target.upstream), place)
+    answer = run.ask(Question("exchange", target.upstream, f"{role}:{number}"), possible(run, target.upstream), place)
     response = answer.value if isinstance(answer.value, Response) else None
-    uri = proxy.request_target(run, target)
+    uri = outgoing.request_target(run, target)
     run.shared.exchanges.append(
         Exchange(
             role,
@@ -310,14 +296,14 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
         raise Respond(503)
     # Those of the answer take the place of all that were there, but for cookies (ap_proxy_http_process_response).
     run.headers_out, run.vary = Table(run.headers_out.all("Set-Cookie")), []
-    _take_headers(run, response, "http")
+    take_headers(run, response, "http")
     run.notes["to keep"] = response
     status = response.status
     if status is None:
         return finish(run, None, "proxied")
     override = run.layers.last("proxyerroroverride")
-    overrides = override is not None and override.args[:1] != () and override.args[0].lower() == "on"
-    if override is not None and overrides and _overrides(override, status):
+    replaces = override is not None and override.args[:1] != () and override.args[0].lower() == "on"
+    if override is not None and replaces and overrides(override, status):
         run.status = 200  # so that it counts as the first error (ap_proxy_http_process_response)
         run.step(override, f"the upstream's {status} is replaced")
         kept = Table([entry for entry in run.headers_out if entry.name.lower() == "www-authenticate"][:1])
@@ -327,221 +313,3 @@ def _http(run: Run, target: proxy.Target, line: Directive | None) -> Run:
         run.shared.action = "proxied"
         raise Respond(status, override)
     return finish(run, status, "proxied")
-
-
-def _overrides(line: Directive, status: int) -> bool:
-    if line.args[0].lower() != "on":
-        return False
-    codes = [int(word) for word in line.args[1:] if word.isdigit()]
-    return status in codes if codes else status >= 400
-
-
-def _answers(run: Run, upstream: str) -> list[Answer]:
-    """What the upstream may answer; a status is made up only where something here depends on it."""
-    answers = [Answer("answers", f"{upstream} answers", Response())]
-    override = run.layers.last("proxyerroroverride")
-    if override is not None and override.args and override.args[0].lower() == "on":
-        codes = {
-            int(line.args[0]) for line in run.layers.all("errordocument") if line.args[:1] and line.args[0].isdigit()
-        }
-        for code in sorted(codes):
-            if _overrides(override, code):
-                answers.append(Answer(str(code), f"{upstream} answers {code}", Response(code)))
-    return answers
-
-
-_SCRIPTS = ("cgi", "fastcgi", "scgi")
-
-
-def _take_headers(run: Run, response: Response, kind: str) -> None:
-    """The upstream's header lines, but for those that belong to one hop (ap_proxy_clear_connection). What scripts say
-    stands among the lines for errors, which `Header` without `always` does not see, and repeated names are joined
-    (ap_scan_script_header_err_core)."""
-    passed_on = kind in ("http", "uwsgi")
-    merged = Table()
-    listed = {
-        token.strip().lower()
-        for name, value in response.headers
-        if name.lower() == "connection"
-        for token in value.split(",")
-    }
-    for name, value in response.headers:
-        low = name.lower()
-        if low == "expires":
-            run.notes["expires told"] = True
-        if not is_watched(name) and low not in _named(run):
-            continue
-        if passed_on and (low in _HIDDEN or low in listed):
-            run.shared.hidden.append(LostHeader(name, by_default(f"{name} is removed by mod_proxy", proxy.PAGE)))
-            continue
-        source = Value((Segment(answer_header("main", name), value),))
-        because: tuple[Because, ...] = ()
-        if kind == "http" and low == "location":
-            source, because = _reverse(run, source)
-        elif kind == "http" and low == "set-cookie":
-            source, because = _cookie(run, source)
-        if kind in _SCRIPTS and low == "location":
-            run.headers_out.set(name, source, because)
-        elif kind in _SCRIPTS and low != "set-cookie":
-            merged.merge(name, source, because)
-        else:
-            (merged if kind in _SCRIPTS else run.headers_out).add(name, source, because)
-    for entry in merged:
-        (run.errors_out.add if entry.name.lower() == "set-cookie" else run.errors_out.merge)(*entry)
-
-
-def _named(run: Run) -> frozenset[str]:
-    """The response headers, in lower case, that lines of the configuration name."""
-    names: frozenset[str] = run.layers.memo(
-        "named headers",
-        lambda layers: frozenset(
-            word.lower() for line in layers.all("header") for word in line.args[:3] if re.fullmatch(r"[\w-]+", word)
-        ),
-    )
-    return names
-
-
-def _reverse(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
-    """ProxyPassReverse: the upstream's own URL in Location gives way to this server's."""
-    text = value.text or ""
-    lines: list[tuple[str, str, Directive]] = []
-    for section in run.layers.sections:
-        for line in section.all("proxypassreverse"):
-            if section.kind == "location" and len(line.args) == 1:
-                lines.append((section.pattern, line.args[0], line))
-            elif len(line.args) > 1:
-                lines.append((line.args[0], line.args[1], line))
-    for fake, real, line in lines:
-        reals = [real]
-        if real.startswith("balancer://"):
-            url = proxy.parse_url(real)
-            if url is not None:
-                reals = [member.rstrip("/") + url.path for member in proxy.balancer(run.config, url.host)] + [real]
-        for one in reals:
-            if text.startswith(one):
-                rest = text[len(one) :]
-                if one.startswith("/") and not one.endswith("/") and rest[:1] not in ("", "/"):
-                    continue
-                made = Value((*authority(run).segments, Segment("config", fake), *_tail(value, rest)))
-                return made, decides(line)
-    return value, ()
-
-
-def _tail(value: Value, rest: str) -> tuple[Segment, ...]:
-    return (Segment(value.segments[0].source, rest),) if rest else ()
-
-
-def _cookie(run: Run, value: Value) -> tuple[Value, tuple[Because, ...]]:
-    """ProxyPassReverseCookiePath and its like: the last attribute of the name counts, and all of its value gives way
-    where it begins with the line's (ap_proxy_cookie_reverse_map). Domains ignore case."""
-    text = value.text or ""
-    because: tuple[Because, ...] = ()
-    for key, attribute in (("proxypassreversecookiepath", "path"), ("proxypassreversecookiedomain", "domain")):
-        found = list(re.finditer(rf"(?i)(?:^|;)\s*{attribute}=([^;]*)", text))
-        for line in run.layers.all(key) if found else ():
-            if len(line.args) < 2:
-                continue
-            (start, end), (inner, outer) = found[-1].span(1), line.args[:2]
-            given = text[start : start + len(inner)]
-            if given == inner or (attribute == "domain" and given.lower() == inner.lower()):
-                text, because = text[:start] + outer + text[end:], decides(line)
-                break
-    return (value if not because else Value((Segment(value.segments[0].source, text),))), because
-
-
-# --- what goes back
-
-
-_KEPT = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$-_.+!*'(),:@&=/~")
-
-
-def escape(path: str) -> str:
-    """ap_os_escape_path, as Location headers made from paths have it."""
-    return "".join(char if char in _KEPT else f"%{ord(char):02x}" for char in path)
-
-
-def error_document(run: Run, status: int) -> Directive | None:
-    """The ErrorDocument line for a status; a URL for 401 is ignored (AH00113)."""
-    found = None
-    for line in run.layers.all("errordocument"):
-        if len(line.args) > 1 and line.args[0] == str(status):
-            found = line
-    if found is None or found.args[1].lower() == "default":
-        return None
-    if status == 401 and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", found.args[1]):
-        return None
-    return found
-
-
-def send_error(run: Run, status: int, end: Respond, page: Directive | None = None) -> Run:
-    """ap_send_error_response: the header lines of a normal answer are dropped, those for errors stay, and only `always`
-    rules run, on a table of their own."""
-    location = end.location if end.location is not None else run.headers_out.get("Location")
-    if page is not None and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", page.args[1]):
-        run.shared.replaced.append(Replaced(status, page.place))
-        status, location = 302, literal(page.args[1])
-        run.step(page, "answered by a redirect to this page")
-        end = Respond(302, page)
-    if status == 304:  # sent with the lines that are there
-        _vary(run)
-    else:
-        run.headers_out, run.errors_out = run.errors_out, Table()
-    if location is not None and (300 <= status < 400 or status == 201):
-        run.headers_out.set("Location", location, decides(end.line) if end.line is not None else ())
-    run.status = status
-    expires.apply(run, status, "text/html")
-    if run.config.modules.has("headers"):
-        headers.output(run, True)
-    if run.shared.action == "unknown":
-        run.shared.action = "answered"
-    run.step(end.line, f"answered {status}")
-    return _final(run, status)
-
-
-def finish(run: Run, status: int | None, action: str) -> Run:
-    """A normal answer: all Header rules run."""
-    run.shared.action = action
-    if status is not None and run.status not in (200, None) and action in ("static", "answered"):
-        status = run.status
-    _vary(run)
-    expires.apply(run, status, run.content_type if action == "static" else None)
-    if run.config.modules.has("headers"):
-        run.status = status if status is not None else run.status
-        headers.output(run, False)
-    _keep(run)
-    return _final(run, status)
-
-
-def _vary(run: Run) -> None:
-    """The request headers that conditions have looked at."""
-    for name in run.vary:
-        run.headers_out.merge("Vary", literal(name), by_default("conditions look at it", "mod/mod_rewrite.html"))
-
-
-def _final(run: Run, status: int | None) -> Run:
-    """What ap_http_header_filter makes of the header lines."""
-    table = Table([*run.errors_out, *run.headers_out])
-    _each_once(table)
-    run.shared.final = (status, [_line(entry) for entry in table])
-    return run
-
-
-def _each_once(table: Table) -> None:
-    """Vary as one line in which each name stands once (fixup_vary)."""
-    lines = table.all("Vary")
-    names: dict[str, Value] = {}
-    for entry in lines:
-        if entry.value.text is None:
-            return
-        for name in re.finditer(r"[^,\s]+", entry.value.text):
-            names.setdefault(name[0].lower(), cut(entry.value, *name.span()))
-    if names:
-        because = tuple(dict.fromkeys(one for entry in lines for one in entry.because))
-        table.set("Vary", join(names.values(), ","), because)
-
-
-def _line(entry: Entry) -> ResponseHeader:
-    origin = bool(entry.value.segments) and all(
-        segment.source.startswith("answer:") for segment in entry.value.segments
-    )
-    return ResponseHeader(entry.name, entry.value, entry.because, origin)

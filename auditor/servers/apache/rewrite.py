@@ -6,12 +6,13 @@ import posixpath
 from typing import NoReturn
 
 from auditor.servers.apache.config import Directive
+from auditor.servers.apache.options import options_of
 from auditor.servers.apache.rewrite_apply import SAFER, Result, apply_list, send_away
 from auditor.servers.apache.rewrite_effects import apply_forced, forced_handler
 from auditor.servers.apache.rewrite_expand import Context
 from auditor.servers.apache.rewrite_rules import Rule, Rules, directory_rules, is_on, server_rules
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, decides
-from auditor.servers.apache.storage import document_root, options_of
+from auditor.servers.apache.storage import document_root
 from auditor.servers.apache.urls import authority, escape, escape_absolute, has_controls, part, scheme_of
 from auditor.values import CLIENT, EMPTY, Value, join, literal
 from auditor.world import Answer, Question
