@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from auditor.files import Files, FileWorld
 from auditor.http import Request
 from auditor.trace import Outcome, Outcomes, Step
 from auditor.world import Answer, Path, Question, Unknowns, World, Worlds, walk
@@ -32,11 +33,14 @@ class _Asking:
 
 
 class Predictor:
-    """Traces requests. `world` is what is known of the deployed machine; `_run` is the predictor of the kind of
-    server, one way through what is not known."""
+    """Traces requests. `files` is what is known here of the deployed machine's files; `_run` is the predictor of the
+    kind of server, one way through what is not known."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    kind = ""
+
+    def __init__(self, files: Files | None) -> None:
+        self._files = files
+        self._world: World = FileWorld(files, self.kind) if files is not None else _UNKNOWNS
         self._traced: dict[Request, list[tuple[_Asking, Outcomes]]] = {}
 
     def _run(self, request: Request, path: Path) -> Outcome:
@@ -64,3 +68,18 @@ class Predictor:
     def _walk(self, run: Callable[[Path], Outcome], world: World) -> Outcomes:
         found = walk(run, Worlds(world, self._world))
         return TOO_MANY if found is None else tuple(outcome._replace(when=when) for outcome, when in found)
+
+    # --- the deployed machine's files
+
+    @property
+    def known_files(self) -> Files | None:
+        """What is known here of the deployed machine's files."""
+        return self._files
+
+    def text_of(self, path: str) -> str | None:
+        """See auditor.server.Site."""
+        return self._files.text(path) if self._files is not None else None
+
+    def state(self, path: str | None) -> str | None:
+        """What lies at a path of the deployed machine, None where that cannot be judged here."""
+        return self._files.state(path) if self._files is not None and path is not None else None

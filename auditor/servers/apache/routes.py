@@ -107,7 +107,7 @@ class _Maker:
         self._sent: list[tuple[Request, str]] = []
         further = self._behind(self.base._replace(target=f"/{PROBE}"))
         if further is not None:
-            self._sent = [(self.base._replace(target=path), "/") for path in ("/", f"/{PROBE}")]
+            self._sent = [(self.base._replace(target=f"/{PROBE}"), "/")]
             self.base = further._replace(target="/")
 
     def _behind(self, request: Request) -> Request | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditor.files import Files, FileWorld
+from auditor.files import Files
 from auditor.http import Request, is_watched
 from auditor.predictor import Predictor
 from auditor.server import (
@@ -36,7 +36,7 @@ from auditor.servers.apache.modules import Modules
 from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
-from auditor.world import Path, Unknowns, World
+from auditor.world import Path, World
 
 if TYPE_CHECKING:
     from auditor.discover import Entry
@@ -61,9 +61,9 @@ class ApacheSite(Predictor):
         removed: frozenset[object] = frozenset(),
         like: ApacheSite | None = None,
     ) -> None:
+        super().__init__(files)
         self._loader = loader
         self._items = items
-        self._files = files
         self._removed = removed
         self.context = context
         self.version = version
@@ -79,7 +79,6 @@ class ApacheSite(Predictor):
             else overrides.without(removed)
         )
         self._overrides.methods = self.config.methods
-        super().__init__(FileWorld(files, "apache") if files is not None else Unknowns())
         self._routes: Sequence[Route] | None = None
         self._areas: Sequence[Area] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
@@ -94,11 +93,6 @@ class ApacheSite(Predictor):
     def overrides(self) -> Overrides:
         """The .htaccess files that belong to the configuration."""
         return self._overrides
-
-    @property
-    def known_files(self) -> Files | None:
-        """What is known here of the deployed machine's files."""
-        return self._files
 
     @property
     def notes(self) -> Sequence[Note]:
@@ -181,9 +175,6 @@ class ApacheSite(Predictor):
 
         return make_user_files(self)
 
-    def text_of(self, path: str) -> str | None:
-        return self._files.text(path) if self._files is not None else None
-
     def addresses(self, path: str) -> Iterable[Request]:
         from auditor.servers.apache.areas import make_addresses
 
@@ -261,10 +252,6 @@ class ApacheSite(Predictor):
         """Add to the notes."""
         if note not in self._noted:
             self._noted.append(note)
-
-    def state(self, path: str | None) -> str | None:
-        """What lies at a path of the deployed machine, as far as that can be judged here."""
-        return self._files.state(path) if self._files is not None and path is not None else None
 
     def comments(self) -> Sequence[Comment]:
         return self._loader.comments

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditor.files import Files, FileWorld
+from auditor.files import Files
 from auditor.http import Request, is_watched
 from auditor.predictor import Predictor
 from auditor.server import (
@@ -33,7 +33,7 @@ from auditor.servers.nginx.upstream import added_names
 from auditor.servers.nginx.versions import NEWEST, all_versions
 from auditor.source import InputError, Place, SourceFile, read_source
 from auditor.trace import Outcome, ResponseHeader, Step
-from auditor.world import Path, Unknowns, World
+from auditor.world import Path, World
 
 if TYPE_CHECKING:
     from auditor.discover import Entry
@@ -61,8 +61,8 @@ class NginxSite(Predictor):
         version: Version | None = None,
         removed: frozenset[Place] = frozenset(),
     ) -> None:
+        super().__init__(files)
         self._tree = tree
-        self._files = files
         self._removed = removed
         self._settled = version is not None
         self.version = version = version or NEWEST
@@ -72,7 +72,6 @@ class NginxSite(Predictor):
             self.state(path if path.startswith("/") else f"{tree.conf_dir}/{path}") is not None
         )
         self._options = Options(version, tree.conf_dir, tree.conf_dir)
-        super().__init__(FileWorld(files) if files is not None else Unknowns())
         self._routes: Sequence[Route] | None = None
         self._notes: list[Note] = list(tree.notes)
 
@@ -84,11 +83,6 @@ class NginxSite(Predictor):
     def tree(self) -> Tree:
         """The configuration as it was read, for what rewrites its text."""
         return self._tree
-
-    @property
-    def known_files(self) -> Files | None:
-        """What is known here of the deployed machine's files."""
-        return self._files
 
     @property
     def errors(self) -> Sequence[InputError]:
@@ -152,9 +146,6 @@ class NginxSite(Predictor):
 
         return make_user_files(self)
 
-    def text_of(self, path: str) -> str | None:
-        return self._files.text(path) if self._files is not None else None
-
     def addresses(self, path: str) -> Iterable[Request]:
         from auditor.servers.nginx.published import make_addresses
 
@@ -213,10 +204,6 @@ class NginxSite(Predictor):
     def deployed(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start at the main file's folder."""
         return path if path.startswith("/") else f"{self._options.conf_dir.rstrip('/')}/{path}"
-
-    def state(self, path: str | None) -> str | None:
-        """What lies at a path of the deployed machine, None where that cannot be judged here."""
-        return self._files.state(path) if self._files is not None and path is not None else None
 
     def comments(self) -> Sequence[Comment]:
         return self._tree.comments
