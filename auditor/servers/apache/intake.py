@@ -197,10 +197,6 @@ def read_headers(run: Run, request: Request) -> None:
         raise Respond(400)
     limit = number_of(server, "limitrequestfieldsize", DEFAULT_LIMIT)
     fields = number_of(server, "limitrequestfields", DEFAULT_FIELDS)
-    if fields and len(request.headers) > fields:
-        run.notes["error-notes"] = True
-        run.shared.body_broken = True
-        raise Respond(400)
     table = Table()
     order: dict[str, list[tuple[str, str]]] = {}
     for at, (name, value) in enumerate(request.headers):
@@ -209,6 +205,9 @@ def read_headers(run: Run, request: Request) -> None:
         if len(name) + len(value) + 2 > limit + 1:
             run.notes["error-notes"] = True
             _refuse(run, request.headers[: max(at - 1, 0)], server.last("limitrequestfieldsize"))
+        if fields and at >= fields:
+            run.notes["error-notes"] = True
+            _refuse(run, request.headers[:at])
         if not _TOKEN.match(name) or _CONTROLS.search(value):
             _refuse(run, request.headers[:at])
         order.setdefault(name.lower(), []).append((name, value))
