@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from auditor.files import Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import Files
 from auditor.http import Request
 from auditor.trace import Outcome, Outcomes, Step
 from auditor.world import Answer, Path, Question, Unknowns, World, Worlds, walk

@@ -29,6 +29,7 @@ LAYERS = (
     ("auditor.servers",),
     (
         "auditor.files",
+        "auditor.file_world",
         "auditor.mounts",
         "auditor.surroundings",
         "auditor.excerpts",

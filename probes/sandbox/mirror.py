@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from auditor.files import Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import Files
 from auditor.globs import to_config
 from auditor.passwords import decode_basic
 from auditor.servers.nginx.site import NginxSite

@@ -10,7 +10,8 @@ from pathlib import Path as FilePath
 import pytest
 
 from auditor import passwords
-from auditor.files import Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import Files
 from auditor.http import make_request
 from auditor.servers.apache import auth, authn, walk
 from auditor.servers.apache.build import build

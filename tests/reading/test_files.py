@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from auditor.files import NGINX, Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import NGINX, Files
 from auditor.source import SourceFile, read_source
 from auditor.surroundings import Surroundings
 from auditor.world import Question

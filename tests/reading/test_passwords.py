@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from auditor import passwords
-from auditor.files import Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import Files
 from auditor.passwords import check_hash, decode_basic, verify
 from auditor.source import SourceFile, read_source
 from auditor.world import Question

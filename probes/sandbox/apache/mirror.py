@@ -9,7 +9,8 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from auditor.files import Files, FileWorld
+from auditor.file_world import FileWorld
+from auditor.files import Files
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.site import PAGES, ApacheSite
 from auditor.source import SourceFile
