@@ -62,7 +62,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, Finding
-from auditor.rules.common import ADMITTED, BASIC, may_be_asked, with_header
+from auditor.rules.common import ADMITTED, BASIC, by_block, may_be_asked, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -77,6 +77,10 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
         if note.kind == "unanalysed" and note.place is not None:
             yield Finding(NAME, INFO, note.text, note.place)
     first: dict[tuple[str, str], Place] = {}  # the same code in many places is told of once
+    yield from by_block(routes, lambda block: _judge_block(site, block, first))
+
+
+def _judge_block(site: Site, routes: Sequence[Route], first: dict[tuple[str, str], Place]) -> Iterator[Finding]:
     for route in routes:
         for outcome in _outcomes(site, route):
             for asked in outcome.when:

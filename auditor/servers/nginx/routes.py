@@ -186,8 +186,9 @@ class _Maker:
                 traits = traits_of(other, self.server) | traits_of(level, self.server)
                 yield Route(request, self.name, other.title, place, traits)
 
-    def _witness(self, level: Level, paths: list[str]) -> Request | None:
-        """The first request, over all bases, that the level answers; first of all one that it does not turn away."""
+    def _witness(self, level: Level, paths: list[str], search: bool = True) -> Request | None:
+        """The first request, over all bases, that the level answers; first of all one that it does not turn away. With
+        `search`, what a client would have to send to get there is tried, too."""
         away = None
         for base in self.bases[:1] if self.direct else self.bases:
             for path in paths:
@@ -200,7 +201,7 @@ class _Maker:
                         _is_sent_on(self.site.trace(away)) and not _is_sent_on(self.site.trace(request))
                     ):
                         away = request
-        return away or self._admitted(level, paths)
+        return away or (self._admitted(level, paths) if search else None)
 
     def _admitted(self, level: Level, paths: list[str]) -> Request | None:
         """A request that gets past what keeps all others from the level; what it has, further ones will have, too."""
@@ -392,7 +393,7 @@ class _Maker:
                 continue
             for location, tails in patterns:
                 for tail in tails:
-                    request = self._witness(location, [prefix.rstrip("/") + tail])
+                    request = self._witness(location, [prefix.rstrip("/") + tail], search=False)
                     if request is not None:
                         request = next(reversed(self._onward(location, request)), request)
                         count += 1
