@@ -119,11 +119,12 @@ WALKS = {"htaccess": "directory", "proxy": "directory", "elseif": "if", "else": 
 class Layers:
     """The sections that apply to a request, in the order in which httpd merges them: what a later one says counts."""
 
-    __slots__ = ("_further", "_memo", "sections")
+    __slots__ = ("_further", "_last", "_memo", "sections")
 
     def __init__(self, sections: tuple[Section, ...]) -> None:
         self.sections = sections
         self._memo: dict[Any, Any] = {}
+        self._last: dict[str, Directive | None] = {}
         self._further: dict[tuple[Section, ...], Layers] = {}
 
     def with_sections(self, sections: Iterable[Section]) -> Layers:
@@ -139,11 +140,10 @@ class Layers:
 
     def last(self, key: str) -> Directive | None:
         """The line of that name that counts, where a later one takes the place of an earlier one."""
-        for section in reversed(self.sections):
-            found = section.last(key)
-            if found is not None:
-                return found
-        return None
+        if key not in self._last:
+            found = (section.last(key) for section in reversed(self.sections))
+            self._last[key] = next((line for line in found if line is not None), None)
+        return self._last[key]
 
     def all(self, *keys: str) -> Sequence[Directive]:
         """All lines of these names, in order, where they add up."""

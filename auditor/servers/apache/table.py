@@ -43,9 +43,9 @@ class Table:
 
     def entry(self, name: str) -> Entry | None:
         """The first line of that name."""
-        low = name.lower()
+        size, low = len(name), name.lower()
         for entry in self.entries:
-            if entry.name.lower() == low:
+            if len(entry.name) == size and entry.name.lower() == low:
                 return entry
         return None
 
@@ -62,8 +62,8 @@ class Table:
     def set(self, name: str, value: Value, because: tuple[Because, ...] = ()) -> None:
         """The first line of that name gets the value (and keeps its spelling), the others go; a new one stands last
         (apr_table_setn)."""
-        low = name.lower()
-        found = [at for at, entry in enumerate(self.entries) if entry.name.lower() == low]
+        size, low = len(name), name.lower()
+        found = [at for at, entry in enumerate(self.entries) if len(entry[0]) == size and entry[0].lower() == low]
         if not found:
             self.entries.append(Entry(name, value, because))
             return
