@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,9 @@ def samples(pattern: str, caseless: bool, lead: str = "") -> tuple[str, ...]:
     """
     found: list[str] = []
     try:
-        tree = _parser.parse(_plain(pattern))
+        with warnings.catch_warnings():  # of what sets may mean in a later Python: no concern of a sample
+            warnings.simplefilter("ignore", FutureWarning)
+            tree = _parser.parse(_plain(pattern))
     except (re.error, RecursionError, OverflowError):
         return ()
     try:
@@ -50,10 +53,24 @@ def _candidates(text: str, pattern: str, lead: str) -> list[str]:
     return [lead + text, lead.rstrip("/") + text, "/" + text]
 
 
+# Classes of POSIX inside of sets, by what Python has for them: enough for a sample.
+_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "space": r"\s",
+    "upper": "A-Z",
+    "word": r"\w",
+    "xdigit": "0-9a-fA-F",
+}
+
+
 def _plain(pattern: str) -> str:
     """PCRE's named groups in Python's spelling, and without what Python does not know and a sample does not need."""
     pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     pattern = re.sub(r"\(\?'(\w+)'", r"(?P<\1>", pattern)
+    pattern = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], found[0]), pattern)
     return re.sub(r"\(\*[A-Z0-9_=]+\)", "", pattern)
 
 

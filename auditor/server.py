@@ -2,6 +2,7 @@
 
 # Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -78,6 +79,14 @@ class Area(NamedTuple):
     block: Place
     gate: Place
     kind: str
+
+
+_ROOT = re.compile(r"/|[A-Za-z]:[/\\]")
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path begins at a root, or at a drive of Windows: servers take C:/htdocs for absolute there."""
+    return _ROOT.match(path) is not None
 
 
 class UserFile(NamedTuple):

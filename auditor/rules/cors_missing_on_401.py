@@ -93,6 +93,7 @@ from auditor.rules.common import (
     by_block,
     deciding,
     of_kind,
+    same_upstream,
     with_header,
 )
 from auditor.rules.cors import allows_credentials, origin_of
@@ -126,7 +127,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if line is None or not allows_credentials(site, route.request):
             continue
         for asked, world in ((request, STRANGER), (with_header(request, BEARER), ORIGIN_REFUSES)):
-            refused = [each for each in site.trace(asked, world) if _lacks(each)]
+            refused = [each for each in site.trace(asked, world) if _lacks(each) and _has_else(site, request, each)]
             if refused:
                 yield _finding(site, route, asked, line, refused[0])
                 break
@@ -140,6 +141,21 @@ def _good_answer(site: Site, request: Request) -> ResponseHeader | None:
             if found is not None and not found.origin and (outcome.status is None or outcome.status < 300):
                 return found
     return None
+
+
+def _has_else(site: Site, request: Request, refused: Outcome) -> bool:
+    """Whether other answers of the upstream that refuses have the header: it may be for the files beside it only
+    (`<If>` with a REQUEST_URI that rewriting has changed)."""
+    if refused.main is None:
+        return True
+    files = {asked for asked in refused.when if asked.question.kind == "file"}
+    return any(
+        outcome.main is not None
+        and same_upstream(outcome.main) == same_upstream(refused.main)
+        and files <= set(outcome.when)
+        and outcome.response_header(_ALLOWED) is not None
+        for outcome in site.trace(with_header(request, BEARER), _ADMITTED)
+    )
 
 
 def _lacks(outcome: Outcome) -> bool:

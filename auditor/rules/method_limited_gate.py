@@ -116,7 +116,8 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             continue
         methods = list(open_)
         listed = " and ".join([", ".join(methods[:-1]), methods[-1]] if len(methods) > 1 else methods)
-        block = route.handler
+        # Pages of a .htaccess alone have no block of their own: their place is that file's first line.
+        block = None if route.handler is None or route.handler.file.endswith(".htaccess") else route.handler
         yield Finding(
             NAME,
             ERROR if sure else WARNING,

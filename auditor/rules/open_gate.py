@@ -11,7 +11,7 @@ auth_request whose subrequest this server answers itself, the same for everybody
 
 An address list beside `satisfy any` or `Require valid-user` is a real choice and is not reported, nor
 is a gate that is switched off by method, path or host, nor an AuthType for sections or a .htaccess
-below.
+below, or beside an address list (a recipe for wp-admin).
 
 ## Why it is bad
 
@@ -73,7 +73,7 @@ Apache httpd 2.4.71 (facts APA-208, APA-221, APA-222, APA-230, APA-231, APA-236)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
@@ -96,7 +96,7 @@ def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Ite
         if not may_be_asked(site, route):
             continue
         outcomes = site.trace(route.request, STRANGER)
-        if any(gate.needs == "address" and gate.result == "refused" for outcome in outcomes for gate in outcome.gates):
+        if site.kind != "apache" and _refuses_addresses(outcomes):
             # A gate that asks nobody is wrong for those, too, whom an address list lets in.
             outcomes = site.trace(route.request, STRANGER._replace(address=None))
         for outcome in outcomes:
@@ -110,7 +110,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
         if line is None or gate.needs != "credentials":
             continue
         if gate.reason == "no-require":
-            if not _asked_elsewhere(site, line):
+            if not _asked_elsewhere(site, line) and not _is_listed(site, route.request):
                 yield _finding(
                     route,
                     line,
@@ -120,7 +120,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                 )
         elif gate.reason == "all-granted":
             other = _admitting(outcome)
-            if other is not None and not _asked_elsewhere(site, line):
+            if other is not None and not _asked_elsewhere(site, line) and not _is_listed(site, route.request):
                 yield _finding(
                     route,
                     other,
@@ -156,10 +156,17 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                     help=of_kind(
                         site,
                         "Write `satisfy all;`, or name who needs no credentials: allow 192.0.2.0/24; deny all;",
-                        "Require lines side by side are alternatives, and so is what `Satisfy Any` joins: keep "
+                        "Deny from all  beside it: no credentials are needed by whom no line denies."
+                        if _names_some(other)
+                        else "Require lines side by side are alternatives, and so is what `Satisfy Any` joins: keep "
                         "`Require valid-user` alone, or name who needs no credentials: Require ip 192.0.2.0/24",
                     ),
-                    related=(Related(other, "this admits every address"),),
+                    related=(
+                        Related(
+                            other,
+                            "no line denies the other addresses" if _names_some(other) else "this admits every address",
+                        ),
+                    ),
                 )
         elif gate.result == "off":
             found = _switched_off(site, route.request, gate)
@@ -180,6 +187,22 @@ def _admitting(outcome: Outcome) -> Place | None:
     """The line that lets every address in."""
     passed = (gate for gate in outcome.gates if gate.needs == "address" and gate.result == "passed")
     return next((line for gate in passed if (line := deciding(gate.because)) is not None), None)
+
+
+def _names_some(line: Place) -> bool:
+    """Whether the line of httpd names some addresses: then it is the lack of others that lets everybody in."""
+    words = line.text.lower().split()
+    return words[:1] in (["allow"], ["deny"]) and "all" not in words
+
+
+def _refuses_addresses(outcomes: Iterable[Outcome]) -> bool:
+    return any(gate.needs == "address" and gate.result == "refused" for outcome in outcomes for gate in outcome.gates)
+
+
+def _is_listed(site: Site, request: Request) -> bool:
+    """Whether addresses are refused there, by this method or another one (`<Limit GET>`): the AuthType is a remnant
+    beside an address list, as in many a recipe for wp-admin."""
+    return any(_refuses_addresses(site.trace(request._replace(method=method), STRANGER)) for method in ("GET", "POST"))
 
 
 def _asked_elsewhere(site: Site, line: Place) -> bool:

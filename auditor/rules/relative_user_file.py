@@ -70,7 +70,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import INFO, WARNING, Finding
 from auditor.rules.common import of_kind
-from auditor.server import Route, Site, UserFile
+from auditor.server import Route, Site, UserFile, is_absolute
 from auditor.settings import Settings
 
 NAME = "relative-user-file"
@@ -93,14 +93,19 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 def _is_in_pages(file: UserFile) -> bool:
     """Whether a relative path must be meant to begin in a folder of pages: it stands in a .htaccess, or is called like
     what lies there."""
-    if file.path is None or file.path.startswith("/") or file.state == "file":
+    if file.path is None or not _is_relative(file.path) or file.state == "file":
         return False
     return file.line.file.rpartition("/")[2].startswith(".ht") or file.path.startswith((".ht", "./", "../"))
 
 
+def _is_relative(path: str) -> bool:
+    """Whether it is, and no placeholder that is filled in on the way to the server."""
+    return not is_absolute(path) and not path.startswith(("%", "@"))
+
+
 def _is_misread(file: UserFile, main: str) -> bool:
     """Whether a relative path seems to begin beside the file in which it stands."""
-    if file.path is None or file.path.startswith("/") or file.state is not None:
+    if file.path is None or not _is_relative(file.path) or file.state is not None:
         return False
     folder = file.line.file.rpartition("/")[0]
     own = folder.rpartition("/")[2]

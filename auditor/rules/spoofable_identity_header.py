@@ -296,10 +296,18 @@ def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[
                     if site.kind == "apache" and not _is_spelled_so(spelled, lines):
                         # Both spellings are forwarded by default on every route. Most origins know such names as what
                         # they are, or drop those with an underscore (gunicorn, nginx, httpd).
-                        finding = finding._replace(severity=INFO)
+                        finding = finding._replace(severity=INFO, message=_beside(spelled))
                     elif separator == "-" and site.kind == "nginx" and exchange.protocol.startswith("HTTP"):
                         finding = finding._replace(fix=fix(False, cleared(exchange, spelled)))
                     yield finding
+
+
+def _beside(spelled: list[str]) -> str:
+    they = ("it comes", "it") if len(spelled) == 1 else ("they come", "them")
+    return (
+        f"A client can send {_listed(spelled)} itself: spelled like this, {they[0]} through beside what the server "
+        f"sets, and an application that reads - and _ alike, as CGI and WSGI do, believes {they[1]}."
+    )
 
 
 def _lets_through(site: Site, request: Request, names: list[str]) -> bool:

@@ -10,14 +10,16 @@ It is silent where a gate of the route itself asks for credentials, because they
 and clearing them is right, and where the upstream is a public bucket, which refuses requests with
 credentials that are not its own. A plain clear without any gate is only a warning: perhaps it is
 meant. It is, and nothing is said, where the same line or the same upstream is right on a gated route, but for paths of
-programs (/api/), which are let past the gate because they sign in by themselves. A line that
+programs (/api/), which are let past the gate because they sign in by themselves; so it is where httpd itself keeps it
+from a program to which a gate on another path tells who signed in. A line that
 makes the header of a cookie, for clients that have one, is a warning, too.
 
 httpd keeps Authorization from programs (CGI, FastCGI, SCGI, WSGI) unless a line hands it on. It is an error
 where a line means to and does not (a RewriteRule that is not reached, or whose variable arrives as
 REDIRECT_HTTP_AUTHORIZATION only, or is made of something empty), and where the configuration shows that programs
 sign in (a path such as /api/, CORS headers that allow Authorization); a warning where one program answers for all
-paths, an info for single scripts.
+paths, an info for single scripts. Nothing is said where the header's value arrives under another name
+(`E=LOGIN:%{HTTP:Authorization}`), which the application is made for.
 Nothing is said of mod_php and mod_proxy_uwsgi, which hand it on. The help names the lines that work in this very
 set-up, each tried. A line that takes the header away before the gate reads it (`early`) locks everybody out: an error.
 
@@ -131,13 +133,15 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     handed = Handed(site)
     yield from by_block(routes, lambda block: _locked_out(site, block))
     for finding in by_block(routes, lambda block: _judge_block(site, block, handed)):
-        if finding.severity == WARNING:
+        if finding.severity == WARNING or finding.confidence == MEDIUM:
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:
                 questions = _kept_by_gates(site)
             kept = finding.place in questions["lines"] or _upstream_of(site, finding) in questions["upstreams"]
-            # Programs sign in by themselves where the gate is taken away for them.
-            if kept and not (finding.witness is not None and _signs_in(finding.witness.path)):
+            # Programs sign in by themselves where the gate is taken away for them, perhaps.
+            if kept and finding.severity == ERROR:
+                finding = finding._replace(severity=WARNING)
+            elif kept and not (finding.witness is not None and _signs_in(finding.witness.path)):
                 continue
         yield finding
 
@@ -160,8 +164,10 @@ def _kept_by_gates(site: Site) -> dict[str, set[object]]:
             loss = exchange.loss("Authorization")
             if loss is None:
                 given.add(same_upstream(exchange))
-            elif guards(outcome) and deciding(loss.because) is not None:
-                lines.add(deciding(loss.because))
+            elif guards(outcome):
+                # Without a line, the server itself keeps it from a program, which is told who has signed in.
+                line = deciding(loss.because)
+                lines.update([line] if line is not None else [])
                 kept.add(same_upstream(exchange))
     return {"lines": lines, "upstreams": kept - given}
 
@@ -205,6 +211,8 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
             # A copy that works for other requests is meant for these only, unless it is made and then renamed, or
             # would be made here, too, if its turn came.
             ending = next((item for item in loss.because if item.role in (DECIDES, DISPLACES) and item.place), None)
+            if line == exchange.place and _has_another_name(exchange):
+                continue
             if line not in handed.found[0] or ending or any(is_renamed(sent) for sent in exchange.headers):
                 yield withheld(site, route, request, exchange, line, handed, ending)
             continue
@@ -293,6 +301,17 @@ def _help(line: Place, asks: bool) -> str:
 def _is_plain_clear(line: Place) -> bool:
     text = line.text.rstrip("; ")
     return text.endswith(('""', "''")) or " unset " in text
+
+
+def _has_another_name(exchange: Exchange) -> bool:
+    """Whether the credentials arrive in a header or a variable of another name (`E=LOGIN:...`), which is meant
+    for an application that reads that one."""
+    return any(
+        client_header("Authorization") in sent.value.sources
+        and not is_renamed(sent)
+        and sent.name.lower() != "authorization"  # meant for the header, and none
+        for sent in exchange.headers
+    )
 
 
 def _is_bucket(exchange: Exchange) -> bool:

@@ -153,7 +153,8 @@ def _takes_all(request: Request, exchange: Exchange) -> bool:
     name = request.path.rpartition("/")[2]
     if exchange.protocol == "cgi" and exchange.upstream.rpartition("/")[2] in request.path:
         return False
-    return name != "" and "." not in name
+    # `^/(.*.php)$`, with a dot that stands for any character, is about scripts as well.
+    return name != "" and "." not in name and not name.endswith("php")
 
 
 def related(exchange: Exchange, line: Place) -> tuple[Related, ...]:

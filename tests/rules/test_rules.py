@@ -110,3 +110,9 @@ def test_a_token_made_of_a_cookie_is_a_question() -> None:
     """A browser's session may be meant to take the place of what programs send, so it is no error."""
     found = findings(HERE / "stripped-authorization" / "cookie.conf")
     assert [f.severity for f in found if f.rule == "stripped-authorization"] == ["warning"]
+
+
+def test_a_pattern_for_scripts_is_no_application() -> None:
+    """`^/(.*.php)$` matches /aphp as well, and means scripts."""
+    found = findings(HERE / "stripped-authorization" / "pattern.apache.conf")
+    assert [f.severity for f in found if f.rule == "stripped-authorization"] == [INFO]

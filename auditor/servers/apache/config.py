@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from auditor.server import is_absolute
 from auditor.servers.apache.modules import Modules
 from auditor.source import Place, SourceFile
 
@@ -297,4 +298,4 @@ class Config:
 
     def path(self, path: str) -> str:
         """A path of the configuration on the deployed machine: relative ones start in ServerRoot."""
-        return path if path.startswith("/") else f"{self.server_root.rstrip('/')}/{path}"
+        return path if is_absolute(path) else f"{self.server_root.rstrip('/')}/{path}"
