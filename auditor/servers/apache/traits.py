@@ -45,6 +45,7 @@ _LINES = {
 }
 _OPTIONS = re.compile(r"(?i)(?<![\w-])options(?![\w-])")
 _REFUSES = re.compile(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,.*)?\]")  # flags of a RewriteRule
+_VARIABLE = re.compile(r"(?i)[\[,]\s*E(?:NV)?=(?!HTTP_AUTHORIZATION:)")
 _AUTHORIZATION = re.compile(r"(?i)authorization")
 
 
@@ -122,6 +123,8 @@ def _of_line(line: Directive) -> Iterator[str]:
             yield from (words.IDENTITY, words.CLIENT_ADDRESS, words.SECRET, words.LOSES, words.REPEATED)
     elif key in ("redirect", "redirectmatch", "rewriterule"):
         yield words.REDIRECTS
+        if key == "rewriterule" and line.args and _VARIABLE.search(line.args[-1]):
+            yield from (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET)
         if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
             yield from (words.FORBIDS, words.CHALLENGE)
     elif key == "errordocument":
