@@ -99,12 +99,14 @@ from auditor.trace import Exchange, Outcome, Outcomes
 NAME = "bypassed-gate"
 SEVERITY = ERROR
 
-# What parts of a site for everybody, for its watchers, for those who sign in, and for other machines are called.
+# What parts of a site are called that are for everybody, for its watchers, for those who sign in, for other machines,
+# and for what pages are made of.
 _OPEN = frozenset(
     (
         *("public", "health", "healthz", "livez", "readyz", "ping"),
         *("auth", "login", "signin", "sign-in", "signup", "sign-up", "register", "oauth", "oauth2"),
         *("webhook", "webhooks"),
+        *("static", "assets", "css", "js", "img", "images", "fonts"),
     )
 )
 # Certificate authorities ask for it without credentials (RFC 8555, 8.3).
@@ -272,7 +274,7 @@ class _Host:
         if "//" in route.request.path:
             how = "two slashes lead to this block, past the gate, because merge_slashes is off"
             return (ERROR if self._shares_origin(area, outcome) else None), how
-        if self._is_needed(area, route, outcome):
+        if self._is_needed(area, route, outcome) or self._is_another_site(area, route, outcome):
             return None, ""
         if handler is None or handler == area.block:
             return ERROR, "is answered there before the gate has its turn"
@@ -295,6 +297,11 @@ class _Host:
         if kind == "named":
             return ERROR, "it is answered here without the gate"
         return WARNING, "this block, with a path of its own, answers it without the gate"
+
+    def _is_another_site(self, area: Area, route: Route, outcome: Outcome) -> bool:
+        """Whether it is another application at a port where the area is not: servers without names share theirs."""
+        ports = {own.request.port for own in self._own(area)}
+        return bool(ports) and route.request.port not in ports and not self._shares_origin(area, outcome)
 
     def _is_for_anybody(self, route: Route) -> bool:
         """Whether the block shows that it is meant for those without credentials: it lets none of them through, or its

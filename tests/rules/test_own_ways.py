@@ -38,6 +38,7 @@ server {{
         ("/", "~ ^/.+\\.json$", "proxy_pass http://127.0.0.1:9000", "warning"),
         ("/api/", "/api/auth/", "proxy_pass http://127.0.0.1:9001", "info"),
         ("/api/", "/api/webhooks/", "proxy_pass http://127.0.0.1:9000", "info"),
+        ("/app/", "/app/assets/", "expires 30d", "info"),
         ("/api/", "/api/reports/", "proxy_pass http://127.0.0.1:9000", "warning"),
         # Folders of that name may lie in the guarded area; scripts do.
         ("/api/", "~ /(media|docs)/.*", "proxy_pass http://127.0.0.1:9000", "warning"),
@@ -61,3 +62,24 @@ def test_a_fallback_that_no_block_takes(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     found = [lines[one.place.line - 1].split()[0] for one in report.findings if one.rule == "bypassed-gate"]
     assert found == ["location"]
+
+
+@pytest.mark.parametrize(("upstream", "severities"), [("127.0.0.1:9009", []), ("127.0.0.1:9000", ["warning"])])
+def test_another_port(tmp_path: Path, upstream: str, severities: list[str]) -> None:
+    """Another application, or another way to the guarded one."""
+    path = tmp_path / "nginx.conf"
+    other = f"server {{ listen 8081; location /admin/ {{ proxy_pass http://{upstream}; }} }}"
+    config = CONFIG.format(prefix="/admin/", way="= /other", does="return 404")
+    path.write_text("events {}\nhttp {" + config + other + "}\n")
+    found = check([str(path)], Options()).findings
+    assert [one.severity for one in found if one.rule == "bypassed-gate"] == severities
+
+
+def test_a_folder_of_the_same_name(tmp_path: Path) -> None:
+    """The folder of a program beside the configuration is not the user file of the deployed machine."""
+    path = tmp_path / "nginx.conf"
+    (tmp_path / "users").mkdir()
+    area = 'location / { auth_basic "Area"; auth_basic_user_file /etc/nginx/users; proxy_pass http://127.0.0.1:9000; }'
+    path.write_text("events {}\nhttp { server { listen 8080; " + area + " } }\n")
+    found = check([str(path)], Options()).findings
+    assert not [one for one in found if one.rule in ("unreadable-user-file", "missing-user-file")]
