@@ -391,18 +391,9 @@ class Files:
             except (OSError, ValueError):
                 return None
             if stat.S_ISDIR(status.st_mode):
-                if self._is_beside(there, here):
-                    continue  # a folder of programs in this tree may share its name with a file that is not here
                 return "directory"
             return "unreadable" if self.own and not _worker_may_read(here) else "file"
         return None
-
-    def _is_beside(self, there: str, here: str) -> bool:
-        """Whether a path is known only because the configuration's own folder is taken for the deployed one."""
-        if self.own or self._in_place or any(there == prefix or _below(there, prefix) for prefix, _ in self._roots):
-            return False
-        mounted = {local for local, _, _ in self._mounted(there, self._mounts)}
-        return here not in mounted and any(_below(here, base) for base in self._bases)
 
 
 def _names_place(text: str, folder: str) -> bool:

@@ -73,13 +73,3 @@ def test_another_port(tmp_path: Path, upstream: str, severities: list[str]) -> N
     path.write_text("events {}\nhttp {" + config + other + "}\n")
     found = check([str(path)], Options()).findings
     assert [one.severity for one in found if one.rule == "bypassed-gate"] == severities
-
-
-def test_a_folder_of_the_same_name(tmp_path: Path) -> None:
-    """The folder of a program beside the configuration is not the user file of the deployed machine."""
-    path = tmp_path / "nginx.conf"
-    (tmp_path / "users").mkdir()
-    area = 'location / { auth_basic "Area"; auth_basic_user_file /etc/nginx/users; proxy_pass http://127.0.0.1:9000; }'
-    path.write_text("events {}\nhttp { server { listen 8080; " + area + " } }\n")
-    found = check([str(path)], Options()).findings
-    assert not [one for one in found if one.rule in ("unreadable-user-file", "missing-user-file")]
