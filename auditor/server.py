@@ -112,6 +112,19 @@ class Limit(NamedTuple):
     limit: Place
 
 
+class Unread(NamedTuple):
+    """A file that is included around a line and is not at hand. `path` is as it is written, `line` includes it.
+
+    `block` is the kind of the block that it adds to ("location", "server"); `counts` is False for the header lines in
+    it where a block further in has header lines of its own.
+    """
+
+    path: str
+    line: Place
+    block: str
+    counts: bool
+
+
 class Suspect(NamedTuple):
     """A line that names a header or a gate and that perhaps has no effect.
 
@@ -284,6 +297,10 @@ class Site(Protocol):
 
     def handing(self) -> Iterable[Place]:
         """Lines by which programs are to get a client's Authorization, wherever they count."""
+        ...
+
+    def unread(self, line: Place) -> Iterable[Unread]:
+        """What is included around that line and could not be read, from the inside out."""
         ...
 
     def captures(self) -> Iterable[Capture]:

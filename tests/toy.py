@@ -38,6 +38,7 @@ from auditor.server import (
     Route,
     Suspect,
     Unfilled,
+    Unread,
     UserFile,
     Version,
 )
@@ -211,6 +212,10 @@ class ToySite:
 
     def handing(self) -> Sequence[Place]:
         """The toy has no programs."""
+        return []
+
+    def unread(self, line: Place) -> Sequence[Unread]:
+        """The toy includes nothing."""
         return []
 
     def captures(self) -> Sequence[Capture]:

@@ -153,6 +153,10 @@ def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens:
 
             older = list(ask(name, versions[0]))
             found = only_in(found, older, versions, partial(ask, name))
+        if not site.complete:
+            from auditor.rules.unread import weigh
+
+            found = [weigh(site, finding) for finding in found]
         for finding in found:
             yield finding._replace(kind=site.kind)
 

@@ -90,7 +90,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import ADMITTED, BASIC, STRANGER, same_upstream, serves, strangers, with_header
-from auditor.rules.shapes import folders, inside, is_asset, merged, shape
+from auditor.rules.shapes import folders, inside, is_asset, merged, names_folder, shape
 from auditor.server import GATE, Area, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
@@ -99,8 +99,16 @@ from auditor.trace import Exchange, Outcome, Outcomes
 NAME = "bypassed-gate"
 SEVERITY = ERROR
 
-# What parts of a site for everybody, and for its watchers, are called.
-_OPEN = frozenset(("public", "health", "healthz", "livez", "readyz", "ping"))
+# What parts of a site are called that are for everybody, for its watchers, for those who sign in, for other machines,
+# and for what pages are made of.
+_OPEN = frozenset(
+    (
+        *("public", "health", "healthz", "livez", "readyz", "ping"),
+        *("auth", "login", "signin", "sign-in", "signup", "sign-up", "register", "oauth", "oauth2"),
+        *("webhook", "webhooks"),
+        *("static", "assets", "css", "js", "img", "images", "fonts"),
+    )
+)
 # Certificate authorities ask for it without credentials (RFC 8555, 8.3).
 _ACME = "/.well-known/acme-challenge/"
 
@@ -266,7 +274,7 @@ class _Host:
         if "//" in route.request.path:
             how = "two slashes lead to this block, past the gate, because merge_slashes is off"
             return (ERROR if self._shares_origin(area, outcome) else None), how
-        if self._is_needed(area, route, outcome):
+        if self._is_needed(area, route, outcome) or self._is_another_site(area, route, outcome):
             return None, ""
         if handler is None or handler == area.block:
             return ERROR, "is answered there before the gate has its turn"
@@ -282,14 +290,18 @@ class _Host:
         if kind == "pattern":
             if outcome.action == "static" and is_asset(route.request.path):
                 return INFO, "this pattern answers it without the gate"
-            return (
-                ERROR if self._shares_origin(area, outcome) else WARNING
-            ), "this pattern answers it without the gate"
+            surely = self._shares_origin(area, outcome) and not names_folder(handler)
+            return (ERROR if surely else WARNING), "this pattern answers it without the gate"
         if kind == "exact" or self._is_for_anybody(route):
             return INFO, "this block answers it without the gate"
         if kind == "named":
             return ERROR, "it is answered here without the gate"
         return WARNING, "this block, with a path of its own, answers it without the gate"
+
+    def _is_another_site(self, area: Area, route: Route, outcome: Outcome) -> bool:
+        """Whether it is another application at a port where the area is not: servers without names share theirs."""
+        ports = {own.request.port for own in self._own(area)}
+        return bool(ports) and route.request.port not in ports and not self._shares_origin(area, outcome)
 
     def _is_for_anybody(self, route: Route) -> bool:
         """Whether the block shows that it is meant for those without credentials: it lets none of them through, or its
@@ -381,7 +393,10 @@ class _Host:
 
 
 def _goes_round(area: Area, outcome: Outcome) -> bool:
-    return outcome.handler is not None and serves(outcome) and not _is_asked(area, outcome)
+    if outcome.handler is None or not serves(outcome) or _is_asked(area, outcome):
+        return False
+    # The server itself serves files for a URI that no block takes: where a redirect in its inside has led elsewhere.
+    return outcome.action != "static" or not outcome.handler.text.startswith("server")
 
 
 def _is_asked(area: Area, outcome: Outcome) -> bool:

@@ -182,11 +182,16 @@ def _refused_by_condition(site: Site, route: Route, cors: ResponseHeader) -> Fin
     lines = [step.place for step in outcomes[0].steps if step.place is not None]
     told = [step.place for step in outcomes[0].steps if step.place is not None and step.effect.endswith(_REFUSALS)]
     place = deciding(cors.because)
+    plain = request._replace(method=asked.method)
+    why = (
+        "because of its method."
+        if any(serves(outcome) for outcome in site.trace(plain, STRANGER._replace(address=None)))
+        else "because a preflight carries no credentials, and none of the headers that it asks leave for."
+    )
     return Finding(
         NAME,
         ERROR,
-        f"Browsers cannot use this from another origin: this answers their preflight {outcomes[0].status}, because a "
-        "preflight carries no credentials, and none of the headers that it asks leave for.",
+        f"Browsers cannot use this from another origin: this answers their preflight {outcomes[0].status}, {why}",
         (told or lines)[-1],
         confidence=HIGH,
         related=() if place is None else (Related(place, "meant for requests from another origin"),),

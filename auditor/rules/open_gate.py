@@ -138,7 +138,7 @@ def _judge_outcome(site: Site, route: Route, outcome: Outcome, settings: Setting
                 "This gate is open: no user file is named, so nobody is asked for a password.",
                 help="auth_basic_user_file /etc/nginx/NAME.htpasswd;",
             )
-        elif gate.kind == "auth_request" and gate.result == "passed" and not _is_judged(outcome):
+        elif gate.kind == "auth_request" and gate.result == "passed" and not _judges(site, line, outcome):
             yield _finding(
                 route,
                 line,
@@ -212,6 +212,18 @@ def _asked_elsewhere(site: Site, line: Place) -> bool:
         for route in site.routes()
         for outcome in site.trace(route.request, STRANGER)
         for gate in outcome.gates
+    )
+
+
+def _judges(site: Site, line: Place, outcome: Outcome) -> bool:
+    """Whether this gate tells requests apart: by a key in a map, by method or path, or because it asks somebody else.
+    The request at hand may be the one that brings the key."""
+    return _is_judged(outcome) or any(
+        gate.result == "refused" or _is_judged(other)
+        for route in site.routes()
+        for other in site.trace(route.request, STRANGER)
+        for gate in other.gates
+        if gate.kind == "auth_request" and deciding(gate.because) == line
     )
 
 

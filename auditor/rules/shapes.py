@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from auditor.server import Area
@@ -50,11 +51,24 @@ def shape(handler: Place | None) -> str:
     if mark == "=":
         return "exact"
     if mark.startswith("~"):
-        pattern = rest.lstrip("~*").strip("\"'")
-        body = pattern.removeprefix("^").lstrip("(?:")
-        anchored = pattern[:1] == "^" and body[:1] == "/" and body[1:2].isalnum()
-        return "anchored" if anchored else "pattern"
+        return "anchored" if _ANCHORED.match(_pattern(rest)) else "pattern"
     return "prefix"
+
+
+def names_folder(handler: Place | None) -> bool:
+    """Whether a pattern is about folders of certain names, wherever they lie: /media/ or /(js|css)/."""
+    words = handler.text.split()[1:] if handler is not None else []
+    return bool(words) and words[0].startswith("~") and _FOLDER.match(_pattern(words[-1].strip("\"'"))) is not None
+
+
+def _pattern(word: str) -> str:
+    return word.lstrip("~*").strip("\"'")
+
+
+# ^/api, ^(/api, ^/(api|auth), ^/(?:api|auth), ^/\.well-known
+_ANCHORED = re.compile(r"\^[(?:]*/(?:\((?:\?:)?)*(?:\\\.)?\w")
+# A whole part of a path: what follows is a slash, a group, or the end.
+_FOLDER = re.compile(r"(?:\((?:\?:)?)*/(?:\((?:\?:)?)*[\w|-]+\)*(?:/|\(|$)")
 
 
 # What interfaces for programs are called.

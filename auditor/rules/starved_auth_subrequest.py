@@ -90,6 +90,8 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                         yield _without_credentials(route, request, exchange, line, told)
         request = with_header(request, ("Content-Length", "5"))._replace(method="POST")
         for outcome in site.trace(request, ADMITTED):
+            if any(gate.result == "refused" for gate in outcome.gates):
+                continue  # where only the sign-in page goes to an upstream, nobody sends bodies to what is guarded
             for exchange in _asked(outcome):
                 length = exchange.header("Content-Length")
                 announced = length is not None and length.present == "yes" and length.value.text != "0"

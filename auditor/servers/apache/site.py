@@ -23,6 +23,7 @@ from auditor.server import (
     Site,
     Suspect,
     Unfilled,
+    Unread,
     UserFile,
     Version,
 )
@@ -217,6 +218,9 @@ class ApacheSite(Predictor):
         from auditor.servers.apache.passing import handing
 
         return handing(self)
+
+    def unread(self, line: Place) -> Iterable[Unread]:
+        return ()  # `complete` says whether there is anything
 
     def captures(self) -> Iterable[Capture]:
         return ()

@@ -21,6 +21,7 @@ from auditor.server import (
     Route,
     Suspect,
     Unfilled,
+    Unread,
     UserFile,
     Version,
 )
@@ -170,6 +171,11 @@ class NginxSite(Predictor):
 
     def handing(self) -> Iterable[Place]:
         return ()  # programs get it without any line
+
+    def unread(self, line: Place) -> Iterable[Unread]:
+        from auditor.servers.nginx.unread import find_unread
+
+        return find_unread(self._tree, line)
 
     def captures(self) -> Iterable[Capture]:
         from auditor.servers.nginx.captures import make_captures

@@ -82,6 +82,7 @@ class Tree:
     holds some of them, `partial` True where the server block around it is not known. `conf_dir` is the main file's
     folder on the deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf
     prefix). `context` is the block that the text is meant for: "main", or another one for a part of a configuration.
+    `unread` are the include lines whose files are not at hand, by the identity of the list that they would add to.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Tree:
         "includes",
         "notes",
         "partial",
+        "unread",
         "whole",
     )
 
@@ -102,6 +104,7 @@ class Tree:
         self.partial = False
         self.directives: list[Directive] = []
         self.includes: list[Include] = []
+        self.unread: dict[int, list[Directive]] = {}
         self.files: list[SourceFile] = []
         self.comments: list[Comment] = []
         self.notes: list[Note] = []
@@ -346,6 +349,7 @@ class _Reader:
             if paths is None:
                 text = f"include {path}: not found here, so it was not read"
                 self.note(Note("unread", text, directive.place))
+                self.tree.unread.setdefault(id(into), []).append(directive)
                 paths = []
         else:
             paths = [path]
@@ -358,6 +362,7 @@ class _Reader:
                 continue
             if included is None:
                 self._missing(one, directive)
+                self.tree.unread.setdefault(id(into), []).append(directive)
             elif included in self._chain:
                 names = [each.name for each in self._chain[self._chain.index(included) :]]
                 chain = " includes ".join([*names, included.name])
