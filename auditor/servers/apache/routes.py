@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
@@ -119,29 +119,21 @@ class _Maker:
         look = eyes.of_server(self.server, judged, self.base).look
         alike = Alike(self._sections())
         met: set[object] = set()
-        for request, pattern in self._followed():
+        for request, pattern in chain(self._sent, self._all()):
             if any(char in " #\x7f" or char < " " or char > "~" for char in request.target):
                 continue
             key = (alike.key(request), pattern if pattern.startswith(_NAMES_PATHS) else "")
             if key in met or request in met:
                 continue
             met.update((key, request))
-            seen = look(request)
-            handler = self._handler(request)
-            yield Route(request, self.server.label or "_", pattern, handler, traits.of(self.server, seen))
+            for one in (request, self._behind(request) if (request, pattern) not in self._sent else None):
+                if one is not None:
+                    handler, seen = self._handler(one), look(one)
+                    yield Route(one, self.server.label or "_", pattern, handler, traits.of(self.server, seen))
 
     def _handler(self, request: Request) -> Place | None:
         outcomes = self.site.trace(request)
         return outcomes[0].handler if outcomes else None
-
-    def _followed(self) -> Iterator[tuple[Request, str]]:
-        """All witnesses, each with what comes back when it alone is sent elsewhere."""
-        yield from self._sent
-        for request, pattern in self._all():
-            yield request, pattern
-            further = self._behind(request)
-            if further is not None:
-                yield further, pattern
 
     def _all(self) -> Iterator[tuple[Request, str]]:
         paths: list[tuple[str, str]] = [("/", "/"), (f"/{PROBE}", "/")]

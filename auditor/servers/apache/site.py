@@ -81,6 +81,7 @@ class ApacheSite(Predictor):
         )
         self._overrides.methods = self.config.methods
         self._routes: Sequence[Route] | None = None
+        self._met: dict[Request, set[Section]] = {}
         self._areas: Sequence[Area] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
@@ -123,25 +124,25 @@ class ApacheSite(Predictor):
 
     def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, set[Section]]:
         """What happens to the request, and all sections that it meets on the way; `unrewritten` as Options has it."""
+        if not unrewritten:
+            return self.trace(request, world), self._met.setdefault(request, set())
         sections: set[Section] = set()
-        options = Options(self.version, unrewritten)
+        options = Options(self.version, True)
+        return self._walk(lambda path: self._way(request, path, options, sections), world), sections
 
-        def run(path: Path) -> Outcome:
-            return self._run(request, path, options, sections)
+    def _run(self, request: Request, path: Path) -> Outcome:
+        # Which sections requests meet is asked while routes are made, and not kept beyond that.
+        met = self._met.setdefault(request, set()) if self._routes is None else None
+        return self._way(request, path, Options(self.version), met)
 
-        outcomes = self._walk(run, world) if unrewritten else self._trace(request, world, run)
-        return outcomes, sections
-
-    def _run(
-        self, request: Request, path: Path, options: Options | None = None, met: set[Section] | None = None
-    ) -> Outcome:
+    def _way(self, request: Request, path: Path, options: Options, met: set[Section] | None) -> Outcome:
         from auditor.servers.apache import phases
 
         listener = find_listener(self.config, request.port)
         if listener is None or (request.tls and not listener.tls):
             why = f"nothing listens on port {request.port}" + (" with TLS" if listener is not None else "")
             return Outcome((), "closed", None, steps=(Step(None, "", why),))
-        shared = Shared(self.config, self._overrides, options or Options(self.version), path, request, met)
+        shared = Shared(self.config, self._overrides, options, path, request, met)
         try:
             run = phases.handle(shared, request)
         except Unpredictable as error:
@@ -161,6 +162,7 @@ class ApacheSite(Predictor):
             from auditor.servers.apache.routes import make_routes
 
             self._routes = make_routes(self)
+            self._met.clear()
         return self._routes
 
     def areas(self) -> Sequence[Area]:
