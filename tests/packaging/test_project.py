@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from tests.packaging.readme import ROOT
 # Of the text at https://www.apache.org/licenses/LICENSE-2.0.txt
 APACHE = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 NOT_OURS = {".git", "build", "dist", "__pycache__"}
-# Places of one machine, and hosts of package indexes, which are the user's own choice; in pieces, because this file is
-# searched like all others.
-MACHINE = re.compile(r"(?<![\w.$}])/(work|tmp/" + r"venv|tmp/h|opt/" + r"pypi)/|\b(pypi|pythonhosted)\." + r"org\b")
+# Places of the machine that this runs on, and indexes of packages, which are the user's own choice.
+PLACES = [str(ROOT), *([sys.prefix] if sys.prefix != sys.base_prefix else [])]
+MACHINE = re.compile(
+    "|".join(rf"(?<![\w.$}}]){re.escape(place)}(?![\w-])" for place in PLACES) + r"|//[\w.-]+/simple\b"
+)
 
 
 def texts() -> Iterator[Path]:
@@ -41,9 +44,9 @@ def test_no_file_names_a_place_of_one_machine() -> None:
 
 
 def test_the_search_finds_such_a_place() -> None:
-    assert MACHINE.search("see /" + "work/notes")
-    assert MACHINE.search("https://" + "pypi" + ".org/simple")
-    assert not MACHINE.search("root /srv/work/www;")
+    assert MACHINE.search(f"see {ROOT}/notes")
+    assert MACHINE.search("https://index.example" + "/simple/crossplane")
+    assert not MACHINE.search(f"root /srv{ROOT}/www;")
 
 
 def test_ci_script() -> None:
