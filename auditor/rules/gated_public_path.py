@@ -196,8 +196,9 @@ def _taken_back(site: Site, route: Route) -> Iterator[tuple[Request, Place, Plac
     name = request.path.rpartition("/")[2]
     further = () if "." in name else (request._replace(target=request.path.rstrip("/") + "/audit-probe"),)
     for asked in (*further, request):
-        found = [_off_then_refused(outcome) for outcome in site.trace(asked, STRANGER)]
-        if any(pair is None and outcome.main for pair, outcome in zip(found, site.trace(asked, STRANGER), strict=True)):
+        outcomes = site.trace(asked, STRANGER)
+        found = [_off_then_refused(outcome) for outcome in outcomes]
+        if any(pair is None and outcome.main for pair, outcome in zip(found, outcomes, strict=True)):
             continue
         for pair in found:
             if pair is not None:

@@ -59,7 +59,8 @@ def ports_of(config: Config) -> list[int]:
     if not ports and not config.hosts:
         ports = [80, TLS_PORT]
     elif not ports:
-        ports = [address.port or 80 for host in config.hosts for address in host.addresses]
+        usual = {host: TLS_PORT if host.on("sslengine") else 80 for host in config.hosts}
+        ports = [address.port or usual[host] for host in config.hosts for address in host.addresses]
         if any(address.port is None for host in config.hosts for address in host.addresses):
             ports.append(TLS_PORT)
     return list(dict.fromkeys(ports))

@@ -133,11 +133,6 @@ class _ServerEyes:
         return Seen(sections, sends)
 
 
-def _both(one: Seen, other: Seen) -> Seen:
-    known = one.sections is not None and other.sections is not None
-    return Seen({*(one.sections or ()), *(other.sections or ())} if known else None, one.sends or other.sends)
-
-
 def _varies(condition: Cond) -> bool:
     return condition.test == "expr" or "%{" in _STABLE.sub("", condition.subject)
 

@@ -81,7 +81,7 @@ class ApacheSite(Predictor):
         )
         self._overrides.methods = self.config.methods
         self._routes: Sequence[Route] | None = None
-        self._met: dict[Request, set[Section]] = {}
+        self._met: dict[Request, set[Section]] | None = None
         self._areas: Sequence[Area] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
@@ -124,15 +124,15 @@ class ApacheSite(Predictor):
 
     def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, set[Section]]:
         """What happens to the request, and all sections that it meets on the way; `unrewritten` as Options has it."""
-        if not unrewritten:
+        if not unrewritten and self._met is not None:
             return self.trace(request, world), self._met.setdefault(request, set())
         sections: set[Section] = set()
-        options = Options(self.version, True)
+        options = Options(self.version, unrewritten)
         return self._walk(lambda path: self._way(request, path, options, sections), world), sections
 
     def _run(self, request: Request, path: Path) -> Outcome:
         # Which sections requests meet is asked while routes are made, and not kept beyond that.
-        met = self._met.setdefault(request, set()) if self._routes is None else None
+        met = self._met.setdefault(request, set()) if self._met is not None else None
         return self._way(request, path, Options(self.version), met)
 
     def _way(self, request: Request, path: Path, options: Options, met: set[Section] | None) -> Outcome:
@@ -161,8 +161,9 @@ class ApacheSite(Predictor):
         if self._routes is None:
             from auditor.servers.apache.routes import make_routes
 
+            self._met = {}
             self._routes = make_routes(self)
-            self._met.clear()
+            self._met = None
         return self._routes
 
     def areas(self) -> Sequence[Area]:
