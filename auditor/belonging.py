@@ -1,7 +1,5 @@
 """The configurations of a tree, and what belongs to which."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -183,7 +181,7 @@ class Belonging:
             self._apache[top] = [one for one in in_folder(os.path.relpath(top), self._options) if one.kind == "apache"]
         return self._apache[top]
 
-    def _contents(self, named: Named) -> Contents:
+    def _contents(self, named: Named) -> "Contents":
         from auditor.servers.apache.entries import Around, contents
 
         key = os.path.realpath(named.path) if named.path else named.name

@@ -1,7 +1,5 @@
 """The whole way of a check: discover what there is, load it, ask, judge, suppress."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -133,7 +131,7 @@ WORTH_A_PROCESS = 5_000
 
 
 def _audited(
-    found: Found, options: Options, chosen: settings.Settings, ways: bool, jobs: int, texts: bool
+    found: "Found", options: Options, chosen: settings.Settings, ways: bool, jobs: int, texts: bool
 ) -> Iterable[Judged]:
     """What is found in each configuration, in their order. Each is read, judged and dropped before the next one."""
     from auditor.discover import open_entry
@@ -141,7 +139,7 @@ def _audited(
     entries = found.entries
     whole = texts or len(entries) == 1
 
-    def audit(named: Named) -> Judged:
+    def audit(named: "Named") -> Judged:
         try:
             site = load_entry(open_entry(named, options, found.near), options)
         except InputError as error:
@@ -157,7 +155,7 @@ def _audited(
     return _in_turn(audit, entries)
 
 
-def _in_turn(audit: Any, entries: Sequence[Named]) -> Iterator[Judged]:
+def _in_turn(audit: Any, entries: "Sequence[Named]") -> Iterator[Judged]:
     for named in entries:
         yield audit(named)
         if len(entries) > 1:

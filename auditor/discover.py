@@ -1,7 +1,5 @@
 """From what the command line names to configurations: which files are entries, and of which kind of server."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import NamedTuple

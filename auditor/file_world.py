@@ -26,8 +26,14 @@ class FileWorld:
     def __init__(self, files: Files, server: str = "nginx") -> None:
         self._files = files
         self._server = server
+        self._known: dict[Question, Answer | None] = {}
 
     def ask(self, question: Question) -> Answer | None:
+        if question not in self._known:
+            self._known[question] = self._ask(question)
+        return self._known[question]
+
+    def _ask(self, question: Question) -> Answer | None:
         name = None
         if question.kind == "file":
             name = self._files.state(question.subject) or self._files.gap(question.subject)

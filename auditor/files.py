@@ -1,7 +1,5 @@
 """Where a path of the deployed machine is found here, and what the files say: the world of files."""
 
-from __future__ import annotations
-
 import os
 import posixpath
 import re
@@ -10,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.globs import glob_matches, glob_pattern, has_magic, to_config, to_local
+from auditor.patterns import lazy_re
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source
 from auditor.surroundings import Surroundings
@@ -43,7 +42,7 @@ class Layout(NamedTuple):
     is_main: Callable[[str], bool]
 
 
-_MAIN = re.compile(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
+_MAIN = lazy_re(r"^[ \t]*(events|http)\s*\{", re.MULTILINE)
 
 
 def is_main(text: str) -> bool:

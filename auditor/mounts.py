@@ -4,8 +4,6 @@ Only the lines that say so are looked at, with the indentation that groups them 
 a whole, and nothing in them is run.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
 import re

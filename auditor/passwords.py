@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from auditor.patterns import lazy_re
+
 NGINX = "nginx"
 APACHE = "apache"
 
@@ -39,7 +41,7 @@ _SCHEMES = {
 }
 _APACHE_LINE = 8191  # MAX_STRING_LEN without the final NUL, the line feed counted
 _ITOA64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+_BASE64 = lazy_re(r"[A-Za-z0-9+/]*")
 _libcrypt: Any = None
 
 

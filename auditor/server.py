@@ -2,11 +2,11 @@
 
 # Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcomes
 from auditor.world import World
@@ -20,7 +20,7 @@ REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear r
 AUTHORIZATION = "authorization"  # a line names or reads Authorization, or drops all client headers
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
 SHADOWED = "shadowed"  # a level displaces header lines of a level further out
-CGI = "cgi"  # requests become variables of a program: FastCGI, SCGI, CGI
+PROXY_VARIABLE = "proxy-variable"  # a program (FastCGI, SCGI, CGI) may get a Proxy header as HTTP_PROXY
 CHALLENGE = "challenge"  # the route itself can answer 401
 JWT = "jwt"  # a gate checks signed tokens by itself
 LIMITS = "limits"  # a line says how long header lines may be
@@ -81,7 +81,7 @@ class Area(NamedTuple):
     kind: str
 
 
-_ROOT = re.compile(r"/|[A-Za-z]:[/\\]")
+_ROOT = lazy_re(r"/|[A-Za-z]:[/\\]")
 
 
 def is_absolute(path: str) -> bool:

@@ -1,7 +1,5 @@
 """What a user can set. Tiny on purpose: the command line fills it, and a file, which auditor.settings_file reads."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

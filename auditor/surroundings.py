@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 from auditor.globs import walk_tree
 from auditor.mounts import Group, apache_modules_of, image_versions_of, mounts_of
+from auditor.patterns import lazy_re
 
 MAX_TREE = 20_000  # files that are looked at for one with the same ending
-_PAGES = re.compile(r"(?i)(\.htaccess|index\.\w+)$")
+_PAGES = lazy_re(r"(?i)(\.htaccess|index\.\w+)$")
 
 
 class Surroundings:

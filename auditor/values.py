@@ -42,11 +42,14 @@ class Value(NamedTuple):
     @property
     def text(self) -> str | None:
         """The whole text, or None where a part of it is not knowable."""
+        segments = self.segments
+        if len(segments) == 1:  # as nearly all are
+            return segments[0][1]
         parts = []
-        for segment in self.segments:
-            if segment.text is None:
+        for _, text in segments:
+            if text is None:
                 return None
-            parts.append(segment.text)
+            parts.append(text)
         return "".join(parts)
 
     @property

@@ -114,12 +114,13 @@ class Worlds:
 class Path:
     """One path through what is not known: asks the world, takes an answer where it has none, and keeps to it."""
 
-    __slots__ = ("_memo", "_prefix", "_world", "taken", "when")
+    __slots__ = ("_memo", "_prefix", "_put_off", "_world", "taken", "when")
 
     def __init__(self, world: World, prefix: Sequence[int] = ()) -> None:
         self._world = world
         self._prefix = prefix
         self._memo: dict[Question, Answer] = {}
+        self._put_off: tuple[Question, Sequence[Answer], Place | None] | None = None
         self.taken: list[tuple[int, int]] = []
         self.when: list[Asked] = []
 
@@ -128,7 +129,8 @@ class Path:
         answer = self._memo.get(question)
         if answer is not None:
             return answer
-        answer = self._world.ask(question)
+        self._catch_up(question)
+        answer = self._memo.get(question) or self._world.ask(question)
         if answer is None:
             at = len(self.taken)
             index = self._prefix[at] if at < len(self._prefix) else 0
@@ -141,7 +143,21 @@ class Path:
 
     def known(self, question: Question) -> Answer | None:
         """The answer where the world has one, or where this path has taken one before; nothing is decided by it."""
+        self._catch_up(question)
         return self._memo.get(question) or self._world.ask(question)
+
+    def put_off(self, question: Question, alternatives: Sequence[Answer], place: "Place | None" = None) -> None:
+        """A question that matters now only if somebody asks for its answer: it comes first then. What does not
+        depend on the answer is not gone through once for each."""
+        self._put_off = (question, alternatives, place)
+
+    def _catch_up(self, question: Question) -> None:
+        """Asks the question that was put off before one about the same thing, or about a part of it."""
+        if self._put_off is not None:
+            first = self._put_off[0]
+            if question.kind == first.kind and question.subject.startswith(first.subject):
+                asked, self._put_off = self._put_off, None
+                self.ask(*asked)
 
 
 T = TypeVar("T")

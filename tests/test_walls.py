@@ -48,7 +48,7 @@ LAYERS = (
         "auditor.user_file",
         "auditor.globs",
     ),
-    ("auditor.values", "auditor.source", "auditor.http", "auditor.regex", "auditor.secrets"),
+    ("auditor.values", "auditor.source", "auditor.http", "auditor.regex", "auditor.patterns", "auditor.secrets"),
 )
 # The commands that hand over to the live side, lazily: importing them brings nothing of it along.
 LIVE = ("auditor.cli.probe", "auditor.cli.origin")

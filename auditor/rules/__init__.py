@@ -14,7 +14,6 @@ from auditor.findings import Finding
 from auditor.server import (
     AUTHORIZATION,
     CACHE,
-    CGI,
     CHALLENGE,
     CLIENT_ADDRESS,
     CORS,
@@ -25,6 +24,7 @@ from auditor.server import (
     LIMITS,
     LOGGED,
     METHODS,
+    PROXY_VARIABLE,
     REFUSAL,
     REPEATED,
     SECRET,
@@ -56,7 +56,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "duplicated-request-header": frozenset({REPEATED, UPSTREAM}),
     "empty-identity-header": frozenset({IDENTITY, UPSTREAM}),
     "forbidden-for-unauthenticated": frozenset({FORBIDS}),
-    "forwarded-proxy-header": frozenset({CGI}),
+    "forwarded-proxy-header": frozenset({PROXY_VARIABLE}),
     "gated-preflight": frozenset({CORS}),
     "gated-public-path": frozenset({GATE}),
     "hardcoded-credential": frozenset({SECRET}),
@@ -153,7 +153,7 @@ def judge(site: Site, settings: Settings, names: Iterable[str] = NAMES, screens:
 
             older = list(ask(name, versions[0]))
             found = only_in(found, older, versions, partial(ask, name))
-        if not site.complete:
+        if found and not site.complete:
             from auditor.rules.unread import weigh
 
             found = [weigh(site, finding) for finding in found]

@@ -1,7 +1,5 @@
 """What rules share: the worlds they suppose, the headers they send, and how they read outcomes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 

@@ -71,8 +71,6 @@ Apache httpd 2.4.71 (facts APA-214)
 - https://httpd.apache.org/docs/2.4/mod/mod_auth_basic.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 

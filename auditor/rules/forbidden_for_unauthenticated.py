@@ -81,6 +81,7 @@ from auditor.rules.common import (
     by_block,
     deciding,
     guards,
+    may_be_asked,
     of_kind,
     serves,
     with_header,
@@ -113,7 +114,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             found = _for_strangers(site, request, outcome)
             if found is not None:
                 yield _finding(route, request, *found)
-        for header in (BASIC, BEARER):
+        for header in (BASIC, BEARER) if may_be_asked(site, route) else ():
             known = with_header(request, header)
             for outcome in site.trace(known, ADMITTED):
                 page = next((each for each in outcome.replaced if each.role == "main"), None)

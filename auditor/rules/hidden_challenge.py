@@ -69,11 +69,11 @@ APA-282, APA-286, APA-332, APA-333)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.rules.common import BEARER, ORIGIN_REFUSES, STRANGER, by_block, deciding, guards, of_kind, traced
 from auditor.rules.repairs import SAFE, always, fix, is_own
 from auditor.server import Route, Site
@@ -93,7 +93,7 @@ _HELP = (
 )
 # Nobody is known, and what an error page's upstream answers is open.
 _REFUSED = STRANGER._replace(origin=None)
-_PAGE = re.compile(r"(?i)\.(s?html?|txt)$")
+_PAGE = lazy_re(r"(?i)\.(s?html?|txt)$")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:

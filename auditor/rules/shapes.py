@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from auditor.patterns import lazy_re
 from auditor.server import Area
 from auditor.source import Place
 
@@ -66,9 +66,9 @@ def _pattern(word: str) -> str:
 
 
 # ^/api, ^(/api, ^/(api|auth), ^/(?:api|auth), ^/\.well-known
-_ANCHORED = re.compile(r"\^[(?:]*/(?:\((?:\?:)?)*(?:\\\.)?\w")
+_ANCHORED = lazy_re(r"\^[(?:]*/(?:\((?:\?:)?)*(?:\\\.)?\w")
 # A whole part of a path: what follows is a slash, a group, or the end.
-_FOLDER = re.compile(r"(?:\((?:\?:)?)*/(?:\((?:\?:)?)*[\w|-]+\)*(?:/|\(|$)")
+_FOLDER = lazy_re(r"(?:\((?:\?:)?)*/(?:\((?:\?:)?)*[\w|-]+\)*(?:/|\(|$)")
 
 
 # What interfaces for programs are called.

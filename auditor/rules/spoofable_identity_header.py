@@ -73,11 +73,11 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.rules.common import (
     ADMITTED,
     BASIC,
@@ -205,7 +205,7 @@ def _has_been_checked_since(sent: SentHeader, outcome: Outcome) -> bool:
     return not others and any(gate.scheme == "Basic" and gate.result == "passed" for gate in outcome.gates)
 
 
-_READ = re.compile(r"(?i)%\{(?:HTTP|req|req_novary):([\w-]+)\}|\b(?:req|req_novary|http)\(\s*['\"]([\w-]+)['\"]\s*\)")
+_READ = lazy_re(r"(?i)%\{(?:HTTP|req|req_novary):([\w-]+)\}|\b(?:req|req_novary|http)\(\s*['\"]([\w-]+)['\"]\s*\)")
 # What says who the client is in another way, or what the request is.
 _NO_NAMES = (
     "authorization",

@@ -5,10 +5,10 @@ is told as an info, with the include line beside it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from auditor.findings import INFO, LOW, Finding, Related
+from auditor.patterns import lazy_re
 from auditor.server import Site, Unread
 
 # What a gate, or what belongs to one, would make untrue.
@@ -27,9 +27,9 @@ _HEADERS = frozenset(
     )
 )
 # What files are called that hold neither.
-_NEITHER = re.compile(r"(?i)ssl|tls|cert|mime|gzip|brotli|resolver|log\b|logs\b|error|acme|real_?ip")
+_NEITHER = lazy_re(r"(?i)ssl|tls|cert|mime|gzip|brotli|resolver|log\b|logs\b|error|acme|real_?ip")
 # And those that hold no gate.
-_NO_GATE = re.compile(r"(?i)fastcgi|php|proxy|params|header|websocket|upgrade|cors|cache|expires")
+_NO_GATE = lazy_re(r"(?i)fastcgi|php|proxy|params|header|websocket|upgrade|cors|cache|expires")
 
 
 def weigh(site: Site, finding: Finding) -> Finding:

@@ -52,6 +52,7 @@ class _Htaccess:
             posixpath.join(f"{ROOT}/{case.name}", folder).rstrip("/"): text for folder, text in case.htaccess.items()
         }
         self.case = case.name
+        self.merged: dict[object, object] = {}
 
     def section(self, folder: str, layers: object) -> Section | None:
         text = self.texts.get(folder)

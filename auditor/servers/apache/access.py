@@ -3,15 +3,19 @@ of AllowMethods, SSLRequireSSL; and the client's address, for these and for `Req
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from auditor.servers.apache.config import Directive, Section
 from auditor.servers.apache.run import Run
 from auditor.world import IN_LISTS, Answer, Question
 
+if TYPE_CHECKING:  # the module is imported with the first address: few configurations name any
+    from ipaddress import IPv4Network, IPv6Network
+
+    Network = IPv4Network | IPv6Network
+
 _COMPAT = ("order", "allow", "deny", "satisfy")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def satisfies(run: Run) -> Directive | None:
@@ -132,6 +136,8 @@ def _matches(run: Run, line: Directive, word: str) -> bool:
 def network_of(word: str) -> Network | None:
     """The network that a word names: an address, its first octets, or one with a mask; None for a host's name
     (apr_ipsubnet_create)."""
+    import ipaddress
+
     text, slash, mask = word.partition("/")
     try:
         if slash:
@@ -148,15 +154,19 @@ def network_of(word: str) -> Network | None:
 
 def address_in(run: Run, network: Network, line: Directive) -> bool:
     """Whether the client's address lies there."""
-    address = ipaddress.ip_address(_address(run, line))
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+    from ipaddress import IPv6Address, ip_address
+
+    address = ip_address(_address(run, line))
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return address in network
 
 
 def is_local(run: Run, line: Directive) -> bool:
     """Require local: a loopback address, or the client's address is the server's (local_check_authorization)."""
-    address = ipaddress.ip_address(_address(run, line))
+    from ipaddress import ip_address
+
+    address = ip_address(_address(run, line))
     return address.is_loopback or str(address) == run.shared.request.host.strip("[]")
 
 
@@ -194,7 +204,8 @@ def _networks(lines: Iterable[Directive]) -> Iterable[Network]:
         elif line.key != "require" or "ip" in (word.lower() for word in line.args[:2]):
             found = [network for network in map(network_of, line.args) if network is not None]
         else:
-            found = [ipaddress.ip_network("127.0.0.0/8")] if line.args[-1:] == ("local",) else []
+            local = network_of("127") if line.args[-1:] == ("local",) else None
+            found = [local] if local is not None else []
         for network in found:
             if network not in seen:
                 seen.add(network)
@@ -202,7 +213,9 @@ def _networks(lines: Iterable[Directive]) -> Iterable[Network]:
 
 
 def _outside(networks: Sequence[Network]) -> str:
+    from ipaddress import ip_address
+
     for candidate in ("203.0.113.7", "198.51.100.7", "192.0.2.7", "8.8.4.4", "2001:db8::7"):
-        if not any(ipaddress.ip_address(candidate) in network for network in networks):
+        if not any(ip_address(candidate) in network for network in networks):
             return candidate
     return "203.0.113.7"

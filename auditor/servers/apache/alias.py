@@ -1,12 +1,11 @@
 """mod_alias: Alias, ScriptAlias, Redirect and their like (mod_alias.c: translate_alias_redir, fixup_redir)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError
 from auditor.servers.apache import expr
 from auditor.servers.apache.config import Directive, Section
@@ -19,7 +18,7 @@ _ALIASES = ("alias", "scriptalias", "aliasmatch", "scriptaliasmatch")
 _REDIRECTS = ("redirect", "redirectmatch", "redirecttemp", "redirectpermanent")
 _WORDS = {"permanent": 301, "temp": 302, "seeother": 303, "gone": 410}
 _TO = frozenset((300, 301, 302, 303, 305, 307, 308))  # ap_is_HTTP_REDIRECT
-_URL = re.compile(r"[A-Za-z0-9+.-]+:")
+_URL = lazy_re(r"[A-Za-z0-9+.-]+:")
 
 
 class Redirect(NamedTuple):

@@ -6,10 +6,10 @@ Told from the text alone, so that only one of them need be traced.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterable
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache.config import Section
 from auditor.servers.apache.walk import fnmatch, has_wildcards
@@ -20,7 +20,7 @@ _MATCHES = frozenset(("proxypassmatch", "aliasmatch", "scriptaliasmatch", "wsgis
 _CONDITIONS = frozenset(("setenvif", "setenvifnocase"))
 _BY_EXTENSION = frozenset(("addhandler", "addtype", "removehandler", "removetype", "addoutputfilter"))
 _PROGRAMS = ("php", "cgi", "pl", "py", "wsgi", "html", "htm", "shtml")
-_PATHS = re.compile(r"REQUEST_(?:URI|FILENAME)|THE_REQUEST|SCRIPT_(?:FILENAME|UR[IL])|PATH_INFO")
+_PATHS = lazy_re(r"REQUEST_(?:URI|FILENAME)|THE_REQUEST|SCRIPT_(?:FILENAME|UR[IL])|PATH_INFO")
 
 Test = Callable[[str], object]
 

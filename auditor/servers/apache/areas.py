@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.server import Area, Logged, Suspect, Unfilled, UserFile
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours
@@ -151,7 +152,7 @@ def served_folders(site: ApacheSite) -> dict[str, list[tuple[int, str, str, Requ
 
 # --- logs
 
-_FIELD = re.compile(r"%[<>!,0-9]*\{([^}]+)\}[<>]?(i|C|o)")
+_FIELD = lazy_re(r"%[<>!,0-9]*\{([^}]+)\}[<>]?(i|C|o)")
 
 
 def make_logged(site: ApacheSite) -> Iterator[Logged]:
@@ -190,7 +191,7 @@ _PASSWORDS = {
     "sessioncryptopassphrase": "the sessions of mod_session_crypto",
 }
 _UPSTREAMS = ("proxypass", "proxypassmatch", "balancermember", "rewriterule")
-_USERINFO = re.compile(r"^\w+://[^/@:\s]*:([^/@\s]+)@([^/\s]+)")
+_USERINFO = lazy_re(r"^\w+://[^/@:\s]*:([^/@\s]+)@([^/\s]+)")
 
 
 def make_passwords(site: ApacheSite) -> Iterator[tuple[Place, str, str]]:
@@ -309,7 +310,7 @@ def _too_late(site: ApacheSite, server: Server) -> Iterator[Suspect]:
             yield Suspect(line.place, line.name, "", why, "Put it into the first virtual host, or outside of all")
 
 
-_OPENS = re.compile(r"(?i)^wss?://|\bupgrade=(?!none)")
+_OPENS = lazy_re(r"(?i)^wss?://|\bupgrade=(?!none)")
 
 
 def _overtaken(lines: list[Directive]) -> Iterator[Suspect]:
@@ -366,7 +367,7 @@ def _suspects(site: ApacheSite) -> Iterator[tuple[Directive, str, str, str]]:
 
 # --- position
 
-_TOLD = re.compile(r"(?i)x-forwarded-(proto|for|ssl|port)")
+_TOLD = lazy_re(r"(?i)x-forwarded-(proto|for|ssl|port)")
 
 
 def find_position(site: ApacheSite) -> Place | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from auditor.servers.apache.config import Directive
-from auditor.servers.apache.expr_syntax import ExprError, parse_condition, parse_string
+from auditor.servers.apache.expr import ExprError, compile_condition, compile_string
 from auditor.servers.apache.syntax import next_word
 
 # How many words each takes, as 2.4.71 says when it is given none to four (config.c: invoke_cmd).
@@ -94,9 +94,9 @@ def wrong_arguments(line: Directive, restricted: bool = False) -> str | None:
     text, value = _expression(line), _value(line)
     try:
         if text is not None and "${" not in text:
-            parse_condition(text, restricted)
+            compile_condition(text, restricted)
         if value is not None and "${" not in value:
-            parse_string(value, restricted)
+            compile_string(value, restricted)
     except ExprError as error:
         return f"cannot parse the expression of {line.name}: {error}"
     except RecursionError:

@@ -1,8 +1,6 @@
 """Authorization: the tree of Require lines that holds for a request, and what it says (mod_authz_core and the modules
 that bring its providers)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple

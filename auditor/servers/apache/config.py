@@ -5,8 +5,6 @@ module asks it for what it would have merged: the last line of a name, or all of
 Sections", How the sections are merged).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -47,7 +45,7 @@ class Directive(NamedTuple):
     args: tuple[str, ...]
     rest: str
     place: Place
-    children: tuple[Directive, ...] = ()
+    children: "tuple[Directive, ...]" = ()
     limit: Limit | None = None
 
 
@@ -67,7 +65,7 @@ class Section:
         regex: bool,
         place: Place | None,
         directives: Sequence[Directive],
-        sections: Sequence[Section] = (),
+        sections: "Sequence[Section]" = (),
         folder: str = "",
         fault: Directive | None = None,
     ) -> None:
@@ -128,7 +126,7 @@ class Layers:
         self._last: dict[str, Directive | None] = {}
         self._further: dict[tuple[Section, ...], Layers] = {}
 
-    def with_sections(self, sections: Iterable[Section]) -> Layers:
+    def with_sections(self, sections: Iterable[Section]) -> "Layers":
         """These layers with more on top: the same object for the same sections, so that what modules made of them is
         found again by the next request."""
         more = tuple(sections)
@@ -158,7 +156,7 @@ class Layers:
             self._memo[keys] = found
         return found
 
-    def memo(self, key: str, make: Callable[[Layers], Any]) -> Any:
+    def memo(self, key: object, make: "Callable[[Layers], Any]") -> Any:
         """What a module makes of these sections, made once."""
         if key not in self._memo:
             self._memo[key] = make(self)
@@ -184,7 +182,7 @@ class Server:
     """
 
     def __init__(
-        self, section: Section, place: Place | None, addresses: Sequence[Address], main: Server | None
+        self, section: Section, place: Place | None, addresses: Sequence[Address], main: "Server | None"
     ) -> None:
         self.section = section
         self.place = place
@@ -212,7 +210,7 @@ class Server:
     def label(self) -> str:
         return (self.name if self.named else "") or (str(self.addresses[0].host) if self.addresses else "")
 
-    def memo(self, key: Any, make: Callable[[Server], Any]) -> Any:
+    def memo(self, key: Any, make: "Callable[[Server], Any]") -> Any:
         """What a module makes of this server, made once."""
         if key not in self._memo:
             self._memo[key] = make(self)
@@ -285,7 +283,7 @@ class Config:
         self.php = False
         self._memo: dict[Any, Any] = {}
 
-    def memo(self, key: Any, make: Callable[[Config], Any]) -> Any:
+    def memo(self, key: Any, make: "Callable[[Config], Any]") -> Any:
         """What somebody makes of this configuration, made once."""
         if key not in self._memo:
             self._memo[key] = make(self)

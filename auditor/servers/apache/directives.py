@@ -4,8 +4,6 @@ Letters before the names: s outside of sections, d inside, h in .htaccess; behin
 include: A AuthConfig, F FileInfo, I Indexes, L Limit, O Options (one of them suffices), * anything but None.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import NamedTuple
 

@@ -4,20 +4,20 @@ with the file and the line of each directive, and without what is evaluated on t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from auditor.patterns import lazy_re
 from auditor.servers.apache.syntax import Node, parse
 from auditor.source import InputError, Place, SourceFile
 
 _FILE = "# In file: "
-_START = re.compile(r"(?m)^# In file: \S[^\n]*\n#\s*\d+:$")
-_LINE = re.compile(r"\s*#\s*(\d+):$")
+_START = lazy_re(r"(?m)^# In file: \S[^\n]*\n#\s*\d+:$")
+_LINE = lazy_re(r"\s*#\s*(\d+):$")
 # What other options of apachectl print, which holds no directives.
 _LISTINGS = (
-    ("apachectl -S", re.compile(r"(?m)\A(?:[^\n]*\n){0,3}?VirtualHost configuration:$")),
-    ("apachectl -M", re.compile(r"(?m)\A(?:[^\n]*\n){0,3}?(?:Loaded Modules:|\s*core_module \(static\))$")),
-    ("apachectl -D DUMP_RUN_CFG", re.compile(r'\AServerRoot: "')),
+    ("apachectl -S", lazy_re(r"(?m)\A(?:[^\n]*\n){0,3}?VirtualHost configuration:$")),
+    ("apachectl -M", lazy_re(r"(?m)\A(?:[^\n]*\n){0,3}?(?:Loaded Modules:|\s*core_module \(static\))$")),
+    ("apachectl -D DUMP_RUN_CFG", lazy_re(r'\AServerRoot: "')),
 )
 MAX_LINE = 1_000_000
 

@@ -1,8 +1,6 @@
 """Which files of a tree are configurations of httpd of their own: main files and parts that no other one includes, and
 the topmost .htaccess of what no configuration at hand serves."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

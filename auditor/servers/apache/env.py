@@ -1,11 +1,9 @@
 """Variables of the request that the configuration sets: mod_setenvif and mod_env."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError
 from auditor.servers.apache import variables
 from auditor.servers.apache.config import Directive, Layers, Section
@@ -26,8 +24,8 @@ _SPECIAL = {
     "request_protocol": "SERVER_PROTOCOL",
     "remote_user": "REMOTE_USER",
 }
-_HEADER_NAME = re.compile(r"[-A-Za-z0-9_]*\Z")
-_GROUP = re.compile(r"(?<!\\)\$[0-9]")
+_HEADER_NAME = lazy_re(r"[-A-Za-z0-9_]*\Z")
+_GROUP = lazy_re(r"(?<!\\)\$[0-9]")
 _META = frozenset("^.$|()[]*+?{}")
 
 
@@ -213,7 +211,7 @@ def fixup(run: Run) -> None:
     """SetEnv, PassEnv and UnsetEnv (fixup_env_module): what they set stands behind the variables there are, so that
     one which SetEnvIf or mod_rewrite has set counts where a variable is looked up. UnsetEnv leaves those alone."""
     assigned: Table = run.layers.memo("env", _assigned)
-    run.env.entries.extend(assigned.entries)
+    run.env.extend(assigned)
 
 
 class _Assigned:
@@ -223,7 +221,7 @@ class _Assigned:
         self.table = Table()
         self.gone: dict[str, Directive] = {}
 
-    def read(self, section: Section) -> _Assigned:
+    def read(self, section: Section) -> "_Assigned":
         """The lines of one section, in order: the last of a name counts."""
         for line in section.directives:
             if line.key == "unsetenv":
@@ -243,7 +241,7 @@ class _Assigned:
         self.table.set(name, value, decides(line))
         self.gone.pop(name.lower(), None)
 
-    def merge(self, inner: _Assigned) -> None:
+    def merge(self, inner: "_Assigned") -> None:
         """What an inner part says counts (merge_env_dir_configs). What is to be taken away further out is forgotten."""
         for name, line in inner.gone.items():
             self.table.unset(name, decides(line))

@@ -1,8 +1,6 @@
 """mod_expires: Expires, and max-age in Cache-Control, for good answers that have no Expires yet (mod_expires.c:
 expires_filter). It comes before Header lines."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 
@@ -36,7 +34,8 @@ def apply(run: Run, status: int | None, kind: str | None) -> None:
         return
     spans: _Spans = run.layers.memo("expires", _spans)
     found = _possible(spans, kind)
-    if run.found not in ("file", "directory"):  # without a file there is no time of its last change
+    if any(one is not None and not one.from_request for one in found) and run.found not in ("file", "directory"):
+        # Without a file there is no time of its last change.
         found = [one if one is not None and one.from_request else None for one in found]
     first = next((one for one in found if one is not None), None)
     if first is None:

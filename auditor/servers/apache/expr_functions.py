@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from auditor.patterns import lazy_re
+
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
 _KEPT = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789$-_.+!*'(),:;@&=/~")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
-_PERCENT = re.compile(r"%(.{0,2})", re.DOTALL)
-_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_BASE64 = lazy_re(r"[A-Za-z0-9+/]*")
+_PERCENT = lazy_re(r"%(.{0,2})", re.DOTALL)
+_INTEGER = lazy_re(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 _LOWER = {number: number + 32 for number in range(65, 91)}
 _UPPER = {number: number - 32 for number in range(97, 123)}
 

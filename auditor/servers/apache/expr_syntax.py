@@ -8,8 +8,10 @@ import re
 from functools import reduce
 from typing import NoReturn
 
+from auditor.patterns import lazy_re
 from auditor.regex import Regex, RegexError
 from auditor.servers.apache import variables
+from auditor.servers.apache.expr import ExprError
 from auditor.servers.apache.expr_functions import PURE, network_of
 from auditor.servers.apache.expr_tree import (
     Binary,
@@ -31,11 +33,6 @@ from auditor.servers.apache.expr_tree import (
 )
 from auditor.servers.apache.pattern import compile_pattern
 
-
-class ExprError(ValueError):
-    """httpd does not take the expression."""
-
-
 _LOOKING = ("osenv", "env", "resp", "req", "http", "note", "reqenv", "req_novary", "ssl", "file", "filesize")
 _RESTRICTED = ("file", "filesize")
 _UNARY = frozenset("nzRTdefsLhxFUA")
@@ -43,13 +40,13 @@ _BINARY = ("ipmatch", "fnmatch", "strmatch", "strcmatch")
 _INTEGER = ("eq", "ne", "lt", "le", "gt", "ge")
 _KEYWORDS = frozenset((*_INTEGER, "in", "and", "or", "not", "true", "false"))
 
-_SPACE = re.compile(r"[ \t\n]*")
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-_DASHED = re.compile(r"-[a-zA-Z_][a-zA-Z_0-9]*")
-_DIGITS = re.compile(r"-?[0-9]+")
-_SYMBOL = re.compile(r"=~|==?|!=|!~|<=?|>=?")
-_REGEX = re.compile(r"m([/#$%^|?!'\",;:.-])|(/)")
-_ESCAPE = re.compile(r"\\([0-9]+|[^0-9])", re.DOTALL)
+_SPACE = lazy_re(r"[ \t\n]*")
+_NAME = lazy_re(r"[a-zA-Z][a-zA-Z0-9_]*")
+_DASHED = lazy_re(r"-[a-zA-Z_][a-zA-Z_0-9]*")
+_DIGITS = lazy_re(r"-?[0-9]+")
+_SYMBOL = lazy_re(r"=~|==?|!=|!~|<=?|>=?")
+_REGEX = lazy_re(r"m([/#$%^|?!'\",;:.-])|(/)")
+_ESCAPE = lazy_re(r"\\([0-9]+|[^0-9])", re.DOTALL)
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 

@@ -1,7 +1,5 @@
 """The tree of an expression."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from auditor.regex import Regex
@@ -23,7 +21,7 @@ class Call(NamedTuple):
     """%{name:argument} or name(argument); `name` in lower case."""
 
     name: str
-    argument: Word
+    argument: "Word"
 
 
 class Capture(NamedTuple):
@@ -35,8 +33,8 @@ class Capture(NamedTuple):
 class Concat(NamedTuple):
     """One word behind another. Pieces of a string are nested to the left, words joined with a dot to the right."""
 
-    left: Word
-    right: Word
+    left: "Word"
+    right: "Word"
 
 
 Word = Text | Variable | Call | Capture | Concat
@@ -51,21 +49,21 @@ class Constant(NamedTuple):
 class Not(NamedTuple):
     """Negation."""
 
-    inner: Condition
+    inner: "Condition"
 
 
 class Both(NamedTuple):
     """`and`: the second is looked at only where the first holds."""
 
-    left: Condition
-    right: Condition
+    left: "Condition"
+    right: "Condition"
 
 
 class Either(NamedTuple):
     """`or`: the second is looked at only where the first does not hold."""
 
-    left: Condition
-    right: Condition
+    left: "Condition"
+    right: "Condition"
 
 
 class Compare(NamedTuple):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.outgoing import fate_of
@@ -60,8 +59,8 @@ def _name(name: str, kind: str) -> str:
 
 
 def _sent(run: Run, name: str, value: Value, because: tuple[Because, ...]) -> SentHeader:
-    ours = any(segment.source == SERVER for segment in value.segments)
-    present = "yes" if value.text is not None or ours or value.present == "yes" else "maybe"
+    known = value.text is not None or any(segment.source == SERVER for segment in value.segments)
+    present = "yes" if known or value.present == "yes" else "maybe"
     fate = ADDED
     if name.upper().startswith("HTTP_"):
         client = name[5:].replace("_", "-")
@@ -197,6 +196,8 @@ def _request_variables(run: Run, table: Table, kind: str) -> None:
         url = parse_url((run.filename or "").removeprefix("proxy:"))
         path = url.path if url is not None else ""
         if run.notes.get("proxy-nocanon"):  # else it is encoded first
+            from urllib.parse import unquote
+
             path = unquote(path, "latin-1")
         run.path_info = "/" + path.lstrip("/")
         if run.path_info == "/":

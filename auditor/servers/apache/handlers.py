@@ -1,7 +1,5 @@
 """Which handler a file gets (SetHandler; mod_mime.c)."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Sequence
@@ -9,7 +7,6 @@ from typing import NamedTuple
 
 from auditor.servers.apache.config import WALKS, Directive, Layers
 from auditor.servers.apache.run import Run
-from auditor.servers.apache.storage import FILE, MISSING
 
 
 def is_php(run: Run) -> bool:
@@ -26,7 +23,7 @@ def find_handler(run: Run) -> None:
     if line is not None and line.args and line.args[0].lower() != "none":
         run.handler, run.handler_line = line.args[0], line
         return
-    if run.found not in (FILE, MISSING) or run.filename is None:
+    if not run.names_file or run.filename is None:
         return
     name = posixpath.basename(run.filename)
     extensions = [part.lower() for part in name.split(".")[1:]]

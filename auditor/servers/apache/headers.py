@@ -5,8 +5,6 @@ turn (APA-008). `always` lines work on a table of their own, err_headers_out: th
 without `always` sets (do_headers_fixup in mod_headers.c).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -265,7 +263,7 @@ def _edit(run: Run, rule: Rule, table: Table) -> None:
     for entry in old:
         value = _edited(rule, entry.value, replacement)
         made.append(entry if value == entry.value else Entry(entry.name, value, decides(rule.line)))
-    table.entries = [entry for entry in table if entry.name.lower() != low] + made
+    table.replace([entry for entry in table if entry.name.lower() != low] + made)
     if made != old:
         run.step(rule.line, f"{rule.name} is edited")
 

@@ -1,8 +1,6 @@
 """.htaccess files: where they are read, and what AllowOverride lets them say (core.c: set_override,
 ap_parse_htaccess)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -105,8 +103,10 @@ class Overrides:
         self._read: dict[str, Htaccess | None] = {}
         self._sections: dict[tuple[str, Override], Section] = {}
         self.ignored: dict[Place, tuple[str, Override]] = {}
+        # What the sections and files of a row of folders come to on top of others.
+        self.merged: dict[tuple[Layers, tuple[str, ...]], Layers] = {}
 
-    def without(self, removed: frozenset[object]) -> Overrides:
+    def without(self, removed: frozenset[object]) -> "Overrides":
         """The same files without these lines."""
         twin = Overrides(self._loader, self._files, self.name, removed, self.whole)
         twin._read = self._read
@@ -116,6 +116,7 @@ class Overrides:
     def change(self, folder: str, found: Htaccess) -> None:
         """Another .htaccess for that folder, here only."""
         self._read = {**self._read, folder: found}
+        self.merged.clear()
 
     def known(self) -> Iterable[tuple[str, Htaccess]]:
         """The files that were read so far, by folder."""
@@ -127,6 +128,7 @@ class Overrides:
         items = tuple(self._loader.read(source))
         broken = self._loader.errors[before].message if len(self._loader.errors) > before else None
         self._read[folder] = Htaccess(source, items, broken)
+        self.merged.clear()
 
     def judged(self) -> Iterable[Section]:
         """The sections that were made of the files so far."""

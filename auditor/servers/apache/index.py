@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, by_default
 from auditor.servers.apache.sending import escape
-from auditor.servers.apache.storage import DIRECTORY, FILE, MISSING
+from auditor.servers.apache.storage import FILE, MISSING
 from auditor.servers.apache.table import Entry, Table
 from auditor.values import CLIENT, Segment, Value, literal
 
@@ -16,15 +16,16 @@ def fixup(run: Run, redirected: bool = False) -> None:
     directory gives way to its index, too."""
     if run.filename is None:
         return
-    if redirected and (run.found != DIRECTORY or run.uri.endswith("/")):
+    if redirected and (not run.is_folder or run.uri.endswith("/")):
         return
-    if run.found == DIRECTORY:
+    if run.is_folder:
         _directory(run)
-        if run.found != DIRECTORY:
+        if not run.is_folder:
             return
     if redirected or run.is_proxy:
         return
-    if run.found == MISSING and run.handler is None:  # of a folder, its index falls back
+    if run.handler is None and run.layers.last("fallbackresource") is not None and run.found == MISSING:
+        # Of a folder, its index falls back.
         _fallback(run)
 
 
@@ -56,8 +57,8 @@ def _directory(run: Run) -> None:
         if sub.status not in (200, 404, None):
             failed = Respond(sub.status)
             if 300 <= sub.status < 400 or (sub.status in (401, 406) and at == len(names)):
-                run.headers_out.entries = [*sub.headers_out, *run.headers_out]
-                run.errors_out.entries = [*sub.errors_out, *run.errors_out]
+                run.headers_out.replace([*sub.headers_out, *run.headers_out])
+                run.errors_out.replace([*sub.errors_out, *run.errors_out])
                 break  # the others are not looked at
     if failed is not None:
         raise failed
@@ -93,8 +94,8 @@ def adopt(run: Run, sub: Run) -> None:
     run.env = Table([*sub.env, *run.env])  # where one is looked up, the first counts; to programs, the last
     why = by_default("conditions look at it", "mod/core.html")
     looked_at = [Entry("Vary", literal(name), why) for name in sub.vary]
-    run.headers_out.entries = [*looked_at, *sub.headers_out, *run.headers_out]
-    run.errors_out.entries = [*sub.errors_out, *run.errors_out]
+    run.headers_out.replace([*looked_at, *sub.headers_out, *run.headers_out])
+    run.errors_out.replace([*sub.errors_out, *run.errors_out])
     redirect = sub.notes.get("redirect")
     if isinstance(redirect, InternalRedirect):
         if sub.notes.get("redirect-keeps-vary"):

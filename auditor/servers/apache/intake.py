@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from auditor.http import Pairs, Request, split_port
+from auditor.patterns import lazy_re
 from auditor.servers.apache.config import Address, Config, Directive, Server
 from auditor.servers.apache.run import Respond, Run, by_default
 from auditor.servers.apache.table import Entry, Table
@@ -18,9 +19,9 @@ DEFAULT_FIELDS = 100
 TLS_PORT = 443
 # Why a virtual host was chosen, where none is called so.
 BY_DEFAULT = ("chosen: the first virtual host of this address", "chosen: the only one")
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HOST = lazy_re(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)\Z")
+_CONTROLS = lazy_re(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TOKEN = lazy_re(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
 def is_address(host: str) -> bool:
@@ -217,7 +218,7 @@ def read_headers(run: Run, request: Request) -> None:
         name = lines[0][0]
         text = ", ".join(value for _, value in lines)
         too_long = too_long or (len(text) > limit and len(lines) > 1)
-        table.entries.append(Entry(name, Value((Segment(client_header(name), text),)) if text else Value()))
+        table.add(name, Value((Segment(client_header(name), text),)) if text else Value())
     run.headers_in = table
     if too_long:
         run.notes["error-notes"] = True
@@ -296,8 +297,8 @@ def parse_target(run: Run, target: str) -> None:
     run.args = query if mark else None
 
 
-_UNRESERVED = re.compile(r"%([0-9A-Fa-f]{2})")
-BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UNRESERVED = lazy_re(r"%([0-9A-Fa-f]{2})")
+BAD_ESCAPE = lazy_re(r"%(?![0-9A-Fa-f]{2})")
 
 
 def normalize(path: str, merge: bool, decode: bool = True) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 from auditor.files import Files, Layout
 from auditor.globs import walk_tree
+from auditor.patterns import lazy_re
 
 MAX_FOLDERS = 20_000
 
-_MAIN = re.compile(
+_MAIN = lazy_re(
     r"(?mi)^[ \t]*(ServerRoot\s|LoadModule\s|Listen\s+\d"
     r"|Include(Optional)?\s+\S*(mods-enabled|sites-enabled|conf\.modules\.d))"
 )
@@ -38,7 +38,7 @@ APACHE = Layout(
 )
 
 # Files of the packages that a repository seldom holds: it adds its own beside them.
-_STOCK = re.compile(
+_STOCK = lazy_re(
     r"(^|/)(mods-enabled|conf-enabled|conf\.modules\.d|modsecurity\.d)/[^/]*$|(^|/)ports\.conf$"
     r"|(^|/)conf/(extra|original/extra)/(httpd|proxy)-[\w-]+\.conf$|(^|/)httpd-le-ssl\.conf$"
     r"|(^|/)etc/letsencrypt/options-ssl-apache\.conf$"

@@ -3,8 +3,6 @@
 httpd evaluates these while it reads (EXEC_ON_READ in core.c), top to bottom; so does this.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +10,7 @@ from typing import NamedTuple
 
 from auditor.files import Files
 from auditor.globs import has_magic
+from auditor.patterns import lazy_re
 from auditor.server import Comment, Note
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.directives import spec_of
@@ -24,7 +23,7 @@ from auditor.templates import has_template_name, looks_like_template, placeholde
 VERSION = (2, 4, 71)
 MAX_INCLUDES = 2000
 MAX_NESTING = 128  # AP_MAX_INCLUDE_DEPTH
-_VARIABLE = re.compile(r"\$\{([^}:]+)\}")
+_VARIABLE = lazy_re(r"\$\{([^}:]+)\}")
 # /etc/apache2/envvars of Debian, which its apache2ctl reads before each start.
 _ENVVARS = {
     "APACHE_CONFDIR": "/etc/apache2",
@@ -43,7 +42,7 @@ class Item(NamedTuple):
     """A directive that counts, or a section with the items in it (`items` is None for a directive)."""
 
     directive: Directive
-    items: tuple[Item, ...] | None = None
+    items: "tuple[Item, ...] | None" = None
 
 
 class _Macro(NamedTuple):

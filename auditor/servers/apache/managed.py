@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from auditor.patterns import lazy_re
 from auditor.server import Managed
 from auditor.servers.apache.syntax import Line, lines_of
 from auditor.source import Place, SourceFile
@@ -22,19 +23,19 @@ _MARKS = {
     "WordPress": (r"#\s*BEGIN WordPress\s*$", r"#\s*END WordPress\s*$"),
     "cPanel": (r"#\s*php -- BEGIN cPanel-generated handler", r"#\s*php -- END cPanel-generated handler"),
 }
-_OWN = re.compile(
+_OWN = lazy_re(
     r"(?i)(Auth\w+|Require|<Require(All|Any|None)|Satisfy|SetEnvIf(NoCase|Expr)?|CGIPassAuth|Header|RequestHeader)(\s|>|$)"
 )
 # The line of WordPress itself, since 5.6, and what users write in its place.
-_PASSES = re.compile(r"(?i)Rewrite(Rule|Cond)\s.*(E=\w*AUTHORIZATION|%\{HTTP:Authorization\})")
-_ITS_OWN = re.compile(r"RewriteRule\s+\.\*\s+-\s+\[E=HTTP_AUTHORIZATION:%\{HTTP:Authorization\}\]$")
+_PASSES = lazy_re(r"(?i)Rewrite(Rule|Cond)\s.*(E=\w*AUTHORIZATION|%\{HTTP:Authorization\})")
+_ITS_OWN = lazy_re(r"RewriteRule\s+\.\*\s+-\s+\[E=HTTP_AUTHORIZATION:%\{HTTP:Authorization\}\]$")
 
 # A redirect to another origin, and lines about other things than rewriting.
-_ELSEWHERE = re.compile(
+_ELSEWHERE = lazy_re(
     r"(?i)RewriteRule\s+\S+\s+\"?https?://.*\[[^\]]*\bR(edirect)?\b"
     r"|RewriteCond\s+\"?%\{(HTTPS|SERVER_PORT|HTTP:X-Forwarded-Proto)\}"
 )
-_OTHER = re.compile(r"(?i)(Order|Deny|Allow|Redirect(Match|Permanent|Temp)?|ErrorDocument|php_(value|flag))\s")
+_OTHER = lazy_re(r"(?i)(Order|Deny|Allow|Redirect(Match|Permanent|Temp)?|ErrorDocument|php_(value|flag))\s")
 
 
 def make_managed(site: ApacheSite) -> Iterator[Managed]:

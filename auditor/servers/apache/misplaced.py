@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.samples import samples
 from auditor.server import Misplaced
 from auditor.servers.apache.areas import gate_of, served, uri_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _GATES = ("authtype", "require", "<requireall", "<requireany")
 # What no path of a prefix holds, and regular expressions are made of; a lone `*` or `?` is a wildcard.
-_REGEX = re.compile(r"^\^|\$$|\.[*+]|\\|\(.*\)")
+_REGEX = lazy_re(r"^\^|\$$|\.[*+]|\\|\(.*\)")
 _MAPPED = ("proxypass", "alias", "scriptalias")
 
 

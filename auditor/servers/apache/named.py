@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError
 from auditor.samples import samples
 from auditor.servers.apache.config import Section
@@ -14,12 +14,12 @@ PROBE = "audit-probe"
 
 # What an expression compares the path with: =~ m#^/api/#, == '/api/', -strmatch '/api/*' (manual: "Expressions in
 # Apache HTTP Server").
-_PATHS = re.compile(
+_PATHS = lazy_re(
     r"%\{(?:REQUEST_URI|THE_REQUEST)\}\"?\s*"
     r"(?:[=!]~\s*\"?(?:m(?P<mark>[^\w\s])(?P<marked>.+?)(?P=mark)|/(?P<regex>(?:\\.|[^/\\])+)/)"
     r"|(?:==?|!=|-eq|-ne|-f?n?strmatch)\s*['\"](?P<text>/[^'\"]*)['\"])"
 )
-_HEADERS = re.compile(r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\(\s*['\"]([\w-]+)['\"]\s*\))\s*==\s*['\"]([^'\"]+)['\"]")
+_HEADERS = lazy_re(r"(?:%\{HTTP:([\w-]+)\}|req(?:_novary)?\(\s*['\"]([\w-]+)['\"]\s*\))\s*==\s*['\"]([^'\"]+)['\"]")
 
 
 def paths_of_pattern(pattern: str) -> list[str]:

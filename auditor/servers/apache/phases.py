@@ -14,7 +14,6 @@ from auditor.servers.apache import (
     index,
     intake,
     proxy,
-    remoteip,
     response,
     rewrite,
     sending,
@@ -23,7 +22,7 @@ from auditor.servers.apache import (
     walk,
 )
 from auditor.servers.apache.config import ASSUMED, Layers
-from auditor.servers.apache.expr_syntax import ExprError
+from auditor.servers.apache.expr import ExprError
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Shared, Unpredictable, by_default, decides
 from auditor.servers.apache.table import Table
 from auditor.source import Place
@@ -60,7 +59,9 @@ def handle(shared: Shared, request: Request) -> Run:
 def _post_read(run: Run) -> None:
     """post_read_request: mod_remoteip, server-wide SetEnvIf and early RequestHeader lines."""
     modules = run.config.modules
-    if modules.has("remoteip"):
+    if modules.has("remoteip") and run.server.last("remoteipheader") is not None:
+        from auditor.servers.apache import remoteip
+
         remoteip.apply(run)
     if modules.has("headers"):
         headers.early(run)

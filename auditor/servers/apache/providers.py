@@ -1,8 +1,6 @@
 """Who says whether a password is right: AuthBasicProvider and its like (mod_authn_file, mod_authn_anon, aliases, and
 those that only the deployed machine can ask)."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache import walk as sections
 from auditor.servers.apache.config import Directive
@@ -118,4 +119,4 @@ def canonicalize(run: Run) -> None:
 
 
 _CHECKED = ("http", "https", "ws", "wss", "h2", "h2c", "balancer")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f?]")
+_UNFIT = lazy_re(r"[\x00-\x1f\x7f?]")

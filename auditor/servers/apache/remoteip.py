@@ -1,15 +1,16 @@
 """mod_remoteip: whose word counts about the client's address (remoteip_modify_request)."""
 
-from __future__ import annotations
-
 import ipaddress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from auditor.servers.apache.access import Network, network_of
+from auditor.servers.apache.access import network_of
 from auditor.servers.apache.run import Run, decides
 from auditor.trace import DECIDES, Because
 from auditor.values import ADDRESS, Segment, Value, client_header, join, literal
 from auditor.world import Answer, Question
+
+if TYPE_CHECKING:
+    from auditor.servers.apache.access import Network
 
 # Addresses that only a proxy of RemoteIPInternalProxy is believed about.
 _PRIVATE = [
@@ -20,7 +21,7 @@ _GLOBAL = ipaddress.ip_network("2000::/3")
 
 
 class _Proxy(NamedTuple):
-    network: Network
+    network: "Network"
     internal: bool
 
 

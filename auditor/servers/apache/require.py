@@ -1,7 +1,5 @@
 """A Require line, and who judges it: the providers of mod_authz_core, _host, _user and _groupfile."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,7 +31,7 @@ class Node(NamedTuple):
     line: Directive | None
     provider: str = ""
     rest: str = ""
-    children: tuple[Node, ...] = ()
+    children: "tuple[Node, ...]" = ()
     limits: tuple[Limit | None, ...] = ()
 
     def covers(self, method: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from auditor.http import Response
+from auditor.patterns import lazy_re
 from auditor.servers.apache import conditions, gateway, outgoing, proxy, storage, workers
 from auditor.servers.apache.answers import overrides, possible, take_headers
 from auditor.servers.apache.config import Directive
@@ -12,7 +13,7 @@ from auditor.servers.apache.handlers import is_php
 from auditor.servers.apache.options import options_of
 from auditor.servers.apache.run import InternalRedirect, Respond, Run, Unpredictable, by_default
 from auditor.servers.apache.sending import final, finish, vary
-from auditor.servers.apache.storage import DIRECTORY, MISSING
+from auditor.servers.apache.storage import MISSING
 from auditor.servers.apache.table import Table
 from auditor.trace import Exchange
 from auditor.values import SERVER, literal
@@ -22,7 +23,7 @@ _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
 _FAMILIES = {"fcgi": "fastcgi", "scgi": "scgi", "uwsgi": "uwsgi", "ajp": "ajp"}
 _OWN_PAGES = ("server-status", "server-info", "balancer-manager", "ldap-status")
 # Drupal names a handler that there is none of, so that no program runs where users put files (SA-2006-006).
-_NOBODY = re.compile(r"Drupal_Security_|This_is_a_Drupal_security_line")
+_NOBODY = lazy_re(r"Drupal_Security_|This_is_a_Drupal_security_line")
 _MODULES = {"cgi-script": "cgid", "wsgi-script": "wsgi"}
 
 
@@ -50,7 +51,7 @@ def produce(run: Run) -> Run:
     if handler in _OWN_PAGES:
         run.step(run.handler_line, "answered by the server itself")
         return finish(run, 200, "answered")
-    if handler == "default-handler" and run.found == DIRECTORY and run.method in ("GET", "HEAD", "POST"):
+    if handler == "default-handler" and run.is_folder and run.method in ("GET", "HEAD", "POST"):
         raise Respond(404, run.handler_line)  # it serves files only
     if handler in (None, "none", "default-handler", "httpd/unix-directory"):
         return _static(run)
@@ -63,9 +64,9 @@ def produce(run: Run) -> Run:
 
 def _static(run: Run) -> Run:
     method = run.method
-    if run.found != DIRECTORY or method not in ("GET", "HEAD"):
+    if not run.is_folder or method not in ("GET", "HEAD"):
         run.shared.body_read = True  # ap_discard_request_body in default_handler
-    if run.found == DIRECTORY:
+    if run.is_folder:
         if method not in ("GET", "HEAD", "POST"):
             return _unusual(run)
         if method == "POST" or not run.config.modules.has("autoindex"):
@@ -116,7 +117,7 @@ def _program(run: Run, handler: str) -> Run:
             raise Respond(403, run.handler_line)
         if run.found == MISSING:
             raise Respond(404)
-        if run.found == DIRECTORY:
+        if run.is_folder:
             raise Respond(403, run.handler_line)
         if run.path_info and not run.layers.on("acceptpathinfo", True):
             raise Respond(404, run.layers.last("acceptpathinfo"))
@@ -309,7 +310,7 @@ def _http(run: Run, target: workers.Target, line: Directive | None) -> Run:
         kept = Table([entry for entry in run.headers_out if entry.name.lower() == "www-authenticate"][:1])
         run.headers_out = Table()
         if status == 401:
-            run.errors_out.entries += kept.entries
+            run.errors_out.extend(kept)
         run.shared.action = "proxied"
         raise Respond(status, override)
     return finish(run, status, "proxied")

@@ -17,7 +17,7 @@ from auditor.servers.apache.rewrite_rules import MAX_ROUNDS, Rule
 from auditor.servers.apache.run import Respond, Run, Unpredictable
 from auditor.servers.apache.urls import authority, part, scheme_of
 from auditor.source import Place
-from auditor.values import CLIENT, EMPTY, Value, join, literal
+from auditor.values import EMPTY, Value, join, literal
 
 SAFER = (2, 4, 60)  # since then substitutions are distrusted where a client may have made them
 PASSED = "HTTP_AUTHORIZATION"  # the variable by which programs get what they are not given
@@ -136,13 +136,7 @@ def _apply(context: Context, rule: Rule, result: Result) -> bool:
 
 def _matches(context: Context, rule: Rule) -> bool:
     """Whether the rule's pattern and conditions match the URL as it is now."""
-    run = context.run
-    proxied = _is_proxied(context)
-    subject = context.path
-    if context.folder is not None:
-        subject = join((subject, literal(run.path_info, CLIENT)))
-        if not proxied and (subject.text or "").startswith(context.folder):
-            subject = part(subject, len(context.folder))
+    subject = context.subject(_is_proxied(context))
     try:
         match = compile_pattern(rule.pattern, rule.has("NC")).search(subject.text or "")
     except RegexError as error:

@@ -1,21 +1,21 @@
 """The texts of mod_rewrite with their $1, %1, %{variables} and ${maps} filled in (mod_rewrite.c: do_expand,
 lookup_map, escape_backref)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.servers.apache.config import Directive
 from auditor.servers.apache.rewrite_rules import Rule
 from auditor.servers.apache.run import Run
-from auditor.servers.apache.urls import escape_text, mapped
+from auditor.servers.apache.urls import escape_text, mapped, part
 from auditor.servers.apache.variables import looked_at, lookup
-from auditor.values import EMPTY, UNKNOWN, Segment, Value, literal, unknown
+from auditor.values import CLIENT, EMPTY, UNKNOWN, Segment, Value, join, literal, unknown
 from auditor.world import Answer, Question
 
-_PLAIN = re.compile(r"[^\\$%]+")
+_PLAIN = lazy_re(r"[^\\$%]+")
 _RESULT = Answer("not known", "what the map says is not known")
 
 
@@ -32,6 +32,19 @@ class Context:
         self.rule_groups: Sequence[Value] = ()
         self.condition_groups: Sequence[Value] = ()
         self.vary: list[str] = []
+        self._subject: tuple[tuple[Value, str, bool], Value] | None = None
+
+    def subject(self, proxied: bool) -> Value:
+        """What patterns are matched with: in a folder, what follows it, and PATH_INFO."""
+        key = (self.path, self.run.path_info, proxied)
+        if self._subject is None or self._subject[0] != key:
+            found = self.path
+            if self.folder is not None:
+                found = join((found, literal(self.run.path_info, CLIENT)))
+                if not proxied and (found.text or "").startswith(self.folder):
+                    found = part(found, len(self.folder))
+            self._subject = key, found
+        return self._subject[1]
 
     def put(self, path: Value, query: Value | None) -> None:
         """The URL as it is now, for the request too: conditions look at it there."""
@@ -56,42 +69,56 @@ def expand(context: Context, text: str, rule: Rule | None = None) -> Expanded:
     """The text with everything filled in; `rule` where its B flags escape what back-references bring."""
     out: list[Segment] = []
     marked: bool | None = None
+    for kind, inner, value in _parts(text):
+        if kind == "%{":
+            value = variable(context, inner)
+        elif kind == "${":
+            value = _map(context, inner, rule)
+        elif kind == "$" or kind == "%":
+            groups = context.rule_groups if kind == "$" else context.condition_groups
+            value = groups[int(inner)] if int(inner) < len(groups) else EMPTY
+            if rule is not None and rule.has("B", "BCTLS"):
+                value = _escaped(value, rule)
+        out += value.segments
+        if marked is None and kind != "\\":  # an escaped question mark does not count as written
+            for segment in value.segments:
+                if segment.text is not None and "?" in segment.text:
+                    marked = kind != ""
+    return Expanded(Value(tuple(out)), bool(marked))
+
+
+@lru_cache(maxsize=4096)
+def _parts(text: str) -> tuple[tuple[str, str, Value], ...]:
+    """The pieces of a text: what is to be filled in by how it begins ("%{", "${", "$", "%") and by its name, else what
+    is written ("", or "\\" where a backslash says so)."""
+    found: list[tuple[str, str, Value]] = []
     at = 0
-
-    def add(value: Value, written: bool) -> None:
-        nonlocal marked
-        out.extend(value.segments)
-        if marked is None and any("?" in (segment.text or "") for segment in value.segments):
-            marked = not written
-
     while at < len(text):
         plain = _PLAIN.match(text, at)
         if plain is not None:
-            add(literal(plain[0]), True)
+            found.append(("", "", literal(plain[0])))
             at = plain.end()
             continue
         char, follows = text[at], text[at + 1 : at + 2]
         if char == "\\":
-            out.extend(literal(follows or char).segments)  # an escaped question mark does not count as written
+            found.append((char, "", literal(follows or char)))
             at += 2
         elif follows == "{":
             end = _closing(text, at + 2)
             inner = text[at + 2 : end] if end != -1 else ""
             if end == -1 or (char == "$" and _split(inner, ":") is None):
-                add(literal(text[at : at + 2]), True)
+                found.append(("", "", literal(text[at : at + 2])))
                 at += 2
                 continue
-            add(variable(context, inner) if char == "%" else _map(context, inner, rule), False)
+            found.append((char + "{", inner, EMPTY))
             at = end + 1
         elif follows.isdigit():
-            groups = context.rule_groups if char == "$" else context.condition_groups
-            group = groups[int(follows)] if int(follows) < len(groups) else EMPTY
-            add(_escaped(group, rule) if rule is not None and rule.has("B", "BCTLS") else group, False)
+            found.append((char, follows, EMPTY))
             at += 2
         else:
-            add(literal(char), True)
+            found.append(("", "", literal(char)))
             at += 1
-    return Expanded(Value(tuple(out)), bool(marked))
+    return tuple(found)
 
 
 def variable(context: Context, name: str) -> Value:

@@ -1,13 +1,12 @@
 """RewriteRule and RewriteCond lines taken apart, and which of them apply (mod_rewrite.c: parseargline,
 cmd_rewriterule, cmd_rewritecond, config_server_merge, config_perdir_merge)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from auditor.patterns import lazy_re
 from auditor.servers.apache.config import Directive, Layers, Section, Server
 
 DIRECTIVES = frozenset(("rewriteengine", "rewriterule", "rewritecond", "rewriteoptions", "rewritebase", "rewritemap"))
@@ -23,7 +22,7 @@ _LONG = dict(
 )
 _REDIRECTS = {"permanent": 301, "temp": 302, "seeother": 303}
 MAX_ROUNDS = 32000
-_TESTS = re.compile(r"-(?:[fsdxhLlUF]\Z|(?:lt|le|gt|ge|eq|ne)(?=.))", re.DOTALL)
+_TESTS = lazy_re(r"-(?:[fsdxhLlUF]\Z|(?:lt|le|gt|ge|eq|ne)(?=.))", re.DOTALL)
 
 
 class Cond(NamedTuple):
@@ -53,7 +52,7 @@ class Rule(NamedTuple):
     drops: bool
 
     def has(self, *names: str) -> bool:
-        return any(name in self.flags for name in names)
+        return not self.flags.keys().isdisjoint(names)
 
     @property
     def changes(self) -> bool:

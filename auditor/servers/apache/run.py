@@ -1,7 +1,6 @@
 """The state of one request on its way through httpd: request_rec, as far as it decides anything."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,7 +61,7 @@ class Shared:
     def __init__(
         self,
         config: Config,
-        overrides: Overrides,
+        overrides: "Overrides",
         options: Options,
         path: Path,
         request: Request,
@@ -131,7 +130,7 @@ class Run:
         self.unparsed = shared.request.target
         self.filename: str | None = None
         self.path_info = ""
-        self.found = ""  # what lies at filename: file, directory, missing, "" where nobody has looked
+        self._found: str | Question = ""
         self.is_proxy = False  # r->proxyreq
         self.proxy_line: Directive | None = None
         self.handler: str | None = None
@@ -157,14 +156,35 @@ class Run:
         return self.shared.config
 
     @property
-    def first(self) -> Run:
+    def found(self) -> str:
+        """What lies at filename: file, directory, missing, "" where nobody has looked. To ask for it decides it."""
+        if isinstance(self._found, Question):
+            self._found = self.ask(self._found, ()).name
+        return self._found
+
+    @found.setter
+    def found(self, state: "str | Question") -> None:
+        self._found = state
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a folder lies at filename; decides nothing."""
+        return self._found == "directory"
+
+    @property
+    def names_file(self) -> bool:
+        """Whether filename is a file's name, whether or not there is one; decides nothing."""
+        return self._found not in ("", "directory")
+
+    @property
+    def first(self) -> "Run":
         """The request as the client made it."""
         run = self
         while run.prev is not None:
             run = run.prev
         return run
 
-    def ask(self, question: Question, alternatives: list[Answer], place: Place | None = None) -> Answer:
+    def ask(self, question: Question, alternatives: Sequence[Answer], place: Place | None = None) -> Answer:
         return self.shared.path.ask(question, alternatives, place)
 
     def step(self, line: Directive | Section | None, effect: str, text: str = "") -> None:

@@ -6,13 +6,12 @@ A request's way depends on its path, on what is not known (both ways are walked)
 rewriting and the ways of all fixed targets are met, too; where that is not enough, nothing is told.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.predictor import TOO_MANY
 from auditor.regex import RegexError
 from auditor.servers.apache.config import Section, Server
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_TARGETS = 20
 # Variables of mod_rewrite that do not change with headers (but Host) and methods.
-_STABLE = re.compile(
+_STABLE = lazy_re(
     r"%\{(?:HTTPS|HTTP_HOST|HTTP:Host|REQUEST_(?:URI|FILENAME|SCHEME)|SCRIPT_\w+|QUERY_STRING|DOCUMENT_ROOT|PATH_INFO"
     r"|SERVER_(?:NAME|PORT|ADDR|PROTOCOL)|CONTEXT_\w+|ENV:REDIRECT_STATUS)\}"
 )
@@ -58,7 +57,7 @@ class Seen(NamedTuple):
 class Eyes:
     """Tells what routes meet. To be made when the .htaccess files have been read."""
 
-    def __init__(self, site: ApacheSite) -> None:
+    def __init__(self, site: "ApacheSite") -> None:
         self._site = site
         self._rules = {id(one): own_rules(one) for _, one in site.sections() if one.all("rewriterule")}
         self._varied = [
@@ -68,7 +67,7 @@ class Eyes:
             if (rule.changes or rule.has(*_STEERING)) and any(map(_varies, rule.conditions))
         ]
 
-    def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> _ServerEyes:
+    def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> "_ServerEyes":
         """For the routes of one server; `judged` are the .htaccess sections below it, with the path of each."""
         sections = [*_all(server.section, "")]
         if server.main is not None:
@@ -79,7 +78,10 @@ class Eyes:
         varied = any(not _excluded(rule, base) for rule in self._varied)
         for prefix, section in sections:
             for line in (*section.all("errordocument"), *section.all("fallbackresource")):
-                if line.args[-1:] and line.args[-1].startswith("/"):
+                # What is missing is so for all headers and methods: where no condition is about these, the requests
+                # themselves get to the page for it.
+                missing = line.args[:1] == ("404",) and not varied
+                if line.args[-1:] and line.args[-1].startswith("/") and not missing:
                     targets.append(line.args[-1])
             for rule in self._rules.get(id(section), ()) if varied else ():
                 target = _internal(rule)
@@ -95,7 +97,7 @@ class Eyes:
 
 
 class _ServerEyes:
-    def __init__(self, site: ApacheSite, varied: bool, targets: Sequence[Request], told: bool) -> None:
+    def __init__(self, site: "ApacheSite", varied: bool, targets: Sequence[Request], told: bool) -> None:
         self._site = site
         self._varied = varied
         self._targets = targets

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.files import Files
 from auditor.http import Request, is_watched
+from auditor.patterns import lazy_re
 from auditor.predictor import Predictor
 from auditor.server import (
     Area,
@@ -208,6 +208,8 @@ class ApacheSite(Predictor):
         return ways_to_pass(self, request, world)
 
     def managed(self) -> Iterable[Managed]:
+        if not any("BEGIN" in source.text for source in self.files):
+            return ()
         from auditor.servers.apache.managed import make_managed
 
         return make_managed(self)
@@ -358,7 +360,7 @@ def make_site(source: SourceFile, files: Files, context: str, loader: Loader | N
 
 # Where a .htaccess that is audited alone is taken to lie.
 PAGES = "/var/www/html"
-_PAGE = re.compile(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
+_PAGE = lazy_re(r"(?i)\.(php\d?|html?|cgi|pl|py|wsgi)$")
 
 
 # What the main file of every package and image says.

@@ -1,9 +1,7 @@
 """Files: DocumentRoot, and what lies at a path (core.c; server/request.c: ap_directory_walk)."""
 
-from __future__ import annotations
-
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from auditor.servers.apache import walk
@@ -102,7 +100,13 @@ def look(run: Run) -> None:
         walk.files(run, posixpath.basename(path))
         return
     root = document_root(run)
-    state = _top(run, path, root)
+    known = _known(run, path, root)
+    if known is None and _may_wait(run, path, root):
+        run.found = _put_off(run, path)
+        _walk(run, path, walk.folders_of(path, False), posixpath.dirname(path) + "/")
+        walk.files(run, posixpath.basename(path))
+        return
+    state = known or _ask(run, path)
     if state in ("missing", "no-folder"):
         script = _script_above(run, path, root)
         if script is not None:
@@ -115,14 +119,39 @@ def look(run: Run) -> None:
     name = run.filename or path
     # Where links are followed, a file is taken for a folder until all is merged: <Directory> may name it.
     whole = state == DIRECTORY or (run.found == FILE and not run.path_info)
-    folders = list(walk.folders_of(name, whole))
     if not _walked_before(run, name):
-        before = len(run.layers.sections)
-        walk.directory(run, _existing(run, folders, state))
         parent = name if run.found == DIRECTORY else posixpath.dirname(name) + "/"
-        run.notes["walked"] = Walked(parent, run.server, run.layers.sections[before:])
+        _walk(run, name, walk.folders_of(name, whole), parent)
     if run.found != DIRECTORY:
         walk.files(run, posixpath.basename(name.rstrip("/")))
+
+
+def _walk(run: Run, name: str, folders: Iterable[str], parent: str) -> None:
+    """Adds the sections on the way to that name."""
+    before = len(run.layers.sections)
+    walk.directory(run, _existing(run, folders))
+    run.notes["walked"] = Walked(parent, run.server, run.layers.sections[before:])
+
+
+def _may_wait(run: Run, path: str, root: str) -> bool:
+    """Whether it makes no difference to the walk through the folders if a file is there: nothing above it may be a
+    script, or is known to be missing, and no section is about that very path."""
+    if run.prev is not None or run.main is not None or path.endswith("/") or not path.startswith(root + "/"):
+        return False
+    at = len(root)
+    while (at := path.find("/", at + 1)) != -1:
+        if "." in path[len(root) : at] or run.shared.path.known(Question("file", path[:at])) is not None:
+            return False
+    return not walk.names(run.server, path)
+
+
+def _put_off(run: Run, path: str) -> Question:
+    """The question whether a file is there, to be asked when something depends on it: a redirect and a refusal do
+    not."""
+    question = Question("file", path)
+    line = run.server.last("documentroot")
+    run.shared.path.put_off(question, (_STATES[FILE], _STATES[MISSING]), line.place if line is not None else None)
+    return question
 
 
 class Walked(NamedTuple):
@@ -148,7 +177,8 @@ def _walked_before(run: Run, name: str) -> bool:
     return True
 
 
-def _top(run: Run, path: str, root: str) -> str:
+def _known(run: Run, path: str, root: str) -> str | None:
+    """What is known to lie at the path, None where it may be anything."""
     if path.rstrip("/") == root:
         return DIRECTORY
     known = run.shared.path.known(Question("file", path.rstrip("/") or "/"))
@@ -160,8 +190,10 @@ def _top(run: Run, path: str, root: str) -> str:
             if path.endswith("/") and known.name == FILE
             else known.name
         )
-    if not _folder_may_exist(run, path, root):
-        return MISSING
+    return None if _folder_may_exist(run, path, root) else MISSING
+
+
+def _ask(run: Run, path: str) -> str:
     # What a <Directory> is written for is taken to be one.
     bare = path.rstrip("/")
     named = any(not one.regex and one.pattern.rstrip("/") == bare for one in run.server.sections("directory"))
@@ -207,7 +239,7 @@ def _split_missing(run: Run, path: str, root: str) -> None:
             return
 
 
-def _existing(run: Run, folders: Sequence[str], state: str) -> list[str]:
+def _existing(run: Run, folders: Iterable[str]) -> list[str]:
     """The folders as far as they may exist."""
     kept = []
     for folder in folders:

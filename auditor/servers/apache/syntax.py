@@ -3,17 +3,16 @@
 As ap_cfg_getline, ap_getword_conf and ap_build_config_sub of 2.4 have it (manual: "Configuration Files", Syntax).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.source import InputError, Place, SourceFile
 
 # One logical line: physical lines that end in a backslash go on in the next one, comments too.
-_LINE = re.compile(r"[ \t\v\f\r]*((?:[^\n\\]|\\\n|\\(?!\n))*)(?:\n|\Z)")
-_WORD = re.compile(r"\S+")
+_LINE = lazy_re(r"[ \t\v\f\r]*((?:[^\n\\]|\\\n|\\(?!\n))*)(?:\n|\Z)")
+_WORD = lazy_re(r"\S+")
 MAX_DEPTH = 100
 
 
@@ -26,7 +25,7 @@ class Node(NamedTuple):
     key: str
     rest: str
     place: Place
-    children: tuple[Node, ...] | None = None
+    children: "tuple[Node, ...] | None" = None
 
 
 class Line(NamedTuple):

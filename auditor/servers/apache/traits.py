@@ -3,11 +3,11 @@ may meet."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditor import server as words
+from auditor.patterns import lazy_re
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.seen import Seen
 
@@ -43,16 +43,17 @@ _LINES = {
     "proxypass": (words.UPSTREAM, words.UPGRADE),
     "proxypassmatch": (words.UPSTREAM, words.UPGRADE),
 }
-_OPTIONS = re.compile(r"(?i)(?<![\w-])options(?![\w-])")
-_REFUSES = re.compile(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,.*)?\]")  # flags of a RewriteRule
-_VARIABLE = re.compile(r"(?i)[\[,]\s*E(?:NV)?=(?!HTTP_AUTHORIZATION:)")
-_AUTHORIZATION = re.compile(r"(?i)authorization")
+_OPTIONS = lazy_re(r"(?i)(?<![\w-])options(?![\w-])")
+_REFUSES = lazy_re(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,.*)?\]")  # flags of a RewriteRule
+_VARIABLE = lazy_re(r"(?i)[\[,]\s*E(?:NV)?=(?!HTTP_AUTHORIZATION:)")
+_AUTHORIZATION = lazy_re(r"(?i)authorization")
+_PROXY_VARIABLE = lazy_re(r"(?i)http.proxy|\bE=[^:\]]*[$%]")  # httpd itself never makes it
 
 
 # Of lines that count together with others only.
 _OVERRIDES = "overrides"
 _PAGES = {"401": "page-401", "403": "page-403", "407": "page-403"}
-_PROXIES = frozenset((words.UPSTREAM, words.UPGRADE))
+_SENDS = frozenset((words.UPSTREAM, words.UPGRADE, words.PROXY_VARIABLE))
 
 
 class Traits:
@@ -76,7 +77,7 @@ class Traits:
             for section in seen.sections:
                 found |= self._of(section)
             if not seen.sends:
-                found -= _PROXIES
+                found -= _SENDS
         # A page for a refusal matters where something refuses: a line of these, or an upstream that is overridden.
         refuses = _OVERRIDES in found or not found.isdisjoint((words.GATE, words.FORBIDS, words.CHALLENGE))
         if refuses and _PAGES["401"] in found:
@@ -85,7 +86,7 @@ class Traits:
             found.add(words.FORBIDS)
         found -= {_OVERRIDES, *_PAGES.values()}
         if not self._site.config.modules.known and self._site.context != "htaccess":
-            found.update((words.CGI, words.UPSTREAM))
+            found.add(words.UPSTREAM)
         if self._site.overrides.ignored:
             found.add(words.GATE)  # perhaps one that does not count
         if words.GATE in found and words.UPSTREAM in found:
@@ -142,7 +143,7 @@ def _of_section(section: Section, assumed: bool) -> frozenset[str]:
         found.update(_of_line(line))
         text = line.rest
         if _AUTHORIZATION.search(text) or line.key in ("cgipassauth", "wsgipassauthorization"):
-            found.update((words.AUTHORIZATION, words.CGI, words.UPSTREAM))
+            found.update((words.AUTHORIZATION, words.UPSTREAM))
         low = text.lower()
         if "access-control-" in low or _OPTIONS.search(text):
             found.add(words.CORS)
@@ -150,10 +151,12 @@ def _of_section(section: Section, assumed: bool) -> frozenset[str]:
             found.add(words.UPGRADE)
         if "access-control-allow-headers" in low and "_" in low:
             found.add(words.LOSES)
+        if _PROXY_VARIABLE.search(text):
+            found.add(words.PROXY_VARIABLE)
         if "www-authenticate" in low:
             found.update((words.CHALLENGE, words.REFUSAL))
         if line.key in ("sethandler", "addhandler", "addtype", "scriptalias", "wsgiscriptalias") or "cgi:" in low:
-            found.update((words.CGI, words.UPSTREAM))
+            found.add(words.UPSTREAM)
             if not assumed:
                 found.add(words.AUTHORIZATION)
         if "[p" in low or ",p" in low:
@@ -161,7 +164,7 @@ def _of_section(section: Section, assumed: bool) -> frozenset[str]:
         if "@" in text and "://" in text:
             found.add(words.SECRET)
         if "php" in low and not assumed:
-            found.update((words.CGI, words.UPSTREAM, words.AUTHORIZATION))
+            found.update((words.UPSTREAM, words.AUTHORIZATION))
     return frozenset(found)
 
 

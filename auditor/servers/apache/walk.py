@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.apache.config import Layers, Section, Server
 from auditor.servers.apache.htaccess import Overrides
@@ -41,7 +42,7 @@ def _fnmatch_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(out), re.DOTALL)
 
 
-_WILDCARD = re.compile(r"(?:[^*?\\[]|\\.|\[(?!.*\]))*(?:[*?]|\[(?=.*\]))", re.DOTALL)
+_WILDCARD = lazy_re(r"(?:[^*?\\[]|\\.|\[(?!.*\]))*(?:[*?]|\[(?=.*\]))", re.DOTALL)
 
 
 def has_wildcards(pattern: str) -> bool:
@@ -179,18 +180,28 @@ def directory(run: Run, folders: Iterable[str]) -> None:
     Raises Respond(500) for a .htaccess that httpd cannot use.
     """
     sections: _Directories = run.server.memo("directories", _Directories)
-    layers = run.layers
-    for folder in folders:
-        for section in sections.of(folder):
-            layers = layers.with_sections((section,))
-        own = run.shared.overrides.section(folder, layers)
-        if own is not None:
-            layers = layers.with_sections((own,))
-            if own.fault is not None:
-                run.step(own.fault, "refused: httpd answers every request to this folder with 500")
-                raise Respond(500, own.fault)
+    way = (run.layers, tuple(folders))
+    layers = run.shared.overrides.merged.get(way)
+    if layers is None:
+        layers = run.layers
+        for folder in way[1]:
+            for section in sections.of(folder):
+                layers = layers.with_sections((section,))
+            own = run.shared.overrides.section(folder, layers)
+            if own is not None:
+                layers = layers.with_sections((own,))
+                if own.fault is not None:
+                    run.step(own.fault, "refused: httpd answers every request to this folder with 500")
+                    raise Respond(500, own.fault)
+        run.shared.overrides.merged[way] = layers
     matched = [section for section in sections.regexes if _regex(run, section, run.filename or "/")]
     run.layers = layers.with_sections(matched)
+
+
+def names(server: Server, folder: str) -> bool:
+    """Whether a <Directory> section is about that very path."""
+    sections: _Directories = server.memo("directories", _Directories)
+    return bool(sections.of(folder) or sections.regexes)
 
 
 def visit(server: Server, overrides: Overrides, folder: str) -> None:
@@ -208,7 +219,7 @@ def visit(server: Server, overrides: Overrides, folder: str) -> None:
 def files(run: Run, name: str) -> None:
     """Adds the <Files> sections for a file's name: those of the server, of <Directory> and .htaccess, in that order."""
     found = []
-    for section in _nested(run.layers, ("files",), run.server):
+    for section in _nested(run.layers, ("files",)):
         if section.regex:
             matches = _regex(run, section, name)
         elif has_wildcards(section.pattern):
@@ -222,13 +233,14 @@ def files(run: Run, name: str) -> None:
 
 def conditions(run: Run) -> None:
     """Adds the <If>, <ElseIf> and <Else> sections whose conditions hold."""
-    if not any(section.sections for section in run.layers.sections):
+    nested = _nested(run.layers, ("if", "elseif", "else"))
+    if not nested:
         return
     from auditor.servers.apache import expr
 
     taken = False
     found: list[Section] = []
-    for section in _nested(run.layers, ("if", "elseif", "else"), run.server):
+    for section in nested:
         if section.kind == "if":
             taken = False
         if taken:
@@ -248,5 +260,9 @@ def conditions(run: Run) -> None:
                 run.layers = run.layers.with_sections((section,))
 
 
-def _nested(layers: Layers, kinds: Sequence[str], server: Server) -> list[Section]:
-    return [inner for section in layers.sections for inner in section.sections if inner.kind in kinds]
+def _nested(layers: Layers, kinds: tuple[str, ...]) -> Sequence[Section]:
+    found: Sequence[Section] = layers.memo(
+        kinds,
+        lambda layers: [inner for section in layers.sections for inner in section.sections if inner.kind in kinds],
+    )
+    return found

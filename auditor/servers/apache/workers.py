@@ -1,11 +1,10 @@
 """Where requests go: the URLs of upstreams, the workers that lines have made for them, and balancers (proxy_util.c)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.servers.apache.config import Config, Directive, Layers, Section, Server
 from auditor.servers.apache.intake import encoded_slashes
 from auditor.servers.apache.run import Respond, Run
@@ -13,7 +12,7 @@ from auditor.servers.apache.walk import has_wildcards
 
 PAGE = "mod/mod_proxy.html"
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "fcgi": "8000", "scgi": "4000", "uwsgi": "3031"}
-_URL = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+_URL = lazy_re(r"(?P<scheme>[a-z0-9+]+)://(?P<authority>[^/]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Url(NamedTuple):

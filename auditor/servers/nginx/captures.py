@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from auditor.patterns import lazy_re
 from auditor.server import Capture
 from auditor.servers.nginx.config import Level, Location, Server
 from auditor.servers.nginx.phases import find_location
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Lines that are worked out before the main upstream has answered.
 _BEFORE = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param", "set", "if")
-_ANSWER = re.compile(r"\$\{?(upstream_http_\w+)")
+_ANSWER = lazy_re(r"\$\{?(upstream_http_\w+)")
 
 
 def make_captures(site: NginxSite) -> Iterator[Capture]:

@@ -6,10 +6,10 @@ Host line has been read, the chosen one afterwards.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from auditor.http import Request, split_port
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx import uri
 from auditor.servers.nginx.config import Http, Port, Server
@@ -37,8 +37,8 @@ _UNIQUE = {
 
 NOT_KNOWN = Answer("unknown", "the client's address is not known")
 
-_PLAIN_NAME = re.compile(r"[0-9A-Za-z-]+\Z")
-_METHOD = re.compile(r"[A-Z_-]+\Z")
+_PLAIN_NAME = lazy_re(r"[0-9A-Za-z-]+\Z")
+_METHOD = lazy_re(r"[A-Z_-]+\Z")
 
 
 def size(text: str, default: int) -> int:

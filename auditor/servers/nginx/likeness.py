@@ -9,10 +9,10 @@ none.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable
 
 from auditor.http import Request
+from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.maps import is_path_map, marks
@@ -44,18 +44,18 @@ _NAMES = frozenset(
 # Lines whose first arguments name other blocks of the same server.
 _LEADING = frozenset(["error_page", "mirror", "auth_request", "post_action", "try_files"])
 # Lines in which a variable stands for its text only.
-_TEXTS = re.compile(
+_TEXTS = lazy_re(
     r"(add|proxy_set|grpc_set|more_set_input|more_set)_headers?$|\w+_param$|return$|proxy_redirect$|rewrite$"
 )
-_VARIABLE = re.compile(r"\$\{?(\w+)")
+_VARIABLE = lazy_re(r"\$\{?(\w+)")
 # Variables by which routes that are written alike cannot be told apart.
-_OF_THE_CLIENT = re.compile(
+_OF_THE_CLIENT = lazy_re(
     r"(http_(?!host$)|cookie_|arg_|upstream_|sent_http_|ssl_)\w+$|\d$"
     r"|(request_method|scheme|remote_addr|remote_user|binary_remote_addr|realip_remote_addr|content_type|content_length"
     r"|server_protocol|request_completion|http2|https|limit_rate|status|time_\w+|msec|request_id|pid|connection)$"
 )
 _REDIRECTS = ("301", "302", "303", "307", "308")
-_ADDRESS = re.compile(r"[\d.:\[\]]+$")
+_ADDRESS = lazy_re(r"[\d.:\[\]]+$")
 
 Mark = Callable[[str], object]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from auditor.patterns import lazy_re
 from auditor.server import Logged
 from auditor.servers.nginx.config import Http
 from auditor.servers.nginx.syntax import Directive
 from auditor.source import Place
 
-_VARIABLE = re.compile(r"\$\{?(http|sent_http|upstream_http|cookie|upstream_cookie|arg)_(\w+)")
+_VARIABLE = lazy_re(r"\$\{?(http|sent_http|upstream_http|cookie|upstream_cookie|arg)_(\w+)")
 
 
 def make_logged(http: Http) -> Iterator[Logged]:

@@ -3,10 +3,10 @@ configuration."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from auditor.patterns import lazy_re
 from auditor.servers.nginx.variables import opaque_variables
 from auditor.values import ADDRESS, CLIENT, SERVER, UNKNOWN, USER, answer_header, client_header
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from auditor.servers.nginx.config import Http
     from auditor.servers.nginx.syntax import Directive
 
-_USED = re.compile(r"\$\{?(\w+)")
+_USED = lazy_re(r"\$\{?(\w+)")
 _ADDRESSES = ("remote_addr", "binary_remote_addr", "proxy_add_x_forwarded_for", "realip_remote_addr")
 _CLIENT = frozenset(
     (

@@ -11,6 +11,7 @@ from operator import length_hint
 
 from crossplane.lexer import _lex_file_object
 
+from auditor.patterns import lazy_re
 from auditor.source import InputError
 
 WORD, END, OPEN, LUA, CLOSE, COMMENT, REST = range(7)  # up to LUA: what a directive is made of, and its ends
@@ -19,15 +20,15 @@ Token = tuple[int, str, int, int]  # what it is, its text, its line, the offset 
 # Only these four separate words in nginx; crossplane takes all that Python calls white space, and in a latin-1 reading
 # that is also a part of UTF-8 letters ("à" is C3 A0). Hidden from it behind private characters.
 _ODD = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"
-_HAS_ODD = re.compile(f"[{_ODD}]")
+_HAS_ODD = lazy_re(f"[{_ODD}]")
 _HIDE = {ord(char): 0xE000 + ord(char) for char in _ODD}
 _SHOW = {0xE000 + ord(char): ord(char) for char in _ODD}
 
-_ESCAPE = re.compile(r"\\([\"'\\trn])")
+_ESCAPE = lazy_re(r"\\([\"'\\trn])")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
-_WORD = re.compile(r"(?:\\.|\$\{+|[^\s;{\\])*", re.DOTALL)  # how far a word without quotes goes on
-_LUA_START = re.compile(r"\s*(\$\w+)?\s*\{")
-_LUA_PIECE = re.compile(
+_WORD = lazy_re(r"(?:\\.|\$\{+|[^\s;{\\])*", re.DOTALL)  # how far a word without quotes goes on
+_LUA_START = lazy_re(r"\s*(\$\w+)?\s*\{")
+_LUA_PIECE = lazy_re(
     r"""--\[(=*)\[.*?\]\1\] | --[^\n]* | \[(=*)\[.*?\]\2\] | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | [{}]""",
     re.DOTALL | re.VERBOSE,
 )

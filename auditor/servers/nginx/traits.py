@@ -270,7 +270,7 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
     if name in PASSES:
         found.add(words.UPSTREAM)
         if name in ("fastcgi_pass", "scgi_pass"):
-            found.add(words.CGI)
+            found.add(words.PROXY_VARIABLE)
     elif name in _HEADER_LINES and args:
         found.add(words.REQUEST_HEADERS)
         header = args[0].lower()

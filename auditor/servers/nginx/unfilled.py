@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from auditor.patterns import lazy_re
 from auditor.server import Unfilled
 from auditor.servers.nginx.config import Http, Level
 from auditor.servers.nginx.syntax import Directive
@@ -12,7 +12,7 @@ from auditor.source import Place
 
 _LINES = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param")
 # $ssl_client_verify says NONE where there is no certificate.
-_CERTIFICATE = re.compile(r"\$\{?(ssl_client_(?!verify\b)\w+)\}?")
+_CERTIFICATE = lazy_re(r"\$\{?(ssl_client_(?!verify\b)\w+)\}?")
 
 
 def make_unfilled(http: Http) -> Iterator[Unfilled]:

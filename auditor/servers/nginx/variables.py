@@ -6,11 +6,11 @@ those that nginx marks as not cacheable ($uri, $args and the like).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from auditor.patterns import lazy_re
 from auditor.servers.nginx import maps, paths
 from auditor.servers.nginx.run import Run, Unpredictable
 from auditor.values import (
@@ -39,7 +39,7 @@ class Var(NamedTuple):
 
 Template = tuple[str | Var, ...]
 
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([1-9])|([A-Za-z0-9_]+))")
+_VARIABLE = lazy_re(r"\$(?:\{([A-Za-z0-9_]+)\}|([1-9])|([A-Za-z0-9_]+))")
 
 
 @lru_cache(maxsize=8192)
@@ -161,7 +161,7 @@ def assigned_names_of(http: object) -> frozenset[str]:
     return http.memo("assigned names", _assigned_names)  # type: ignore[attr-defined, no-any-return]
 
 
-_GROUP_NAME = re.compile(r"\(\?P?[<']([A-Za-z_]\w*)[>']")
+_GROUP_NAME = lazy_re(r"\(\?P?[<']([A-Za-z_]\w*)[>']")
 
 
 def _assigned_names(http: object) -> frozenset[str]:
@@ -177,7 +177,7 @@ def _assigned_names(http: object) -> frozenset[str]:
     return frozenset(names)
 
 
-_USED = re.compile(r"\$\{?([A-Za-z][A-Za-z0-9_]*)")
+_USED = lazy_re(r"\$\{?([A-Za-z][A-Za-z0-9_]*)")
 _PREFIXES = ("http_", "arg_", "cookie_", "sent_http_", "upstream_", "jwt_", "ssl_", "sent_trailer_")
 
 
