@@ -80,13 +80,12 @@ from auditor.rules.common import ADMITTED, ANYBODY, BASIC, BEARER, by_block, dec
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
-from auditor.trace import Gate, Outcome
+from auditor.trace import Gate, Outcome, Outcomes
 from auditor.values import client_header
 
 NAME = "competing-credentials"
 SEVERITY = WARNING
 
-_ADMITTED = ADMITTED._replace(address=ANYBODY)
 _SENT = client_header("Authorization")
 # What a header that carries a token is called.
 _TOKENS = ("token", "jwt", "bearer")
@@ -116,19 +115,20 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 def _judge_block(site: Site, routes: Sequence[Route], without: Callable[..., Site]) -> Iterator[Finding]:
     for route in routes:
         bearer = with_header(route.request, _token(route.request))
-        before = site.trace(bearer, _ADMITTED)
+        before = _from_anywhere(site, bearer)
         gate = _refusing(before)
         line = deciding(gate.because) if gate is not None else None
         if gate is None or line is None:
             continue
         basic = with_header(route.request, BASIC)
-        behind = site.trace(basic, _ADMITTED)
+        behind = _from_anywhere(site, basic)
         evidence = _second_gate(before, "Bearer", "Basic") or _second_gate(behind, "Basic", "Bearer")
         evidence = evidence or _passed_on(behind)
-        if evidence is None or evidence.severity == INFO:
+        # Where it depends on more than the gate what happens, how tokens are treated behind it is not told apart.
+        if (evidence is None or evidence.severity == INFO) and len(behind) == 1:
             # What the gate is made of, all of it: an AuthType that is left alone refuses everybody.
             opened = without(*(item.place for item in gate.because if item.place is not None))
-            apart = _treated_apart(opened.trace(bearer, _ADMITTED), opened.trace(basic, _ADMITTED))
+            apart = _treated_apart(_from_anywhere(opened, bearer), _from_anywhere(opened, basic))
             evidence = apart or evidence
         if evidence is None:
             continue
@@ -150,6 +150,17 @@ def _judge_block(site: Site, routes: Sequence[Route], without: Callable[..., Sit
             server=route.server,
             pattern=route.pattern,
         )
+
+
+def _from_anywhere(site: Site, request: Request) -> Outcomes:
+    """What happens to somebody whom the gates admit, from an address that no list names."""
+    outcomes = site.trace(request, ADMITTED)
+    if any(
+        outcome.action == "unknown" or any(asked.question.kind == "client-address" for asked in outcome.when)
+        for outcome in outcomes
+    ):
+        return site.trace(request, ADMITTED._replace(address=ANYBODY))
+    return outcomes
 
 
 def _token(request: Request) -> tuple[str, str]:
