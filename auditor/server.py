@@ -2,7 +2,7 @@
 
 # Annotations are not postponed here: each of a named tuple would be compiled from its text again at every start.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from auditor.http import Request
@@ -16,6 +16,8 @@ from auditor.world import World
 GATE = "gate"  # something asks for credentials, an address or a token, here or further out
 CLIENT_ADDRESS = "client-address"  # a line sets a header with the client's address, or says who is believed about it
 CORS = "cors"  # Access-Control-* is set, or OPTIONS is handled
+CORS_CREDENTIALS = "cors-credentials"  # Access-Control-Allow-Credentials is set
+CORS_PREFLIGHTED = "cors-preflighted"  # one of the headers is set without which Authorization never comes
 REQUEST_HEADERS = "request-headers"  # lines of the configuration set or clear request headers or CGI parameters
 AUTHORIZATION = "authorization"  # a line names or reads Authorization, or drops all client headers
 IDENTITY = "identity"  # an identity header or parameter is set, or REMOTE_USER
@@ -38,6 +40,19 @@ SECRET = "secret"  # a header or parameter that may hold a credential is sent fr
 UPSTREAM = "upstream"  # the route hands requests to an upstream
 OPAQUE = "opaque"  # code, a module, or a variable that cannot be followed may decide
 REDIRECTS = "redirects"  # another block of the same virtual host may answer in the end
+
+
+
+def cors_traits(text: str) -> Iterator[str]:
+    """The traits that header lines for other origins give, told from their text."""
+    low = text.lower()
+    if "access-control-" in low:
+        yield CORS
+        if "allow-credentials" in low:
+            yield from (CORS_CREDENTIALS, CORS_PREFLIGHTED)
+        elif any(word in low for word in ("allow-headers", "allow-methods", "max-age")):
+            yield CORS_PREFLIGHTED
+
 
 # As in 1.31.3; shorter where a release line begins.
 Version = tuple[int, ...]

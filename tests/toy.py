@@ -70,6 +70,8 @@ TRAITS = frozenset(
         server.CHALLENGE,
         server.CLIENT_ADDRESS,
         server.CORS,
+        server.CORS_CREDENTIALS,
+        server.CORS_PREFLIGHTED,
         server.FORBIDS,
         server.GATE,
         server.IDENTITY,

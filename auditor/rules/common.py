@@ -91,14 +91,18 @@ def by_block(
     routes: Iterable[Route],
     judge: Callable[[Sequence[Route]], Iterator[Finding]],
     harmless: Container[str] = (),
+    by_path: bool = False,
 ) -> Iterator[Finding]:
     """Lets `judge` see the routes of one block after another, and passes over blocks like one that was in order: one
-    without findings, or with none but of these severities, which then stand for all blocks alike."""
-    blocks: dict[tuple[str, Place | None], list[Route]] = {}
+    without findings, or with none but of these severities, which then stand for all blocks alike. Of routes of a block
+    that are alike the first stands for all, unless the rule judges by what paths say (`by_path`)."""
+    blocks: dict[tuple[str, Place | None], dict[object, list[Route]]] = {}
     for route in routes:
-        blocks.setdefault((route.server, route.handler), []).append(route)
+        alike = blocks.setdefault((route.server, route.handler), {})
+        alike.setdefault(route if by_path or route.likeness is None else route.likeness, []).append(route)
     in_order: set[tuple[object, ...]] = set()
-    for block in blocks.values():
+    for alike in blocks.values():
+        block = [same[0] for same in alike.values()]
         likeness = tuple(route.likeness for route in block)
         if likeness in in_order:
             continue
@@ -106,8 +110,19 @@ def by_block(
         for finding in judge(block):
             silent = silent and finding.severity in harmless
             yield finding
+            yield from _of_alike(finding, alike.values())
         if silent and None not in likeness:
             in_order.add(likeness)
+
+
+def _of_alike(finding: Finding, alike: Iterable[Sequence[Route]]) -> Iterator[Finding]:
+    """The finding once more for each of the routes for which its own one stands."""
+    for routes in alike:
+        first = routes[0].request.url
+        if any(label.endswith(f" {first}") for label in finding.routes):
+            for route in routes[1:]:
+                labels = tuple(label.removesuffix(first) + route.request.url for label in finding.routes)
+                yield finding._replace(routes=labels, pattern=route.pattern)
 
 
 def may_be_asked(site: Site, route: Route) -> bool:

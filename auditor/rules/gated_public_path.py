@@ -118,7 +118,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
     if site.kind == "apache":
         return _judge_merged(site, routes)
     own = {area.block for area in site.areas()}
-    return by_block(routes, lambda block: _judge_block(site, block, own))
+    return by_block(routes, lambda block: _judge_block(site, block, own), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route], own: set[Place]) -> Iterator[Finding]:

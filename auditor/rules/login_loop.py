@@ -117,7 +117,7 @@ _MOST = 5  # redirects that are followed
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    return by_block(routes, lambda block: _judge_block(site, block), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

@@ -84,7 +84,7 @@ _JSON = ("Accept", "application/json")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block))
+    return by_block(routes, lambda block: _judge_block(site, block), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

@@ -117,7 +117,7 @@ _USERS = ((FIRST, SECOND), (FIRST_BASIC, SECOND_BASIC))
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block, settings))
+    return by_block(routes, lambda block: _judge_block(site, block, settings), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:

@@ -131,8 +131,8 @@ _BUCKETS = (".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     questions: dict[str, set[object]] = {}
     handed = Handed(site)
-    yield from by_block(routes, lambda block: _locked_out(site, block))
-    for finding in by_block(routes, lambda block: _judge_block(site, block, handed)):
+    yield from by_block(routes, lambda block: _locked_out(site, block), by_path=True)
+    for finding in by_block(routes, lambda block: _judge_block(site, block, handed), by_path=True):
         if finding.severity == WARNING or finding.confidence == MEDIUM:
             # A clear that is right on a gated route says the same on the others that share the line or the upstream.
             if not questions:

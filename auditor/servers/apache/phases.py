@@ -111,7 +111,7 @@ def prepare(run: Run) -> None:
 
 def _meets(run: Run) -> None:
     if run.shared.met is not None:
-        run.shared.met.update(run.layers.sections)
+        run.shared.met.sections.update(run.layers.sections)
 
 
 def _translate(run: Run) -> None:

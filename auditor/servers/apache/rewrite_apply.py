@@ -13,7 +13,7 @@ from auditor.servers.apache.pattern import Groups, compile_pattern
 from auditor.servers.apache.rewrite_conditions import hold
 from auditor.servers.apache.rewrite_effects import force, set_cookies, set_variables
 from auditor.servers.apache.rewrite_expand import Context, expand
-from auditor.servers.apache.rewrite_rules import MAX_ROUNDS, Rule
+from auditor.servers.apache.rewrite_rules import MAX_ROUNDS, Rule, varies
 from auditor.servers.apache.run import Respond, Run, Unpredictable
 from auditor.servers.apache.urls import authority, part, scheme_of
 from auditor.source import Place
@@ -146,7 +146,12 @@ def _matches(context: Context, rule: Rule) -> bool:
     context.vary = []
     context.condition_groups = ()
     context.rule_groups = Groups(subject, match) if match is not None else ()
-    return hold(context, rule)
+    held = hold(context, rule)
+    met = context.run.shared.met
+    if met is not None and (rule.conditions or rule.has("E")):
+        place = rule.line.place
+        met.rules[place] = met.rules.get(place, False) or (held and rule.changes and any(map(varies, rule.conditions)))
+    return held
 
 
 def _is_proxied(context: Context) -> bool:

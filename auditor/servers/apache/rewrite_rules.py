@@ -23,6 +23,11 @@ _LONG = dict(
 _REDIRECTS = {"permanent": 301, "temp": 302, "seeother": 303}
 MAX_ROUNDS = 32000
 _TESTS = lazy_re(r"-(?:[fsdxhLlUF]\Z|(?:lt|le|gt|ge|eq|ne)(?=.))", re.DOTALL)
+# Variables of mod_rewrite that do not change with headers (but Host) and methods.
+_STABLE = lazy_re(
+    r"%\{(?:HTTPS|HTTP_HOST|HTTP:Host|REQUEST_(?:URI|FILENAME|SCHEME)|SCRIPT_\w+|QUERY_STRING|DOCUMENT_ROOT|PATH_INFO"
+    r"|SERVER_(?:NAME|PORT|ADDR|PROTOCOL)|CONTEXT_\w+|ENV:REDIRECT_STATUS)\}"
+)
 
 
 class Cond(NamedTuple):
@@ -67,6 +72,11 @@ class Rule(NamedTuple):
         found = self.flags.get(name)
         digits = re.match(r"\s*\d+", found[-1]) if found else None
         return int(digits[0]) if digits else default
+
+
+def varies(condition: Cond) -> bool:
+    """Whether a condition is about headers (but Host), the method or the client."""
+    return condition.test == "expr" or "%{" in _STABLE.sub("", condition.subject)
 
 
 def split_arguments(rest: str) -> list[str]:

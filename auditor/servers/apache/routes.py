@@ -14,6 +14,7 @@ from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours, ports_of
+from auditor.servers.apache.likeness import Likeness, likeness_of
 from auditor.servers.apache.named import (
     PROBE,
     file_name,
@@ -103,6 +104,7 @@ class _Maker:
                 visit(server, site.overrides, folder)
         self._secure = [base for base in bases if base.tls]
         self._said = said
+        self._likenesses: dict[Request, tuple[Likeness | None, ...]] = {}  # of the routes so far
         # Where everybody is sent elsewhere, requests that come from there tell of all the rest.
         self._sent: list[tuple[Request, str]] = []
         further = self._behind(self.base._replace(target=f"/{PROBE}"))
@@ -126,10 +128,19 @@ class _Maker:
             if key in met or request in met:
                 continue
             met.update((key, request))
+            likenesses: list[Likeness | None] = []
+            plain = self._likenesses.get(request._replace(method="GET", headers=self.base.headers), ())
             for one in (request, self._behind(request) if (request, pattern) not in self._sent else None):
                 if one is not None:
                     handler, seen = self._handler(one), look(one)
-                    yield Route(one, self.server.label or "_", pattern, handler, traits.of(self.server, seen))
+                    at = len(likenesses)
+                    before = plain[at] if at < len(plain) else None
+                    likeness = likeness_of(self.site, one, before)
+                    likenesses.append(likeness)
+                    if likeness is not None and before is not None and likeness.happens == before.happens:
+                        continue  # the header or the method makes no difference here
+                    yield Route(one, self.server.label or "_", pattern, handler, traits.of(self.server, seen), likeness)
+            self._likenesses[request] = tuple(likenesses)
 
     def _handler(self, request: Request) -> Place | None:
         outcomes = self.site.trace(request)
@@ -146,7 +157,13 @@ class _Maker:
             if path.startswith("/"):
                 made.append((self.base._replace(target=path), pattern))
         yield from made
+        asked: set[tuple[object, ...]] = set()
         for request, pattern in made[:40]:
+            likenesses = self._likenesses.get(request, ())
+            if likenesses in asked:  # as are requests that are treated like another one
+                continue
+            if None not in likenesses:
+                asked.add(likenesses)
             for variant in self._variants(request):
                 yield variant, pattern
         yield from islice(self._crossings(made), MAX_CROSSINGS)

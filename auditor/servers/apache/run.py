@@ -55,6 +55,26 @@ class Options(NamedTuple):
     unrewritten: bool = False
 
 
+class Met:
+    """What a request meets on its way: `sections`, and, by their lines, the rewrite `rules` with conditions or
+    variables whose pattern matches it: whether headers may be why the rule changes the path or ends the request."""
+
+    __slots__ = ("rules", "sections")
+
+    def __init__(self) -> None:
+        self.sections: set[Section] = set()
+        self.rules: dict[Place, bool] = {}
+
+    def with_more(self, other: "Met") -> "Met":
+        """Both together."""
+        both = Met()
+        both.sections = self.sections | other.sections
+        both.rules = dict(self.rules)
+        for place, held in other.rules.items():
+            both.rules[place] = both.rules.get(place, False) or held
+        return both
+
+
 class Shared:
     """What a request, its internal redirects and its subrequests share."""
 
@@ -65,12 +85,12 @@ class Shared:
         options: Options,
         path: Path,
         request: Request,
-        met: set[Section] | None = None,
+        met: Met | None = None,
     ) -> None:
         self.config = config
         self.overrides = overrides  # finds and reads .htaccess
         self.options = options
-        self.met = met  # gets the sections that were met on the way, where somebody asks for them
+        self.met = met  # gets what the request meets, where somebody asks for it
         self.path = path
         self.request = request
         self.steps: list[Step] = []

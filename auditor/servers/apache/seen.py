@@ -11,27 +11,21 @@ from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Request
-from auditor.patterns import lazy_re
 from auditor.predictor import TOO_MANY
 from auditor.regex import RegexError
 from auditor.servers.apache.config import Section, Server
 from auditor.servers.apache.pattern import compile_pattern
-from auditor.servers.apache.rewrite_rules import Cond, Rule, own_rules
+from auditor.servers.apache.rewrite_rules import Rule, own_rules, varies
 from auditor.world import Answer, Question, Unknowns, World
 
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
 
 MAX_TARGETS = 20
-# Variables of mod_rewrite that do not change with headers (but Host) and methods.
-_STABLE = lazy_re(
-    r"%\{(?:HTTPS|HTTP_HOST|HTTP:Host|REQUEST_(?:URI|FILENAME|SCHEME)|SCRIPT_\w+|QUERY_STRING|DOCUMENT_ROOT|PATH_INFO"
-    r"|SERVER_(?:NAME|PORT|ADDR|PROTOCOL)|CONTEXT_\w+|ENV:REDIRECT_STATUS)\}"
-)
 # Flags by which a rule without substitution counts all the same.
 _STEERING = ("L", "END", "N", "S", "C", "PT", "H", "T")
 _CONDITIONS = frozenset(("if", "elseif", "else"))
-_VARIED_REQUIRES = frozenset(("env", "expr", "method", "not"))
+_VARIED_REQUIRES = frozenset(("env", "expr", "method"))
 
 
 class _Admits:
@@ -41,9 +35,9 @@ class _Admits:
         return Answer("accepted", "the credentials are accepted", True) if question.kind == "credentials" else None
 
 
-_ADMITS = _Admits()
-_NOTHING = Unknowns()
-_BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")
+ADMITS = _Admits()
+NOTHING = Unknowns()
+BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")
 
 
 class Seen(NamedTuple):
@@ -64,7 +58,7 @@ class Eyes:
             rule
             for rules in self._rules.values()
             for rule in rules
-            if (rule.changes or rule.has(*_STEERING)) and any(map(_varies, rule.conditions))
+            if (rule.changes or rule.has(*_STEERING)) and any(map(varies, rule.conditions))
         ]
 
     def of_server(self, server: Server, judged: Sequence[tuple[str, Section]], base: Request) -> "_ServerEyes":
@@ -73,7 +67,7 @@ class Eyes:
         if server.main is not None:
             sections += _all(server.main.section, "")
         sections += [pair for prefix, section in judged for pair in _all(section, prefix)]
-        told = not any(section.kind in _CONDITIONS or _varied_gate(section) for _, section in sections)
+        told = not any(section.kind in _CONDITIONS or varied_gate(section) for _, section in sections)
         targets: list[str] = []
         varied = any(not _excluded(rule, base) for rule in self._varied)
         for prefix, section in sections:
@@ -121,22 +115,18 @@ class _ServerEyes:
     def _meet(self, request: Request) -> Seen:
         sections: set[Section] = set()
         sends = False
-        todo: list[tuple[Request, World, bool]] = [(request, _NOTHING, False)]
+        todo: list[tuple[Request, World, bool]] = [(request, NOTHING, False)]
         if self._varied:
-            todo.append((request, _NOTHING, True))
+            todo.append((request, NOTHING, True))
         for asked, world, unrewritten in todo:
             outcomes, met = self._site.met(asked, world, unrewritten)
             if outcomes is TOO_MANY:
                 return Seen(None, True)
-            sections |= met
-            if world is _NOTHING and any(gate.needs == "credentials" for one in outcomes for gate in one.gates):
-                todo.append((request.with_headers(_BASIC), _ADMITS, unrewritten))
+            sections |= met.sections
+            if world is NOTHING and any(gate.needs == "credentials" for one in outcomes for gate in one.gates):
+                todo.append((request.with_headers(BASIC), ADMITS, unrewritten))
             sends = sends or any(one.exchanges or one.action in ("proxied", "cgi", "unknown") for one in outcomes)
         return Seen(sections, sends)
-
-
-def _varies(condition: Cond) -> bool:
-    return condition.test == "expr" or "%{" in _STABLE.sub("", condition.subject)
 
 
 def _excluded(rule: Rule, base: Request) -> bool:
@@ -167,14 +157,14 @@ def _internal(rule: Rule) -> str | None:
     return rule.output.partition("?")[0]
 
 
-def _varied_gate(section: Section) -> bool:
+def varied_gate(section: Section) -> bool:
     """Whether a gate of the section asks for what the rules vary, so that a request may go further with it."""
-    for line in section.directives:
-        if line.key == "require" and line.args and line.args[0].lower() in _VARIED_REQUIRES:
-            return True
+    for line in section.lines():
+        if line.key == "require":
+            words = [word.lower() for word in line.args[:2]]
+            if not _VARIED_REQUIRES.isdisjoint(words[1:] if words[:1] == ["not"] else words[:1]):
+                return True
         if line.key in ("allow", "deny") and any(word.lower().startswith("env=") for word in line.args):
-            return True
-        if line.children:
             return True
     return False
 

@@ -34,7 +34,7 @@ from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import Modules
-from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
+from auditor.servers.apache.run import Met, Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
 from auditor.world import Path, World
@@ -81,7 +81,7 @@ class ApacheSite(Predictor):
         )
         self._overrides.methods = self.config.methods
         self._routes: Sequence[Route] | None = None
-        self._met: dict[Request, set[Section]] | None = None
+        self._met: dict[Request, Met] | None = None
         self._areas: Sequence[Area] | None = None
         self._served: dict[str, list[tuple[int, str, str, Request]]] | None = None
         self._noted: list[Note] = []
@@ -122,20 +122,20 @@ class ApacheSite(Predictor):
 
     # --- the predictor
 
-    def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, set[Section]]:
-        """What happens to the request, and all sections that it meets on the way; `unrewritten` as Options has it."""
+    def met(self, request: Request, world: World, unrewritten: bool) -> tuple[Outcomes, Met]:
+        """What happens to the request, and what it meets on the way; `unrewritten` as Options has it."""
         if not unrewritten and self._met is not None:
-            return self.trace(request, world), self._met.setdefault(request, set())
-        sections: set[Section] = set()
+            return self.trace(request, world), self._met.setdefault(request, Met())
+        met = Met()
         options = Options(self.version, unrewritten)
-        return self._walk(lambda path: self._way(request, path, options, sections), world), sections
+        return self._walk(lambda path: self._way(request, path, options, met), world), met
 
     def _run(self, request: Request, path: Path) -> Outcome:
         # Which sections requests meet is asked while routes are made, and not kept beyond that.
-        met = self._met.setdefault(request, set()) if self._met is not None else None
+        met = self._met.setdefault(request, Met()) if self._met is not None else None
         return self._way(request, path, Options(self.version), met)
 
-    def _way(self, request: Request, path: Path, options: Options, met: set[Section] | None) -> Outcome:
+    def _way(self, request: Request, path: Path, options: Options, met: Met | None) -> Outcome:
         from auditor.servers.apache import phases
 
         listener = find_listener(self.config, request.port)

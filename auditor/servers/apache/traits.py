@@ -145,7 +145,8 @@ def _of_section(section: Section, assumed: bool) -> frozenset[str]:
         if _AUTHORIZATION.search(text) or line.key in ("cgipassauth", "wsgipassauthorization"):
             found.update((words.AUTHORIZATION, words.UPSTREAM))
         low = text.lower()
-        if "access-control-" in low or _OPTIONS.search(text):
+        found.update(words.cors_traits(text))
+        if _OPTIONS.search(text):
             found.add(words.CORS)
         if "upgrade" in low or "force-proxy-request" in low:
             found.add(words.UPGRADE)

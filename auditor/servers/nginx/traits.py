@@ -292,10 +292,10 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
     elif name in _PASS_FLAGS and args[:1] == ["off"]:
         found.add(words.AUTHORIZATION)
     elif name in ("add_header", "more_set_headers"):
-        if any("access-control" in arg.lower() for arg in args):
-            found.add(words.CORS)
-            if any("_" in arg or "$" in arg for arg in args[1:]):
-                found.add(words.LOSES)
+        about_cors = set(words.cors_traits(" ".join(args)))
+        found |= about_cors
+        if about_cors and any("_" in arg or "$" in arg for arg in args[1:]):
+            found.add(words.LOSES)
     elif name in ("try_files", "error_page", "mirror", "auth_request", "index") or (
         name == "rewrite" and "break" not in args
     ):
