@@ -137,8 +137,9 @@ class Gate(NamedTuple):
     "all-granted" (a line beside it says that everybody may), "satisfied" (another gate was enough), "before" (the
     request was answered before the gate's turn), "subrequest"; or why it refuses everybody: "no-file", "unreadable",
     "unnamed-file" (no line names a user file), "no-group-file" (groups are asked for, and no line names their file),
-    "misconfigured" (what says how to ask is missing), "no-module". `needs` is "credentials" or "address". `source` is
-    where the gate finds what it compares with (user file, key, auth URI).
+    "misconfigured" (what says how to ask is missing), "no-module". `needs` is "credentials", "address" or "certificate"
+    (a condition on what TLS found of the client). `source` is where the gate finds what it compares with (user file,
+    key, auth URI).
     """
 
     kind: str

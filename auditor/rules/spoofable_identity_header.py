@@ -4,11 +4,12 @@
 
 Looks for headers that carry a checked identity (X-Forwarded-User, X-Remote-User, X-WebAuth-User,
 Remote-User, X-Auth-Request-*, SSL-Client-* and the like). Reports a route on which such a header
-reaches an upstream as the client sent it although another route sets it for the same upstream, and
-a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
-gate asks for a password. Any other header that speaks of a user, an email address, groups or roles
-counts where a route makes it of what a gate has checked; a route on which it comes through is then
-a warning.
+reaches an upstream as the client sent it although another route sets it for the same upstream, and a
+line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no gate
+asks for a password, or of a client certificate that nginx takes from any authority (`optional_no_ca`)
+without telling the origin whether it is good. Any other header that speaks of a user, an email address,
+groups or roles counts where a route makes it of what a gate has checked; a route on which it comes
+through is then a warning.
 
 Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). Where
 the route is open to this machine or to single addresses only, which are a proxy's, it is an info. httpd
@@ -67,6 +68,7 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 - CWE-290, authentication bypass by spoofing
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#var_remote_user
+- https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_verify_client
 - https://httpd.apache.org/docs/2.4/mod/mod_setenvif.html#setenvifexpr
 - https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
@@ -89,6 +91,7 @@ from auditor.rules.common import (
     same_upstream,
     with_header,
 )
+from auditor.rules.forged_certificates import claimed_identities
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import LOCAL, UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
@@ -107,6 +110,7 @@ Checked = dict[tuple[tuple[str, ...], str], Place]
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     checked = _checked(site, routes, settings)
     yield from by_block(routes, lambda block: _unchecked_lines(site, block, settings, checked))
+    yield from by_block(routes, lambda block: claimed_identities(site, NAME, block, settings))
     if checked:
         yield from _other_routes(site, settings, checked)
 
