@@ -75,7 +75,6 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
@@ -85,6 +84,7 @@ from auditor.rules.common import (
     BASIC,
     by_block,
     deciding,
+    guards,
     is_stock,
     names_hosts,
     of_kind,
@@ -92,6 +92,7 @@ from auditor.rules.common import (
     with_header,
 )
 from auditor.rules.forged_certificates import claimed_identities
+from auditor.rules.read_names import read_by_name
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import LOCAL, UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
@@ -143,7 +144,7 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
     """Lines that make an identity header of what the client says."""
     identity = [_title(name) for name in sorted(settings.identity)]
     known = {name.lower() for name in identity}
-    identity += [name for name in _read_by_name(site) if name.lower() not in known]
+    identity += [name for name in read_by_name(site) if name.lower() not in known]
     for route in routes:
         # A preflight has no user, and gates let it through for that reason.
         if route.request.method == "OPTIONS":
@@ -165,7 +166,7 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 assert outcome.main is not None
                 if is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
                     continue
-                severity = _severity_of_line(sent, line, settings, outcome.main, checked)
+                severity = _severity_of_line(site, sent, line, settings, outcome, checked)
                 if LOCAL in route.traits or names_hosts(outcome):
                     severity = INFO  # only a proxy in front can ask
                 yield Finding(
@@ -209,33 +210,6 @@ def _has_been_checked_since(sent: SentHeader, outcome: Outcome) -> bool:
     return not others and any(gate.scheme == "Basic" and gate.result == "passed" for gate in outcome.gates)
 
 
-_READ = re.compile(r"(?i)%\{(?:HTTP|req|req_novary):([\w-]+)\}|\b(?:req|req_novary|http)\(\s*['\"]([\w-]+)['\"]\s*\)")
-# What says who the client is in another way, or what the request is.
-_NO_NAMES = (
-    "authorization",
-    "host",
-    "cookie",
-    "connection",
-    "upgrade",
-    "content-length",
-    "transfer-encoding",
-    "origin",
-)
-
-
-def _read_by_name(site: Site) -> list[str]:
-    """The client's headers that lines of httpd read by their names, from which an identity may be made."""
-    if site.kind != "apache":
-        return []
-    names: dict[str, str] = {}
-    for source in site.files:
-        for match in _READ.finditer(source.text):
-            name = match[1] or match[2]
-            if name.lower() not in _NO_NAMES and not name.lower().startswith(("x-forwarded-p", "access-control")):
-                names.setdefault(name.lower(), name)
-    return list(names.values())[:20]
-
-
 def _is_in_front(outcome: Outcome) -> bool:
     """Whether this happens to requests from certain addresses only, which no gate has asked for: the lines are about a
     proxy in front, which is believed. (A list that lets in or refuses is a gate, whichever of its lines decided.)"""
@@ -254,13 +228,25 @@ def _is_plain(sent: SentHeader) -> bool:
     return all(item.place is None for item in sent.because)
 
 
-def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchange: Exchange, checked: Checked) -> str:
+def _severity_of_line(
+    site: Site, sent: SentHeader, line: Place, settings: Settings, outcome: Outcome, checked: Checked
+) -> str:
+    exchange = outcome.main
+    assert exchange is not None
     if settings.position == INNER:
         return INFO
     named = client_header("Authorization") in sent.value.sources
     if named and sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
         return WARNING
+    if site.kind == "nginx" and not _is_known(sent, settings) and not guards(outcome):
+        return WARNING  # who sets a header of that name may be a gateway in front
     return ERROR
+
+
+def _is_known(sent: SentHeader, settings: Settings) -> bool:
+    """Whether it is made of headers that carry identities by their names, or of the user's own claim."""
+    names = [source.partition(":")[2] for source in sent.value.sources if source.startswith("client:")]
+    return all(settings.names_identity(name) or name.lower() in ("authorization", "cookie") for name in names)
 
 
 def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:
