@@ -144,12 +144,15 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
     """Lines that make an identity header of what the client says."""
     identity = [_title(name) for name in sorted(settings.identity)]
     known = {name.lower() for name in identity}
-    identity += [name for name in read_by_name(site) if name.lower() not in known]
+    further = [name for name in read_by_name(site) if name.lower() not in known]
     for route in routes:
         # A preflight has no user, and gates let it through for that reason.
         if route.request.method == "OPTIONS":
             continue
-        request = _with_all(with_header(route.request, BASIC), identity)
+        # What the route's own request has of the further ones is what gets it past conditions.
+        given = {name.lower() for name, _ in route.request.headers} if site.kind == "nginx" else ()
+        names = [*identity, *(name for name in further if name.lower() not in given)]
+        request = _with_all(with_header(route.request, BASIC), names)
         for outcome in site.trace(request, ADMITTED):
             if _is_in_front(outcome):
                 continue

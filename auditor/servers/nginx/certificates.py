@@ -8,6 +8,7 @@ name its maker gave it.
 
 from __future__ import annotations
 
+from auditor.regex import RegexError, compile_regex
 from auditor.servers.nginx.run import Run, decides
 from auditor.servers.nginx.syntax import Directive
 from auditor.trace import Gate
@@ -61,10 +62,27 @@ def value_of(run: Run, name: str) -> Value:
 
 
 def is_gate(line: Directive) -> bool:
-    """Whether an `if` turns clients away for what their certificates say."""
-    if line.name != "if" or not any("$ssl_client_" in arg or "${ssl_client_" in arg for arg in line.args):
+    """Whether an `if` turns away clients without a certificate for what the variables say of it. One that is about bad
+    certificates alone guards nothing: who sends none goes on."""
+    name = line.args[0].lstrip("$").strip("{}") if line.name == "if" and line.args else ""
+    if not name.startswith("ssl_client_") or not _holds("NONE" if name == "ssl_client_verify" else "", line.args[1:]):
         return False
     return any(one.name == "return" and one.args and one.args[0][:1] == "4" for one in line.block or ())
+
+
+def _holds(text: str, test: list[str]) -> bool:
+    if not test:
+        return text not in ("", "0")
+    operator, other = test[0], test[1] if len(test) > 1 else ""
+    if "$" in other and "~" not in operator:
+        return False
+    if "~" not in operator:
+        return (text == other) is (operator == "=")
+    try:
+        found = compile_regex(other, operator.endswith("*")).search(text)
+    except RegexError:
+        return False
+    return (found is None) is operator.startswith("!")
 
 
 def tell(run: Run, line: Directive, holds: bool) -> None:
