@@ -24,10 +24,10 @@ _WHOLE = (
 )
 # The same in a quoted line: "Authorization: ...".
 _LINE = rf"([\"'](?:proxy-)?authorization:\s*+)(?!\*\*\*|{_SCHEMES}\b)[^\"'$]+"
-# Lines of httpd: AuthBasicFake USER PASSWORD, AuthLDAPBindPassword, OIDCClientSecret, SessionCryptoPassphrase, and
-# RequestHeader as above. What is made of the request is no secret.
+# Lines of httpd: AuthBasicFake USER PASSWORD, AuthLDAPBindPassword, OIDCClientSecret, SessionCryptoPassphrase,
+# Auth_PG_pwd, and RequestHeader as above. What is made of the request is no secret.
 _HTTPD = (
-    r"^(\s*(?:\w+(?:password|secret|passphrase)|authbasicfake\s+(?:\"[^\"]*\"|\S+))\s+)",
+    r"^(\s*(?:\w+(?:password|secret|passphrase|_pwd)|authbasicfake\s+(?:\"[^\"]*\"|\S+))\s+)",
     r"(requestheader\s+(?:add|append|merge|set|setifempty)\s+[\"']?(?:proxy-authorization|authorization|cookie)[\"']?\s+)"
     rf"(?!([\"']?){_SCHEMES}\b)",
 )
@@ -55,7 +55,7 @@ _ORDINARY = frozenset(
         "access-control-request-headers",
     )
 )
-_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "pass", "authorization", "cookie")
+_HINTS = ("basic", "bearer", "digest", "negotiate", "token", "key", "secret", "pass", "pwd", "authorization", "cookie")
 
 
 def mask(text: str) -> str:

@@ -163,8 +163,8 @@ class Capture(NamedTuple):
     """A line that takes something of an auth service's answer over, or uses it, in vain.
 
     `variables` are what it and the lines `beside` it are about. `fault` is "misplaced" (taken over where no such
-    service is asked), "uncaptured" (used where it has not been taken over, and is empty) or "unused" (taken over for
-    nothing).
+    service is asked), "uncaptured" (used where it has not been taken over, and is empty), "early" (used before it is
+    taken over) or "unused" (taken over for nothing).
     """
 
     line: Place

@@ -136,8 +136,10 @@ class Gate(NamedTuple):
     site. `reason` says why it was skipped: "no-user-file", "no-require" (nothing says that somebody must pass it),
     "all-granted" (a line beside it says that everybody may), "satisfied" (another gate was enough), "before" (the
     request was answered before the gate's turn), "subrequest"; or why it refuses everybody: "no-file", "unreadable",
-    "misconfigured". `needs` is "credentials" or "address". `source` is where the gate finds what it compares with (user
-    file, key, auth URI).
+    "unnamed-file" (no line names a user file), "no-group-file" (groups are asked for, and no line names their file),
+    "misconfigured" (what says how to ask is missing), "no-module". `needs` is "credentials", "address" or "certificate"
+    (a condition on what TLS found of the client). `source` is where the gate finds what it compares with (user file,
+    key, auth URI).
     """
 
     kind: str

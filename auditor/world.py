@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.source import Place
 
 MAX_PATHS = 32
+CERTIFICATE = "client certificate"  # the subject of a question about the credentials of TLS
 IN_LISTS = "in the lists"  # the detail of a question about the client's address that a list of addresses asks
 
 

@@ -6,7 +6,8 @@ For each path that a gate is written for, asks the routes that lead into it with
 Reports a block that answers there and does not have the gate: a pattern such as `\\.php$` that wins
 over the guarded prefix, a `return` or `rewrite` that comes before the gate's turn, an error page
 that serves what the gate refused, a front controller that takes the guarded path behind its own
-name (`/index.php/admin`), the path with two slashes where `merge_slashes` is off. In httpd it is
+name (`/index.php/admin`), the path with two slashes where `merge_slashes` is off. A condition of a
+location on the client's certificate (`if ($ssl_client_verify != SUCCESS)`) is such a gate. In httpd it is
 also a ProxyPass or `[P]` where the gate stands in a `<Directory>` or .htaccess, which is not asked
 about what is proxied; a `<Location>` or a pattern of `<Files>` with `Require all granted`, which are
 merged behind the gate and take its place; an Alias to the folder of a gated `<Location>`; and
@@ -449,4 +450,6 @@ def _help(area: Area, route: Route, outcome: Outcome) -> str:
         return "Remove `merge_slashes off;`, so that both are one path."
     if outcome.handler == area.block:
         return "`return` and `rewrite` run before the gate: let a location inside, or an upstream, give the answer."
+    if area.kind == "client_certificate":  # which holds for no block inside
+        return f"Repeat the condition here: {area.gate.text} {{ return 403; }}"
     return f"Repeat the gate here, or put this block inside the guarded one: {area.gate.text}"

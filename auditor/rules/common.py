@@ -8,7 +8,7 @@ from auditor.http import Pairs, Request, Response
 from auditor.server import Route, Site
 from auditor.source import Place
 from auditor.trace import Because, Exchange, Gate, Outcome, Outcomes
-from auditor.world import Answer, Question, World
+from auditor.world import CERTIFICATE, Answer, Question, World
 
 BEARER = ("Authorization", "Bearer audit-probe")
 BASIC = ("Authorization", "Basic YXVkaXQ6cHJvYmU=")  # audit:probe
@@ -21,15 +21,20 @@ class Supposed(NamedTuple):
     """A world in which some things are taken for granted; None leaves them open.
 
     `credentials` are "accepted" or "refused", `auth` is what an auth subrequest's upstream answers, `origin` what every
-    other upstream answers, `address` the client's.
+    other upstream answers, `address` the client's. `certificate` is what TLS finds: "accepted", "refused" (one that the
+    client has made itself) or "missing"; as the credentials say where it is None, as who is refused them has none.
     """
 
     credentials: str | None = None
     auth: Response | None = None
     origin: Response | None = None
     address: str | None = None
+    certificate: str | None = None
 
     def ask(self, question: Question) -> Answer | None:
+        if question.kind == "credentials" and question.subject == CERTIFICATE and self.credentials is not None:
+            name = self.certificate or ("accepted" if self.credentials == "accepted" else "missing")
+            return Answer(name, f"the client's certificate is {name}")
         if question.kind == "credentials" and self.credentials is not None:
             return Answer(self.credentials, f"the credentials are {self.credentials}", self.credentials == "accepted")
         if question.kind == "client-address" and self.address is not None:

@@ -96,6 +96,7 @@ SEVERITY = INFO
 
 # From whatever address.
 _STRANGER = STRANGER._replace(address=None)
+_ADMITTED = ADMITTED._replace(certificate="missing")  # none of these comes with the header
 _RIGHT = (
     "add_header WWW-Authenticate 'Bearer realm=\"api\"' always; return 401;",
     "RewriteCond %{HTTP:Authorization} ^$\nRewriteRule ^ - [R=401,L]\n"
@@ -160,7 +161,7 @@ def _opens(site: Site, request: Request) -> bool:
     """Whether requests with any Authorization get through where those without do not."""
     refused = all(outcome.status == 403 for outcome in site.trace(request, _STRANGER))
     return refused and any(
-        serves(outcome) for header in (BEARER, BASIC) for outcome in site.trace(with_header(request, header), ADMITTED)
+        serves(outcome) for header in (BEARER, BASIC) for outcome in site.trace(with_header(request, header), _ADMITTED)
     )
 
 

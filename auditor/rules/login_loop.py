@@ -7,6 +7,10 @@ follows it as a browser does, and reports the gate that refuses there, too. Also
 page, meant to be a login page, is refused by that gate again, so that nobody sees it. (A Basic gate needs
 no login page; there it says nothing.)
 
+Also follows the redirects of a condition on a cookie (`if ($cookie_session = "")`, `RewriteCond
+%{HTTP_COOKIE}`) for a client that has none, and reports the line that sends those who ask for the login page to the
+login page. It is silent where a redirect brings the cookie with it.
+
 ## Why it is bad
 
 The browser is sent in a circle until it gives up. Nobody can log in.
@@ -95,7 +99,9 @@ Apache httpd 2.4.71
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page
 - https://nginx.org/en/docs/http/ngx_http_auth_request_module.html#auth_request
+- https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#if
 - https://httpd.apache.org/docs/2.4/mod/mod_auth_form.html#authformloginrequiredlocation
+- https://httpd.apache.org/docs/2.4/mod/mod_rewrite.html#rewritecond
 """
 
 from __future__ import annotations
@@ -103,9 +109,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
-from auditor.http import Request, make_request
+from auditor.http import Request
 from auditor.rules.common import STRANGER, by_block, deciding, guards, may_be_asked, of_kind
-from auditor.server import Route, Site
+from auditor.rules.cookie_circle import circles, reads_cookies
+from auditor.rules.redirects import redirect_of
+from auditor.server import CHALLENGE, GATE, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Gate, Outcome
@@ -117,7 +125,10 @@ _MOST = 5  # redirects that are followed
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block), by_path=True)
+    gated = [route for route in routes if route.traits >= {GATE, CHALLENGE}]
+    yield from by_block(gated, lambda block: _judge_block(site, block), by_path=True)
+    if reads_cookies(site):
+        yield from by_block(routes, lambda block: circles(site, NAME, block), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
@@ -136,25 +147,6 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
             again = _ends_at(site, target, refused, route.request.host) if target is not None else None
             if target is not None and again is not None:
                 yield _finding(site, route, target, again, target.url.partition("?")[0], outcome.handler)
-
-
-def redirect_of(request: Request, outcome: Outcome) -> Request | None:
-    """The request that a browser makes next, None where it is not sent anywhere, or nowhere that is known."""
-    header = outcome.response_header("Location")
-    if outcome.status not in (301, 302, 303, 307, 308) or header is None:
-        return None
-    text = header.value.text
-    if not text:
-        return None
-    text = text.partition("#")[0]  # browsers keep it to themselves
-    if text.startswith("//"):
-        text = f"{request.scheme}:{text}"
-    elif text.startswith("/"):
-        return request._replace(method="GET", target=text)
-    try:
-        return make_request(text)
-    except ValueError:
-        return None
 
 
 def _asked_again(refused: Sequence[Gate]) -> Place | None:

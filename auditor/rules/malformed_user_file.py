@@ -8,7 +8,8 @@ Reads the user files that are at hand, and reports
 - entries that the server cannot check: a password as it stands, an unknown scheme such as `{SHA256}` or argon2,
   blanks around the name or behind the hash, a line without a colon;
 - a second entry of the same user, which never counts;
-- passwords that stand there in the clear (`{PLAIN}`; httpd cannot check them, nor `{SSHA}`).
+- passwords that stand there in the clear (`{PLAIN}`; httpd cannot check them, nor `{SSHA}`);
+- with httpd, a file that has nobody of those whom the gate's `Require user` lets in.
 
 Unsalted SHA-1 (`{SHA}`) and the old DES hash are infos. Lines are named by their numbers; what stands in them is
 never shown.
@@ -58,7 +59,7 @@ ProxyPass / http://app.internal/
 ## Measured on
 
 nginx 1.22.1, 1.31.3 (facts NGX-211, NGX-212)
-Apache httpd 2.4.71 (facts APA-212, APA-213)
+Apache httpd 2.4.71 (facts APA-212, APA-213, APA-238)
 
 ## References
 
@@ -70,11 +71,15 @@ Apache httpd 2.4.71 (facts APA-212, APA-213)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from auditor.findings import INFO, WARNING, Finding, Related
+from auditor.rules.common import by_block, deciding, with_header
 from auditor.server import Route, Site
 from auditor.settings import Settings
+from auditor.source import Place
+from auditor.world import Answer, Question
 
 NAME = "malformed-user-file"
 SEVERITY = WARNING
@@ -86,7 +91,9 @@ _PLACEHOLDERS = ("{{", "${", "<%", "$ANSIBLE_VAULT;", "ENC[AES256_", "-----BEGIN
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    for file in site.user_files():
+    texts: dict[str, str] = {}  # of the files in which nothing is wrong
+    files = site.user_files()
+    for file in files:
         # Where nothing says what lies there, a file of this tree that ends alike is looked at, but an empty one, which
         # may wait for its secrets, says nothing.
         text = site.text_of(file.resolved) if file.state in ("file", None) and file.resolved is not None else None
@@ -104,6 +111,85 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
                 related=tuple(Related(gate, "this gate asks it") for gate in file.gates[:3]),
                 help=f"htpasswd -B {file.resolved} USER",
             )
+        elif file.resolved is not None:
+            texts[file.resolved] = text
+    for path, text in texts.items() if site.kind == "apache" and not site.partial else ():
+        lines = [file.line for file in files if file.resolved == path]
+        yield from by_block(routes, partial(_nobody, site, path, text, lines))
+
+
+class _Known:
+    """The world of somebody whose password is right, if the file has that user."""
+
+    def __init__(self, path: str, users: Collection[str]) -> None:
+        self._path = path
+        self._users = users
+
+    def ask(self, question: Question) -> Answer | None:
+        if question.kind != "credentials" or question.subject != self._path:
+            return None
+        known = _user_of(question.detail) in self._users
+        return Answer("accepted", "the credentials are accepted") if known else None
+
+
+def _nobody(site: Site, path: str, text: str, lines: Sequence[Place], routes: Sequence[Route]) -> Iterator[Finding]:
+    """The Require line of a gate that lets no user of the file in, and nobody else. `lines` name the file."""
+    from auditor.user_file import entries
+
+    users = {entry.user for entry in entries(text, site.kind)}
+    for route in routes:
+        line, wanted = _asked_for(site, route, path)
+        if line is None or len(users) > _MOST or not users.isdisjoint(wanted):
+            continue
+        world = _Known(path, users)
+        asked = [with_header(route.request, _credentials(user)) for user in (*users, *wanted)]
+        outcomes = [outcome for request in asked for outcome in site.trace(request, world)]
+        if all(any(gate.result == "refused" for gate in outcome.gates) for outcome in outcomes):
+            yield Finding(
+                NAME,
+                WARNING,
+                f"Nobody can log in: the user file {path} has none of those whom this line lets in.",
+                line,
+                related=(Related(_nearest(lines, line), "this file"),),
+                routes=(route.label,),
+                witness=asked[-1],
+                help=f"htpasswd -B {path} {wanted[0]}",
+                server=route.server,
+                pattern=route.pattern,
+            )
+
+
+_MOST = 50  # users that are asked about
+
+
+def _asked_for(site: Site, route: Route, path: str) -> tuple[Place | None, Sequence[str]]:
+    """The `Require user` line that refuses a user of the file who has no rights of his own, and those whom it names."""
+    for outcome in site.trace(with_header(route.request, _credentials("audit-probe")), _Known(path, {"audit-probe"})):
+        for gate in outcome.gates:
+            line = deciding(gate.because)
+            if gate.result != "refused" or gate.source != path or gate.kind != "auth_basic" or line is None:
+                continue
+            words = line.text.split()
+            if [word.lower() for word in words[:2]] == ["require", "user"] and len(words) > 2 and "%" not in line.text:
+                return line, [word.strip("\"'") for word in words[2:]]
+    return None, ()
+
+
+def _nearest(lines: Sequence[Place], line: Place) -> Place:
+    return min(lines, key=lambda one: (one.file != line.file, abs(one.line - line.line)))
+
+
+def _credentials(user: str) -> tuple[str, str]:
+    from base64 import b64encode
+
+    return "Authorization", "Basic " + b64encode(f"{user}:probe".encode("latin-1", "replace")).decode("ascii")
+
+
+def _user_of(header: str) -> str | None:
+    from auditor.passwords import APACHE, decode_basic
+
+    given = decode_basic(header, APACHE)
+    return given[0] if given is not None else None
 
 
 def _faults(text: str, server: str) -> tuple[str, list[str]]:

@@ -3,7 +3,9 @@
 ## What it does
 
 Asks every route that treats methods differently, without credentials and with each method. Reports the
-gate that refuses GET where POST, PUT, PATCH or DELETE is let through.
+gate that refuses GET where POST, PUT, PATCH or DELETE is let through. Where httpd changes files itself
+(`Dav On`), also the one that refuses GET, PUT or DELETE where WebDAV's own methods are let through:
+PROPPATCH, MKCOL, COPY, MOVE and LOCK, and PROPFIND beside a GET that is refused.
 
 In a .htaccess alone, of which it is not known whether programs answer there, it is a warning.
 
@@ -14,7 +16,8 @@ for, where OPTIONS alone is exempt, and where another gate guards the other meth
 
 The methods named by `limit_except` are those that are not limited. Whoever takes it the other way round
 guards the pages and leaves the changes to everybody. httpd's `<Limit GET POST>` guards these two (and
-HEAD) only: PUT, DELETE and methods that nobody has heard of go through.
+HEAD) only: PUT, DELETE and methods that nobody has heard of go through; a file is sent to a POST as to
+a GET. Behind `<Limit PUT DELETE>` a MOVE still takes files away, and COPY writes over others.
 
 ## Bad example
 
@@ -67,7 +70,7 @@ ProxyPass /files/ http://app.internal/
 ## Measured on
 
 nginx 1.22.1, 1.31.3
-Apache httpd 2.4.71 (facts APA-241, APA-242, APA-243)
+Apache httpd 2.4.71 (facts APA-241, APA-242, APA-243, and this rule's own proofs)
 
 ## References
 
@@ -75,6 +78,7 @@ Apache httpd 2.4.71 (facts APA-241, APA-242, APA-243)
 - RFC 9110, 9.2.1 (safe methods)
 - https://httpd.apache.org/docs/2.4/mod/core.html#limit
 - https://httpd.apache.org/docs/2.4/mod/core.html#limitexcept
+- https://httpd.apache.org/docs/2.4/mod/mod_dav.html#dav
 """
 
 from __future__ import annotations
@@ -92,6 +96,8 @@ NAME = "method-limited-gate"
 SEVERITY = ERROR
 
 _WRITING = ("POST", "PUT", "PATCH", "DELETE")
+# What mod_dav knows besides. (LOCK alone needs a DavLockDB, and changes little.)
+_DAV = ("PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK")
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
@@ -102,32 +108,43 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         read = route.request._replace(method="GET")
         line = _refusing(site.trace(read, STRANGER))
+        methods: Sequence[str] = (*_WRITING, *_DAV, "PROPFIND")
+        if line is None:
+            # Everybody may read; changes are guarded, or some of them.
+            changes = (site.trace(read._replace(method=method), STRANGER) for method in ("PUT", "DELETE"))
+            line = next((found for found in map(_refusing, changes) if found is not None), None)
+            methods = _DAV
         if line is None:
             continue
         open_ = {}
         sure = True
-        for method in _WRITING:
+        for method in methods:
             request = read._replace(method=method)
             outcomes = site.trace(request, STRANGER)
-            if all(_is_open(outcome) or (site.partial and _asks_nobody(outcome)) for outcome in outcomes):
+            outcomes = tuple(outcome for outcome in outcomes if outcome.status != 404) or outcomes
+            if method not in _WRITING:
+                if all(_is_open(outcome) and outcome.main is None for outcome in outcomes):
+                    open_[method] = request
+            elif all(_is_open(outcome) or (site.partial and _asks_nobody(outcome)) for outcome in outcomes):
                 open_[method] = request
                 sure = sure and all(_is_open(outcome) for outcome in outcomes)
-        if not open_:
+        if not open_ or list(open_) == ["LOCK"]:
             continue
-        methods = list(open_)
-        listed = " and ".join([", ".join(methods[:-1]), methods[-1]] if len(methods) > 1 else methods)
+        static = any(outcome.action == "static" for outcome in site.trace(open_[next(iter(open_))], STRANGER))
+        names = list(open_)
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
         # Pages of a .htaccess alone have no block of their own: their place is that file's first line.
         block = None if route.handler is None or route.handler.file.endswith(".htaccess") else route.handler
         yield Finding(
             NAME,
             ERROR if sure else WARNING,
-            f"This gate guards {'reading' if 'POST' in open_ else 'some methods'} only: {listed} "
-            f"{'goes' if len(methods) == 1 else 'go'} through without credentials.",
+            f"This gate guards {'reading' if 'POST' in open_ and not static else 'some methods'} only: {listed} "
+            f"{'goes' if len(names) == 1 else 'go'} through without credentials.",
             line,
             confidence=HIGH if sure else MEDIUM,
             related=() if block is None else (Related(block, "in this block"),),
-            routes=(f"{methods[0]} {read.url}",),
-            witness=open_[methods[0]],
+            routes=(f"{names[0]} {read.url}",),
+            witness=open_[names[0]],
             help=of_kind(
                 site,
                 "limit_except GET { ... }  exempts GET (and HEAD) from what the block says; all else is guarded.",
@@ -151,7 +168,8 @@ def _refusing(outcomes: Sequence[Outcome]) -> Place | None:
 
 
 def _is_open(outcome: Outcome) -> bool:
-    return serves(outcome) and outcome.main is not None and not any(gate.result == "refused" for gate in outcome.gates)
+    answers = outcome.main is not None or outcome.action == "static"
+    return serves(outcome) and answers and not any(gate.result == "refused" for gate in outcome.gates)
 
 
 def _asks_nobody(outcome: Outcome) -> bool:

@@ -3,14 +3,17 @@
 ## What it does
 
 Reports a gate in a block that matches far less than its author must have thought: an exact location
-that ends like a folder while everything below that folder is open, and a prefix location that is
-written as a regular expression. In httpd it is also a gate in a .htaccess that AllowOverride passes
+that ends like a folder while everything below that folder is open, a prefix location that is written
+as a regular expression, and a condition on the client's certificate where no client is asked for one
+(`ssl_verify_client`). In httpd it is also a gate in a .htaccess that AllowOverride passes
 over or that answers 500; a `<Files>` or `<FilesMatch>` with a path, where only a file's name is
-looked at; and a `<Directory>` for a path of URLs.
+looked at; a `<Directory>` for a path of URLs; and a gate that stands without AuthType or AuthName, or
+with `AuthType None`.
 
 ## Why it is bad
 
-The gate guards one path, or none at all, and the tree behind it is public.
+The gate guards one path, or none at all, and the tree behind it is public. httpd answers 500 to
+everybody whom a gate without AuthType or AuthName would ask, with and without a password.
 
 ## Bad example
 
@@ -59,13 +62,15 @@ location / {
 ## Measured on
 
 nginx 1.22.1, 1.31.3
-Apache httpd 2.4.71 (facts APA-251, APA-253, APA-254)
+Apache httpd 2.4.71 (facts APA-207, APA-209, APA-210, APA-251, APA-253, APA-254)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#location
+- https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_verify_client
 - https://httpd.apache.org/docs/2.4/mod/core.html#allowoverride
 - https://httpd.apache.org/docs/2.4/mod/core.html#files
+- https://httpd.apache.org/docs/2.4/mod/mod_authn_core.html#authname
 - https://httpd.apache.org/docs/2.4/howto/auth.html
 """
 

@@ -7,7 +7,8 @@ is not asked because it has no user file (behind an address list, too), one that
 makes needless for everybody (`satisfy any` with `allow all`; in httpd `Require all granted` beside
 `Require valid-user`, or `Satisfy Any`), one that a header or an argument of the client's choosing
 switches off, an AuthType that no Require follows, or none but `Require all granted`, and an
-auth_request whose subrequest this server answers itself, the same for everybody.
+auth_request whose subrequest this server answers itself, the same for everybody; in nginx also a
+condition on the client's certificate that one of the client's own making fulfils.
 
 An address list beside `satisfy any` or `Require valid-user` is a real choice and is not reported, nor
 is a gate that is switched off by method, path or host, nor an AuthType for sections or a .htaccess
@@ -66,6 +67,7 @@ Apache httpd 2.4.71 (facts APA-208, APA-221, APA-222, APA-230, APA-231, APA-236)
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_basic_module.html#auth_basic_user_file
+- https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_verify_client
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#satisfy
 - https://httpd.apache.org/docs/2.4/mod/mod_authz_core.html#require
 - https://httpd.apache.org/docs/2.4/mod/mod_access_compat.html#satisfy
@@ -78,6 +80,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
 from auditor.rules.common import ANYBODY_ELSE, STRANGER, UNASKED, by_block, deciding, may_be_asked, of_kind, serves
+from auditor.rules.forged_certificates import open_gates
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -88,7 +91,8 @@ SEVERITY = ERROR
 
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
-    return by_block(routes, lambda block: _judge_block(site, block, settings))
+    yield from by_block(routes, lambda block: _judge_block(site, block, settings))
+    yield from by_block(routes, lambda block: open_gates(site, NAME, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:

@@ -4,11 +4,12 @@
 
 Looks for headers that carry a checked identity (X-Forwarded-User, X-Remote-User, X-WebAuth-User,
 Remote-User, X-Auth-Request-*, SSL-Client-* and the like). Reports a route on which such a header
-reaches an upstream as the client sent it although another route sets it for the same upstream, and
-a line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no
-gate asks for a password. Any other header that speaks of a user, an email address, groups or roles
-counts where a route makes it of what a gate has checked; a route on which it comes through is then
-a warning.
+reaches an upstream as the client sent it although another route sets it for the same upstream, and a
+line that makes one of something that nobody has checked: `$http_*`, or `$remote_user` where no gate
+asks for a password, or of a client certificate that nginx takes from any authority (`optional_no_ca`)
+without telling the origin whether it is good. Any other header that speaks of a user, an email address,
+groups or roles counts where a route makes it of what a gate has checked; a route on which it comes
+through is then a warning.
 
 Nothing is said of what happens to requests from certain addresses only (a proxy in front, which is believed). Where
 the route is open to this machine or to single addresses only, which are a proxy's, it is an info. httpd
@@ -67,6 +68,7 @@ Apache 2.4.71 (facts APA-012, APA-031, APA-321)
 
 - CWE-290, authentication bypass by spoofing
 - https://nginx.org/en/docs/http/ngx_http_core_module.html#var_remote_user
+- https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_verify_client
 - https://httpd.apache.org/docs/2.4/mod/mod_setenvif.html#setenvifexpr
 - https://httpd.apache.org/docs/2.4/mod/mod_headers.html#requestheader
 """
@@ -77,18 +79,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.patterns import lazy_re
 from auditor.rules.common import (
     ADMITTED,
     BASIC,
     by_block,
     deciding,
+    guards,
     is_stock,
     names_hosts,
     of_kind,
     same_upstream,
     with_header,
 )
+from auditor.rules.forged_certificates import claimed_identities
+from auditor.rules.read_names import read_by_name
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import LOCAL, UPSTREAM, Route, Site
 from auditor.settings import INNER, Settings
@@ -107,6 +111,7 @@ Checked = dict[tuple[tuple[str, ...], str], Place]
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     checked = _checked(site, routes, settings)
     yield from by_block(routes, lambda block: _unchecked_lines(site, block, settings, checked))
+    yield from by_block(routes, lambda block: claimed_identities(site, NAME, block, settings))
     if checked:
         yield from _other_routes(site, settings, checked)
 
@@ -139,12 +144,15 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
     """Lines that make an identity header of what the client says."""
     identity = [_title(name) for name in sorted(settings.identity)]
     known = {name.lower() for name in identity}
-    identity += [name for name in _read_by_name(site) if name.lower() not in known]
+    further = [name for name in read_by_name(site) if name.lower() not in known]
     for route in routes:
         # A preflight has no user, and gates let it through for that reason.
         if route.request.method == "OPTIONS":
             continue
-        request = _with_all(with_header(route.request, BASIC), identity)
+        # What the route's own request has of the further ones is what gets it past conditions.
+        given = {name.lower() for name, _ in route.request.headers} if site.kind == "nginx" else ()
+        names = [*identity, *(name for name in further if name.lower() not in given)]
+        request = _with_all(with_header(route.request, BASIC), names)
         for outcome in site.trace(request, ADMITTED):
             if _is_in_front(outcome):
                 continue
@@ -161,7 +169,7 @@ def _unchecked_lines(site: Site, routes: Sequence[Route], settings: Settings, ch
                 assert outcome.main is not None
                 if is_stock(line) and (same_upstream(outcome.main), _read_as(outcome.main, sent.name)) not in checked:
                     continue
-                severity = _severity_of_line(sent, line, settings, outcome.main, checked)
+                severity = _severity_of_line(site, sent, line, settings, outcome, checked)
                 if LOCAL in route.traits or names_hosts(outcome):
                     severity = INFO  # only a proxy in front can ask
                 yield Finding(
@@ -205,33 +213,6 @@ def _has_been_checked_since(sent: SentHeader, outcome: Outcome) -> bool:
     return not others and any(gate.scheme == "Basic" and gate.result == "passed" for gate in outcome.gates)
 
 
-_READ = lazy_re(r"(?i)%\{(?:HTTP|req|req_novary):([\w-]+)\}|\b(?:req|req_novary|http)\(\s*['\"]([\w-]+)['\"]\s*\)")
-# What says who the client is in another way, or what the request is.
-_NO_NAMES = (
-    "authorization",
-    "host",
-    "cookie",
-    "connection",
-    "upgrade",
-    "content-length",
-    "transfer-encoding",
-    "origin",
-)
-
-
-def _read_by_name(site: Site) -> list[str]:
-    """The client's headers that lines of httpd read by their names, from which an identity may be made."""
-    if site.kind != "apache":
-        return []
-    names: dict[str, str] = {}
-    for source in site.files:
-        for match in _READ.finditer(source.text):
-            name = match[1] or match[2]
-            if name.lower() not in _NO_NAMES and not name.lower().startswith(("x-forwarded-p", "access-control")):
-                names.setdefault(name.lower(), name)
-    return list(names.values())[:20]
-
-
 def _is_in_front(outcome: Outcome) -> bool:
     """Whether this happens to requests from certain addresses only, which no gate has asked for: the lines are about a
     proxy in front, which is believed. (A list that lets in or refuses is a gate, whichever of its lines decided.)"""
@@ -250,13 +231,25 @@ def _is_plain(sent: SentHeader) -> bool:
     return all(item.place is None for item in sent.because)
 
 
-def _severity_of_line(sent: SentHeader, line: Place, settings: Settings, exchange: Exchange, checked: Checked) -> str:
+def _severity_of_line(
+    site: Site, sent: SentHeader, line: Place, settings: Settings, outcome: Outcome, checked: Checked
+) -> str:
+    exchange = outcome.main
+    assert exchange is not None
     if settings.position == INNER:
         return INFO
     named = client_header("Authorization") in sent.value.sources
     if named and sent.name == "REMOTE_USER" and (same_upstream(exchange), _read_as(exchange, sent.name)) not in checked:
         return WARNING
+    if site.kind == "nginx" and not _is_known(sent, settings) and not guards(outcome):
+        return WARNING  # who sets a header of that name may be a gateway in front
     return ERROR
+
+
+def _is_known(sent: SentHeader, settings: Settings) -> bool:
+    """Whether it is made of headers that carry identities by their names, or of the user's own claim."""
+    names = [source.partition(":")[2] for source in sent.value.sources if source.startswith("client:")]
+    return all(settings.names_identity(name) or name.lower() in ("authorization", "cookie") for name in names)
 
 
 def _other_routes(site: Site, settings: Settings, checked: Checked) -> Iterator[Finding]:

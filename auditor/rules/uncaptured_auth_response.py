@@ -8,6 +8,8 @@ Reports lines by which the answer of an auth subrequest is lost:
   other block takes the same over;
 - a variable of the service's answer (`$upstream_http_...`) in a request header or a condition: before the
   main upstream has answered it is empty, whatever the service said;
+- a `set`, `if` or `rewrite` that uses what `auth_request_set` of the same block takes over: these run before
+  the service is asked, so that `if ($user = "")` holds for everybody;
 - as an info, a variable that is set and never used.
 
 ## Why it is bad
@@ -49,12 +51,13 @@ location = /auth {
 
 ## Measured on
 
-nginx 1.22.1, 1.31.3 (facts NGX-308 to NGX-319)
+nginx 1.22.1, 1.31.3 (facts NGX-308 to NGX-319, and this rule's own proofs)
 
 ## References
 
 - https://nginx.org/en/docs/http/ngx_http_auth_request_module.html#auth_request_set
 - https://nginx.org/en/docs/http/ngx_http_upstream_module.html#var_upstream_http_
+- https://nginx.org/en/docs/http/ngx_http_rewrite_module.html
 """
 
 from __future__ import annotations
@@ -71,11 +74,13 @@ SEVERITY = WARNING
 _SAYS = {
     "misplaced": "What {} should hold is lost: this block asks no auth service whose answer could fill it.",
     "uncaptured": "{} is empty here: what the auth service answers must be taken over with auth_request_set.",
+    "early": "{} is not filled yet here: nginx runs this line before it asks the auth service.",
     "unused": "{} is taken over from the auth service's answer and used nowhere.",
 }
 _HELP = {
     "misplaced": "Move the line to the block that has auth_request.",
     "uncaptured": "auth_request_set $auth_value {};  and use $auth_value in this line",
+    "early": "Use {} itself where the value is needed, or a map on it; who may not come in is the service's to refuse.",
     "unused": "Remove the line.",
 }
 

@@ -168,7 +168,8 @@ GATES = [
     ("unreadable file", "alice:secret", ["auth_basic refused unreadable <AuthUserFile @HT@/ht/unreadable>"]),
     ("no Require", "-", ["auth_basic skipped no-require <AuthType Basic>"]),
     ("no AuthName", "-", ["auth_basic refused misconfigured <AuthType Basic>"]),
-    ("no AuthType", "-", []),
+    ("no AuthType", "-", ["auth_module refused misconfigured <Require valid-user>"]),
+    ("AuthType of nobody", "-", ["auth_module refused no-module <AuthType Bearer>"]),
     ("inner granted", "/in/f.txt -", ["auth_basic off <Require all granted>"]),
     (
         "granted beside valid-user",

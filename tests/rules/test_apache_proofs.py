@@ -63,9 +63,14 @@ class Lab(NamedTuple):
         said = item.get("upstream", {})
         response = {"status": said.get("status", 200), "headers": said.get("headers", [])}
         line = {**item["request"], "upstream_response": response, "client_ip": "127.0.0.1"}
-        line["url"] = re.sub(r":(\d+)(?=/)", lambda match: f":{self.ports.get(match[1], match[1])}", line["url"])
+        line["url"] = self._here(line["url"])
+        if "headers" in line:  # a WebDAV request says in one of them where to
+            line["headers"] = [[name, self._here(value)] for name, value in line["headers"]]
         seen = observe(line, self.origins, self.server)
         return line, seen
+
+    def _here(self, url: str) -> str:
+        return re.sub(r":(\d+)(?=/)", lambda match: f":{self.ports.get(match[1], match[1])}", url)
 
     def told(self, seen: Observation) -> Observation:
         """An observation with the example's own ports and addresses."""

@@ -189,6 +189,8 @@ _PASSWORDS = {
     "oidcclientsecret": "the identity provider",
     "oidccryptopassphrase": "the sessions of mod_auth_openidc",
     "sessioncryptopassphrase": "the sessions of mod_session_crypto",
+    # mod_auth_mysql and its spellings in packages, mod_auth_pgsql
+    **dict.fromkeys(("authmysqlpassword", "auth_mysql_password", "authmysql_password", "auth_pg_pwd"), "the database"),
 }
 _UPSTREAMS = ("proxypass", "proxypassmatch", "balancermember", "rewriterule")
 _USERINFO = lazy_re(r"^\w+://[^/@:\s]*:([^/@\s]+)@([^/\s]+)")

@@ -12,6 +12,7 @@ from auditor.servers.apache import access, authn, authz
 from auditor.servers.apache.gates import (
     ADDRESSES,
     gate_line,
+    may_be_completed,
     open_here,
     skip,
     stands_apart,
@@ -126,8 +127,15 @@ def _authorize(run: Run) -> None:
     run.step(line, f"the user is not the one who is asked for: {status}")
     if status == 401:
         authn.challenge(run)
-    tell_auth(run, "refused", line)
+    tell_auth(run, "refused", line, "no-group-file" if _lacks_groups(run, verdict) else "")
     raise Respond(status, line)
+
+
+def _lacks_groups(run: Run, verdict: authz.Verdict) -> bool:
+    """Whether a user is refused for the one reason that groups are asked for and no file names any: so is everybody."""
+    refusing = [node for node, result in verdict.said if result == authz.DENIED and node.needs_user(run.method)]
+    groups = all(node.provider == "group" and not node.negate for node in refusing)
+    return bool(refusing) and groups and run.layers.last("authgroupfile") is None and not may_be_completed(run)
 
 
 def _refuse_all(run: Run, verdict: authz.Verdict) -> NoReturn:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from auditor.servers.apache.gates import KINDS, gate_line, tell_auth
+from auditor.servers.apache.gates import KINDS, gate_line, may_be_completed, tell, tell_auth
 from auditor.servers.apache.providers import (
     ACCEPTED,
     BROKEN,
     DENIED,
+    UNNAMED,
     basic,
     digest,
     evaluated,
@@ -18,6 +19,7 @@ from auditor.servers.apache.providers import (
     type_of,
 )
 from auditor.servers.apache.run import Respond, Run, Unpredictable, decides
+from auditor.trace import Gate
 from auditor.values import CONFIG, USER, Segment, Value, client_header, join, literal, unknown
 from auditor.world import Answer, Question
 
@@ -40,6 +42,9 @@ _OTHERS = {
 # Providers that make variables of what their directory has about a user (mod_authnz_ldap, mod_authn_dbd).
 _TELLING = ("ldap", "dbd")
 _OF_DIRECTORIES = ("AUTHENTICATE_", "AUTHORIZE_")
+_BROKEN = dict(
+    zip(BROKEN, ("there is no user file", "the user file cannot be read", "no user file is named"), strict=True)
+)
 
 
 def authenticate(run: Run) -> None:
@@ -59,13 +64,18 @@ def authenticate(run: Run) -> None:
         return
     if name is None:
         _broken(run, "a user is required, and no AuthType says how to tell who it is: 500")
-    _broken(run, f"AuthType {name} belongs to no module: 500")
+    _broken(run, f"AuthType {name} belongs to no module: 500", "no-module")
 
 
-def _broken(run: Run, text: str) -> NoReturn:
+def _broken(run: Run, text: str, reason: str = "misconfigured") -> NoReturn:
     line = run.layers.last("authtype") or gate_line(run)
     run.step(line, text)
-    tell_auth(run, "refused", line, "misconfigured")
+    if reason == "misconfigured" and may_be_completed(run):
+        reason = ""
+    if type_of(run) is None:
+        tell(run, Gate("auth_module", None, None, "refused", decides(line), reason))
+    else:
+        tell_auth(run, "refused", line, reason)
     raise Respond(500, line)
 
 
@@ -91,8 +101,8 @@ def _basic(run: Run) -> None:
         _broken(run, "mod_auth_basic leaves it to others, and there are none: 500")
     if outcome in BROKEN:
         line = run.layers.last("authuserfile") or gate_line(run)
-        run.step(line, "there is no user file: 500" if outcome == "no-file" else "the user file cannot be read: 500")
-        tell_auth(run, "refused", line, outcome)
+        run.step(line, f"{_BROKEN[outcome]}: 500")
+        tell_auth(run, "refused", line, "" if outcome == UNNAMED and may_be_completed(run) else outcome)
         raise Respond(500, line)
     _unauthorized(run, "the credentials are refused: 401")
 

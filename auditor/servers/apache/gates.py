@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 
+from auditor.patterns import lazy_re
 from auditor.servers.apache import authz
 from auditor.servers.apache.config import Directive, Layers, Section
+from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.htaccess import override_of
 from auditor.servers.apache.providers import providers_of, realm_of, type_of
 from auditor.servers.apache.run import Run, decides
@@ -186,6 +188,25 @@ def _may_be_supplied(run: Run) -> bool:
     if run.is_proxy or run.filename is None or not ("A" in override.classes or "require" in override.names):
         return False
     return run.shared.overrides.may_hide(os.path.dirname(run.filename))
+
+
+# Directives of other projects by which a gate may know its users without httpd's own lines, and httpd's own hooks.
+_AUTHENTICATES = lazy_re(r"auth|login|tkt|cas|sso|shib|mellon|perl|python|lua|session|token|jwt|cookie")
+_HOOKS = ("authnzfcgicheckauthnprovider", "luahookcheckuserid", "luahookauthchecker", "luahookaccesschecker")
+
+
+def may_be_completed(run: Run) -> bool:
+    """Whether what a gate lacks here may stand in what was not read, or another project's module may do without."""
+    if _may_be_supplied(run):
+        return True
+    base = len(run.server.base.sections)
+    for at, section in enumerate(run.layers.sections):
+        for line in section.directives:
+            if line.key in _HOOKS or (line.key.startswith("include") and at >= base):
+                return True
+            if spec_of(line.key) is None and (at >= base or _AUTHENTICATES.search(line.key)):
+                return True
+    return False
 
 
 def gate_line(run: Run) -> Directive:

@@ -258,6 +258,7 @@ class Loader:
         path = words[0]
         if self._unknown(path):
             self.note("unread", f"{node.place.text} is not read: its path depends on what is not known", node.place)
+            yield _unread(node)
             return
         if len(self._chain) > MAX_NESTING:
             self.error(node.place, f"{path} is included more than {MAX_NESTING} times inside of itself")
@@ -269,6 +270,7 @@ class Loader:
                 return
             if matches is None:
                 self.note("unread", f"{path} is not at hand: what it includes is not known", node.place)
+                yield _unread(node)
                 return
             if not matches and not optional and not self.files.certain:
                 return
@@ -318,11 +320,17 @@ class Loader:
                 self.error(node.place, f"{path} is not there")
             else:
                 self.note("unread", f"{path} is not at hand: what it says is not known", node.place)
+                yield _unread(node)
             return
         if source in self._chain:
             self.error(node.place, f"{path} includes itself")
             return
         yield from self.read(source, node.place)
+
+
+def _unread(node: Node) -> Item:
+    """The line of what was not read, which stands for that: a section that has one may say more than is known."""
+    return Item(Directive(node.name, node.key, words_of(node.rest), node.rest, node.place))
 
 
 def _replaced(node: Node, pairs: Sequence[tuple[str, str]]) -> Node:

@@ -1,4 +1,5 @@
-"""Gates that stand where httpd does not look at them, or takes them for something else."""
+"""Gates that stand where httpd does not look at them, or takes them for something else; and those that lack a line
+without which httpd answers 500."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from auditor.http import Request
 from auditor.patterns import lazy_re
 from auditor.samples import samples
-from auditor.server import Misplaced
+from auditor.server import GATE, Misplaced
 from auditor.servers.apache.areas import gate_of, served, uri_of
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.load import Item
@@ -48,6 +49,40 @@ def make_misplaced(site: ApacheSite) -> Iterator[Misplaced]:
             seen.add(section.place)
             yield found
     yield from _ignored(site)
+    yield from _unfinished(site)
+
+
+def _unfinished(site: ApacheSite) -> Iterator[Misplaced]:
+    """Gates that do not say how the client is asked: whoever would be asked is answered 500 (measured: APA-207,
+    APA-209, APA-210). Of a part of a configuration, what is missing may stand elsewhere."""
+    seen: set[object] = set()
+    template = any(note.kind == "template" for note in site.notes)
+    for route in site.routes() if not site.partial and not template else ():
+        if GATE not in route.traits or (route.likeness is not None and route.likeness in seen):
+            continue
+        seen.add(route.likeness)
+        for outcome in site.trace(route.request, _NOBODY):
+            for gate in outcome.gates:
+                line = gate.because[0].place
+                if gate.reason != "misconfigured" or line is None or line in seen:
+                    continue
+                seen.add(line)
+                yield _lacking(line, route.request)
+
+
+def _lacking(line: Place, witness: Request) -> Misplaced:
+    what = "Whoever this gate asks for a password is answered 500: "
+    words = line.text.lower().split()
+    if words[0] != "authtype":
+        return Misplaced(line, what + "it has no AuthType.", _WHOLE, witness=witness)
+    if words[1].strip("\"'") == "none":
+        what = "Whoever comes here is answered 500: a user is required, and this line says that nobody is asked."
+        return Misplaced(line, what, f"Require all granted  where everybody may come in, else\n{_WHOLE}", (), witness)
+    return Misplaced(line, what + "it has no AuthName.", 'AuthName "Restricted area"', witness=witness)
+
+
+# What a gate needs beside its Require line.
+_WHOLE = 'AuthName "Restricted area"\nAuthUserFile /etc/apache2/NAME.htpasswd\nAuthType Basic'
 
 
 def _of_section(site: ApacheSite, server: Server, section: Section, line: Directive) -> Misplaced | None:

@@ -12,7 +12,8 @@ from auditor.world import Answer, Question
 ACCEPTED = "accepted"
 DENIED = "denied"  # AUTH_DENIED: the user is known, the password is another one
 NOT_FOUND = "not found"  # AUTH_USER_NOT_FOUND: the next one is asked
-BROKEN = ("no-file", "unreadable")  # AUTH_GENERAL_ERROR, and why
+UNNAMED = "unnamed-file"
+BROKEN = ("no-file", "unreadable", UNNAMED)  # AUTH_GENERAL_ERROR, and why
 
 _PROVIDERS = {"basic": "authbasicprovider", "digest": "authdigestprovider", "form": "authformprovider"}
 
@@ -100,8 +101,10 @@ def basic(run: Run, header: str, given: tuple[str, str] | None) -> str:
 
 def _file(run: Run, provider: Provider, header: str, prefix: str, tells: bool) -> str:
     """authn_file's check_password()."""
-    if provider.source is None or not run.config.modules.has("authn_file"):
+    if not run.config.modules.has("authn_file"):
         return BROKEN[0]
+    if provider.source is None:
+        return UNNAMED
     return _ask(run, prefix + provider.source, header, provider.line, tells)
 
 

@@ -16,7 +16,7 @@ from auditor.servers.apache.sending import final, finish, vary
 from auditor.servers.apache.storage import MISSING
 from auditor.servers.apache.table import Table
 from auditor.trace import Exchange
-from auditor.values import SERVER, literal
+from auditor.values import SERVER, literal, unknown
 from auditor.world import Answer, Question
 
 _HTTP = ("http", "https", "ws", "wss", "h2", "h2c")
@@ -33,6 +33,8 @@ def produce(run: Run) -> Run:
         proxy.canonicalize(run)  # a rule of a section comes behind the other time
         return _pass_on(run, run.filename.removeprefix("proxy:"), run.proxy_line)
     handler = run.handler
+    if _is_dav(run):
+        return _dav(run)
     if run.notes.get("trace"):
         run.shared.action = "answered"
         vary(run)
@@ -60,6 +62,33 @@ def produce(run: Run) -> Run:
 
 
 # --- files
+
+
+# What dav_handler() has functions for, OPTIONS aside; GET, HEAD and POST are left to the others (dav_fixups).
+_DAV = frozenset(
+    (
+        *("PUT", "DELETE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL"),
+        *("CHECKOUT", "UNCHECKOUT", "CHECKIN", "UPDATE", "LABEL", "REPORT", "MKWORKSPACE", "MKACTIVITY"),
+        *("BASELINE-CONTROL", "MERGE"),
+    )
+)
+
+
+def _is_dav(run: Run) -> bool:
+    line = run.layers.last("dav")
+    if line is None or not line.args or line.args[0].lower() == "off" or run.main is not None:
+        return False
+    return run.method not in ("GET", "HEAD", "POST", "TRACE") and run.config.modules.has("dav")
+
+
+def _dav(run: Run) -> Run:
+    """The methods of mod_dav. What it answers depends on what lies there, on rights, and on locks."""
+    if run.method not in _DAV:
+        return _unusual(run)
+    run.step(run.layers.last("dav"), "done by mod_dav")
+    if run.method not in ("DELETE", "LOCK", "PROPFIND", "PROPPATCH", "UNLOCK"):
+        run.headers_out.set("Location", unknown(SERVER), by_default("201 names what was made", "mod/mod_dav.html"))
+    return finish(run, None, "static")
 
 
 def _static(run: Run) -> Run:

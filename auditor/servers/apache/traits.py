@@ -26,6 +26,7 @@ _LINES = {
     "authbasicfake": (words.AUTHORIZATION, words.SECRET, words.REQUEST_HEADERS),
     **dict.fromkeys(("authldapbindpassword", "oidcclientsecret", "oidccryptopassphrase"), (words.SECRET,)),
     **dict.fromkeys(("sessioncryptopassphrase", "dbdparams"), (words.SECRET,)),
+    **dict.fromkeys(("authmysqlpassword", "auth_mysql_password", "authmysql_password", "auth_pg_pwd"), (words.SECRET,)),
     "remoteipheader": (words.CLIENT_ADDRESS,),
     "cacheenable": (words.CACHE,),
     "fallbackresource": (words.REDIRECTS,),

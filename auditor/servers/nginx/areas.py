@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.server import Area, Limit, Note, Suspect, UserFile
+from auditor.server import Area, Limit, Misplaced, Note, Suspect, UserFile
+from auditor.servers.nginx.certificates import KIND, is_gate
 from auditor.servers.nginx.config import PASSES, Http, Level, Location, Server
 from auditor.servers.nginx.likeness import likeness
 from auditor.servers.nginx.syntax import Directive
@@ -38,6 +39,9 @@ def guarded_levels(server: Server) -> list[tuple[Level, Directive]]:
             if lines and _guards(location, lines[-1]):
                 found.append((location, lines[-1]))
                 break
+        else:
+            conditions = [line for line in location.own.get("if", ()) if is_gate(line)]
+            found += [(location, line) for line in conditions[:1]]
     return found
 
 
@@ -58,12 +62,29 @@ def make_areas(site: NginxSite) -> list[Area]:
             if isinstance(level, Location):
                 if level.modifier in ("~", "~*", "@"):
                     continue
-                areas.append(
-                    Area(name, name, level.name, level.modifier == "=", level.directive.place, line.place, line.name)
-                )
+                kind = KIND if line.name == "if" else line.name
+                exact = level.modifier == "="
+                areas.append(Area(name, name, level.name, exact, level.directive.place, line.place, kind))
             else:
                 areas.append(Area(name, name, "/", False, level.directive.place, line.place, line.name))
     return areas
+
+
+def make_misplaced(site: NginxSite) -> Iterator[Misplaced]:
+    """Conditions on a certificate that no client is asked for: they refuse everybody (measured). A line that several
+    servers share is right where one of them asks; what is not at hand may ask, too."""
+    found: dict[Place, None] = {}
+    asked: set[Place] = set()
+    for server in site.http.servers if site.complete else ():
+        for _, line in guarded_levels(server):
+            if is_gate(line):
+                found[line.place] = None
+                if server.verifies_clients:
+                    asked.add(line.place)
+    for place in found:
+        if place not in asked:
+            what = "This gate refuses everybody: no client is asked for a certificate here."
+            yield Misplaced(place, what, "ssl_client_certificate /etc/nginx/ca.pem;\nssl_verify_client optional;")
 
 
 def make_user_files(site: NginxSite) -> list[UserFile]:

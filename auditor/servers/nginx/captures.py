@@ -1,4 +1,4 @@
-"""auth_request_set where it does nothing, and variables of the auth service's answer used without it."""
+"""auth_request_set where it does nothing, and variables of the auth service's answer used without it or before it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Lines that are worked out before the main upstream has answered.
 _BEFORE = ("proxy_set_header", "grpc_set_header", "fastcgi_param", "uwsgi_param", "scgi_param", "set", "if")
+_REWRITES = ("set", "if", "rewrite")
 _ANSWER = lazy_re(r"\$\{?(upstream_http_\w+)")
 
 
@@ -46,8 +47,28 @@ def make_captures(site: NginxSite) -> Iterator[Capture]:
                     found = next((match for arg in line.args for match in _ANSWER.findall(arg)), None)
                     if found is not None:
                         yield Capture(line.place, (f"${found}",), "uncaptured")
+            yield from _early(level)
     for line in vain:
         yield Capture(line.place, (line.args[0],), "unused")
+
+
+def _early(level: Level) -> Iterator[Capture]:
+    """Lines of the rewrite module that use what this very level takes over: they run before the service is asked
+    (measured: `set` gets nothing, and `if ($user = "")` holds for everybody). A named location is entered with what the
+    request has found out before."""
+    if level.kind == "location" and isinstance(level, Location) and (level.internal or level.modifier == "@"):
+        return
+    taken = {line.args[0] for line in level.own.get("auth_request_set", ()) if line.args}
+    for name in _REWRITES:
+        for line in level.own.get(name, ()) if taken else ():
+            used = line.args[1:] if name == "set" else line.args
+            found = next((one for one in taken if any(_uses(arg, one) for arg in used)), None)
+            if found is not None:
+                yield Capture(line.place, (found,), "early")
+
+
+def _uses(text: str, variable: str) -> bool:
+    return re.search(rf"\$\{{?{re.escape(variable.lstrip('$'))}(?!\w)", text) is not None
 
 
 def _levels(level: Level) -> Iterator[Level]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from auditor.http import Request, split_port
 from auditor.patterns import lazy_re
 from auditor.regex import RegexError, compile_regex
-from auditor.servers.nginx import uri
+from auditor.servers.nginx import certificates, uri
 from auditor.servers.nginx.config import Http, Port, Server
 from auditor.servers.nginx.maps import find_wildcard
 from auditor.servers.nginx.run import Body, Closed, Run, Unpredictable, by_default, decides
@@ -328,24 +328,6 @@ def _checks(run: Run, request: Request, host_seen: bool) -> None:
     if listener.tls and not request.tls:
         raise Refused(497, "a plain request at a TLS listener")
     if request.tls and run.server.verifies_clients:
-        _certificate(run)
-
-
-def _certificate(run: Run) -> None:
-    """ssl_verify_client: whether the client has a certificate, and a good one, is not part of a request."""
-    line = run.server.line("ssl_verify_client")
-    assert line is not None
-    answer = run.ask(
-        Question("credentials", "client certificate"),
-        [
-            Answer("accepted", "the client's certificate is accepted"),
-            Answer("missing", "the client sends no certificate"),
-            Answer("refused", "the client's certificate is refused"),
-        ],
-        line.place,
-    )
-    mode = line.args[0]
-    if answer.name == "refused" and mode != "optional_no_ca":
-        raise Refused(495, "the client's certificate is not good")
-    if answer.name == "missing" and mode == "on":
-        raise Refused(496, "no client certificate")
+        refused = certificates.ask(run)
+        if refused is not None:
+            raise Refused(*refused)

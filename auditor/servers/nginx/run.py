@@ -81,6 +81,7 @@ class Shared:
     __slots__ = (
         "action",
         "cache",
+        "certificate",
         "client_address",
         "exchanges",
         "fallback",
@@ -115,6 +116,7 @@ class Shared:
         self.cache: Cache | None = None
         self.kept: dict[tuple[str, str], Response] = {}  # what this request has left in caches: by zone and key
         self.action = "unknown"
+        self.certificate = "missing"  # the client's, where one is asked for; else accepted or refused
         self.client_address: str | None = None
         self.fallback = False
         self.file: str | None = None  # what is sent of the machine's files

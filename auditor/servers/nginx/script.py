@@ -7,7 +7,7 @@ changes which settings count from there on, and the run goes on behind it.
 from __future__ import annotations
 
 from auditor.regex import Regex, RegexError, compile_regex
-from auditor.servers.nginx import uri
+from auditor.servers.nginx import certificates, uri
 from auditor.servers.nginx.config import HANDLERS, Level
 from auditor.servers.nginx.run import OutHeader, Run, Unpredictable, decides
 from auditor.servers.nginx.syntax import Directive
@@ -66,7 +66,9 @@ def _statements(run: Run, block: list[Directive]) -> None:
             value = evaluate(run, line.args[1])
             assign(run, line.args[0].lstrip("$"), value)
         elif name == "if":
-            if _holds(run, line):
+            holds = _holds(run, line)
+            certificates.tell(run, line, holds)
+            if holds:
                 run.step(line, "the condition holds")
                 _enter(run, line)
                 _statements(run, line.block or [])

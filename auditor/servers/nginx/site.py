@@ -187,7 +187,9 @@ class NginxSite(Predictor):
         return ()
 
     def misplaced(self) -> Iterable[Misplaced]:
-        return ()
+        from auditor.servers.nginx.areas import make_misplaced
+
+        return make_misplaced(self)
 
     def limits(self) -> Sequence[Limit]:
         from auditor.servers.nginx.areas import make_limits

@@ -239,7 +239,7 @@ def _reads_authorization(line: Directive) -> bool:
 
 
 def _add(found: set[str], name: str, args: list[str]) -> None:
-    if name in _GATES:
+    if name in _GATES or (name == "if" and any("ssl_client_" in arg for arg in args)):
         found.add(words.GATE)
     if (
         name == "limit_except"

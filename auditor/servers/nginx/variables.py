@@ -140,12 +140,9 @@ def _work_out(run: Run, name: str) -> Value:
     if name.startswith("jwt_"):
         return unknown(USER)
     if name.startswith("ssl_client_"):
-        # Filled where a client certificate is asked for: what the certificate says has been checked, or is empty.
-        if not run.shared.request.tls:
-            return EMPTY
-        if run.server.verifies_clients:
-            return unknown(USER)
-        return literal("NONE", SERVER) if name == "ssl_client_verify" else EMPTY
+        from auditor.servers.nginx import certificates  # here: few configurations ask for them
+
+        return certificates.value_of(run, name[11:])
     if name.startswith("ssl_"):
         return EMPTY if not run.shared.request.tls else unknown(SERVER)
     return unknown(UNKNOWN)
