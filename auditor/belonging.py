@@ -130,6 +130,7 @@ class Belonging:
     def __init__(self, options: Reading) -> None:
         self._options = options
         self.near = Surroundings()
+        self._all: dict[str, list[Named]] = {}  # the configurations below folders, parts among them
         self._includes: dict[str, list[str]] = {}  # what the files here include, by their paths
         self._mains: dict[str, dict[str, list[Named]]] = {}
         self._apache: dict[str, list[Named]] = {}  # the configurations of httpd in trees, and what belongs to them
@@ -150,7 +151,7 @@ class Belonging:
             return []
         if top not in self._mains:
             found: dict[str, list[Named]] = {}
-            for named in in_folder(os.path.relpath(top), self._options):
+            for named in self._below(top):
                 main = source_of(named)
                 if is_main(main.text):
                     for path in self._included(main, top):
@@ -185,7 +186,7 @@ class Belonging:
 
     def _of_apache(self, top: str) -> list[Named]:
         if top not in self._apache:
-            self._apache[top] = [one for one in in_folder(os.path.relpath(top), self._options) if one.kind == "apache"]
+            self._apache[top] = [one for one in self._below(top) if one.kind == "apache"]
         return self._apache[top]
 
     def _contents(self, named: Named) -> Contents:
@@ -199,7 +200,12 @@ class Belonging:
 
     def whole(self, top: str) -> list[Named]:
         """The configurations of a whole repository."""
-        return self.without_included(list(in_folder(os.path.relpath(top), self._options)))
+        return self.without_included(self._below(top))
+
+    def _below(self, top: str) -> list[Named]:
+        if top not in self._all:
+            self._all[top] = list(in_folder(os.path.relpath(top), self._options))
+        return self._all[top]
 
     def without_included(self, candidates: Sequence[Named]) -> list[Named]:
         """Each candidate once, without those that another one includes, itself or through other files."""

@@ -155,8 +155,8 @@ class Together:
         folder = os.path.basename(folder)
         live = folder.endswith("-enabled")
         word = folder.removesuffix("-available")
-        links = enabled.get(word) if folder.endswith("-available") else None
-        if links is not None:  # then those count that are switched on
+        if folder.endswith("-available") and any(links is not None for links in enabled.values()):
+            links = enabled[word] or {}  # those count that are switched on; Git keeps no empty folders
             if real not in links:
                 return None
             name, live = links[real], True

@@ -13,7 +13,7 @@ from auditor.check import Options, Report, check
 from auditor.discover import discover
 from auditor.servers.nginx.parts import _SINGLE
 from auditor.together import MAX_FILES
-from probes.runners import httpd
+from probes.runners import httpd, local
 from tests import live
 from tests.reading.conftest import needs
 
@@ -233,8 +233,8 @@ def test_links_say_what_is_switched_on(write: Write) -> None:
     (folder / "sites-enabled").mkdir()
     (folder / "sites-enabled/010-b.conf").symlink_to("/etc/apache2/sites-available/b.conf")
     (folder / "sites-enabled/020-a.conf").symlink_to("../sites-available/a.conf")
-    (folder / "conf-enabled").mkdir()
-    assert groups(".") == [["sites-available/b.conf", "sites-available/a.conf"], ["sites-available/c.conf"]]
+    together = ["sites-available/b.conf", "sites-available/a.conf"]
+    assert groups(".") == [["conf-available/x.conf"], together, ["sites-available/c.conf"]]
 
 
 def test_a_folder_of_parts_is_judged_in_its_main_file(write: Write) -> None:
@@ -336,6 +336,7 @@ def test_httpd_refuses_a_second_listen_line(tmp_path: Path) -> None:
     program = httpd.find()
     if program is None:
         live.unavailable("no httpd with loadable modules found: install apache2")
+    assert isinstance(program.program, local.Binary)
     modules = Path(next(iter(program.modules.values()))).parent
     text = f"ServerRoot {tmp_path}\nServerName x\nErrorLog /dev/stderr\nPidFile {tmp_path}/pid\n"
     text += "".join(f"LoadModule {name}_module {modules}/mod_{name}.so\n" for name in ("mpm_prefork", "authz_core"))
