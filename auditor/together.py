@@ -31,7 +31,8 @@ _RANKS = {
 }
 _PORTS = "ports.conf"  # Debian's file of Listen lines, beside these folders
 # Words in the names of files that are not in use, and of those that are used in one place and not in another.
-_UNUSED = re.compile(r"(old|orig|bak|backup|disabled?|off|unused|example|sample|dist|copy|save|template|tmp)\d*\Z")
+_UNUSED = re.compile(r"(old|orig|bak|backup|disabled?|unused)\d*\Z")
+_UNUSED_AT_THE_END = re.compile(r"(off|sample|example|dist|copy|save|template|tmp)\d*\Z")
 _PLACE = re.compile(
     r"(dev|devel|development|prod|production|live|stag|stage|staging|stg|test|testing|qa|uat|local|preprod|demo|ci"
     r"|docker|vagrant|new|next|blue|green|v\d+)\Z"
@@ -102,7 +103,7 @@ class Together:
         folder, name = os.path.split(os.path.abspath(named.path))
         if kind == "apache" and name == _PORTS and not os.path.islink(named.path):
             return folder, kind
-        if os.path.basename(folder) not in _RANKS or not _is_in_use(name, kind, os.path.basename(folder)):
+        if os.path.basename(folder) not in _RANKS or not is_in_use(name, kind, os.path.basename(folder)):
             return None
         return os.path.dirname(folder), kind
 
@@ -172,8 +173,8 @@ class Together:
         top = top_of(source, named.folder)
         groups = self._finder.near.mounts(os.path.dirname(path), top) if top else []
         service = tuple(
-            at
-            for at, group in enumerate(groups)
+            id(group)
+            for group in groups
             if any(path == here or path.startswith(here.rstrip("/") + "/") for _, here in group.pairs)
         )
         words = re.split(r"[^a-z0-9]+", name.lower())
@@ -190,16 +191,20 @@ def _facts_of(source: SourceFile, kind: str) -> Facts | None:
     return facts_of(source)
 
 
-def _is_in_use(name: str, kind: str, folder: str) -> bool:
+def is_in_use(name: str, kind: str, folder: str) -> bool:
     """Whether a main file would include a file of that name: Debian's nginx takes whatever lies in sites-enabled, all
     others what ends in .conf."""
     ending = name.endswith(".conf")
     if not ending and not (kind == "nginx" and folder.startswith("sites")):
         return False
     stem = name.lower().removesuffix(".conf")
-    last = stem.rpartition(".")[2]  # a domain may well be called so: wiki.example.conf
-    words = [*re.split(r"[-_ ]+", stem), *(() if last in ("example", "test") else (last,))]
-    return not name.startswith(".") and name[-1] not in "~#" and not any(_UNUSED.match(word) for word in words)
+    if name.startswith(".") or name[-1] in "~#":
+        return False
+    words = re.split(r"[-_ ]+", stem)  # not at dots: wiki.example.conf is about a host
+    ending_word = stem.rpartition(".")[2]
+    if _UNUSED_AT_THE_END.match(words[-1]) or (ending_word != "example" and _UNUSED_AT_THE_END.match(ending_word)):
+        return False
+    return not any(_UNUSED.match(word) for word in (*words, ending_word))
 
 
 def _covers(folder: str, base: str) -> bool:
@@ -261,10 +266,10 @@ def _alternatives(parts: Sequence[_Part]) -> set[int]:
     """Those that cannot be meant to run together, by their places in the row: the server would refuse one of them, or
     they are the same virtual host twice. What is switched on is not meant to be anything else than it is."""
     doubtful: set[int] = set()
-    for key, members in _by(part.facts.once for part in parts).items():
-        if key and len(members) > 1:
+    for members in _by(part.facts.once for part in parts).values():
+        if len(members) > 1:
             doubtful.update(members)
-    for _, members in _by(part.facts.hosts for part in parts).items():
+    for members in _by(part.facts.hosts for part in parts).values():
         if len(members) > 1 and not all(parts[at].live for at in members):
             doubtful.update(members)
     for members in _by({name for name, _ in part.facts.hosts if tells(name)} for part in parts).values():

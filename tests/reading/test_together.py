@@ -12,7 +12,7 @@ import pytest
 from auditor.check import Options, Report, check
 from auditor.discover import discover
 from auditor.servers.nginx.parts import _SINGLE
-from auditor.together import MAX_FILES
+from auditor.together import MAX_FILES, is_in_use
 from probes.runners import httpd, local
 from tests import live
 from tests.reading.conftest import needs
@@ -106,6 +106,14 @@ TOGETHER = {
         },
         [["sites-enabled/a.conf", "sites-enabled/b.conf"]],
     ),
+    "a folder that a service mounts": (
+        {
+            "conf.d/a.conf": plain("a.example", 80, "nginx"),
+            "conf.d/b.conf": gated("a.example", 443, "nginx"),
+            "compose.yml": "services:\n  web:\n    image: nginx\n    volumes:\n      - ./conf.d:/etc/nginx/conf.d\n",
+        },
+        [["conf.d/a.conf", "conf.d/b.conf"]],
+    ),
     "one set of files for staging": (
         {"vhosts/staging.a.conf": plain("a.example"), "vhosts/staging.a-ssl.conf": gated("a.example")},
         [["vhosts/staging.a-ssl.conf", "vhosts/staging.a.conf"]],
@@ -197,6 +205,26 @@ def test_what_is_read_one_by_one(write: Write, files: dict[str, str | bytes]) ->
     for name in files:
         if name.endswith(".conf"):
             assert groups(name) == [[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("wiki.example.conf", True),
+        ("www-example-com.conf", True),
+        ("old.wiki.org.conf", True),
+        ("wiki", False),
+        ("example.conf", False),
+        ("vhost-example.conf", False),
+        ("wiki.off.conf", False),
+        ("wiki.old2.conf", False),
+        ("old-wiki.conf", False),
+        ("wiki.conf~", False),
+        (".wiki.conf", False),
+    ],
+)
+def test_names_of_what_is_in_use(name: str, used: bool) -> None:
+    assert is_in_use(name, "apache", "sites-available") == used
 
 
 @pytest.mark.parametrize("kind", ["apache", "nginx"])

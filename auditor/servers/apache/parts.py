@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.parts import Facts
 from auditor.servers.apache.build import parse_address
+from auditor.servers.apache.config import ASSUMED
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.load import TESTS, Item, Loader
 from auditor.servers.apache.syntax import Node, parse, words_of
@@ -63,7 +64,21 @@ def facts_of(source: SourceFile) -> Facts | None:
     return Facts(frozenset(hosts), shared, frozenset(defines), frozenset(uses - defines), frozenset(once))
 
 
-def unlistened(loader: Loader, items: Sequence[Item]) -> str:
+def read_parts(loader: Loader, parts: Sequence[SourceFile]) -> list[Item]:
+    """The items of files that are read as one, one after the other."""
+    items = [item for part in parts for item in loader.read(part)]
+    return [*items, *read_assumed(loader, _unlistened(loader, items))]
+
+
+def read_assumed(loader: Loader, text: str) -> list[Item]:
+    """The items of a text that stands in no file."""
+    assumed = SourceFile(ASSUMED, text)
+    items = loader.read(assumed)
+    loader.sources.remove(assumed)
+    return items
+
+
+def _unlistened(loader: Loader, items: Sequence[Item]) -> str:
     """Listen lines for the ports of virtual hosts for which parts that are read as one have none, though they have some
     for others: the main file may have them."""
     lines = [item.directive for item in items if item.directive.key == "listen" and item.directive.args]

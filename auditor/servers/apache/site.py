@@ -28,13 +28,13 @@ from auditor.server import (
     Version,
 )
 from auditor.servers.apache.build import build
-from auditor.servers.apache.config import ASSUMED, Config, Section, Server
+from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import Modules
-from auditor.servers.apache.parts import unlistened
+from auditor.servers.apache.parts import read_assumed, read_parts
 from auditor.servers.apache.run import Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
@@ -351,13 +351,12 @@ def make_site(
     if context == "htaccess":
         return _alone(loader, source, files)
     if parts:
-        items = [item for part in parts for item in loader.read(part)]
-        items += _read_assumed(loader, unlistened(loader, items))
+        items = read_parts(loader, parts)
     else:
         items = loader.read_dump(source) if context == "dump" else loader.read(source)
     context = "main" if context == "dump" else context
     if context != "main":
-        items = [*_read_assumed(loader, _PACKAGES), *items]
+        items = [*read_assumed(loader, _PACKAGES), *items]
     site = ApacheSite(loader, items, files, context)
     site.parts = parts
     folders: dict[str, None] = {}
@@ -387,13 +386,6 @@ _PACKAGES = """<FilesMatch "^\\.ht">
 """
 
 
-def _read_assumed(loader: Loader, text: str) -> list[Item]:
-    assumed = SourceFile(ASSUMED, text)
-    items = loader.read(assumed)
-    loader.sources.remove(assumed)
-    return list(items)
-
-
 def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     text = "\n".join(
         (
@@ -405,7 +397,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
             "</Directory>",
         )
     )
-    items = _read_assumed(loader, f"{text}\n{_PACKAGES}")
+    items = read_assumed(loader, f"{text}\n{_PACKAGES}")
     loader.sources.append(source)
     loader.note(
         "assumed",
