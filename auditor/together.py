@@ -31,7 +31,7 @@ _RANKS = {
 }
 _PORTS = "ports.conf"  # Debian's file of Listen lines, beside these folders
 # Words in the names of files that are not in use, and of those that are used in one place and not in another.
-_UNUSED = re.compile(r"(old|orig|bak|backup|disabled?|unused)\d*\Z")
+_UNUSED = re.compile(r"(old|orig|bak|backup|disabled?|unused|maint|maintenance)\d*\Z")
 _UNUSED_AT_THE_END = re.compile(r"(off|sample|example|dist|copy|save|template|tmp)\d*\Z")
 _PLACE = re.compile(
     r"(dev|devel|development|prod|production|live|stag|stage|staging|stg|test|testing|qa|uat|local|preprod|demo|ci"

@@ -219,6 +219,7 @@ def test_what_is_read_one_by_one(write: Write, files: dict[str, str | bytes]) ->
         ("wiki.off.conf", False),
         ("wiki.old2.conf", False),
         ("old-wiki.conf", False),
+        ("maintenance.conf", False),
         ("wiki.conf~", False),
         (".wiki.conf", False),
     ],
