@@ -42,7 +42,8 @@ class Named(NamedTuple):
 
     `name` is what reports print, `path` where its main file lies, `folder` the folder that was named, None where the
     file itself was. `kind` is the server's, None where that is not told, `dump` says that it is an `nginx -T` dump,
-    `size` counts its characters. `source` is the main file where it cannot be read again, or is the only one.
+    `size` counts its characters. `source` is the main file where it cannot be read again, or is the only one. `parts`
+    are paths and names where several parts are read as one, in their order, and `note` says so.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Named(NamedTuple):
     dump: bool
     size: int
     source: SourceFile | None
+    parts: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
 
 def describe(source: SourceFile, folder: str | None) -> Named:
@@ -125,9 +128,11 @@ class Belonging:
     def __init__(self, options: Reading) -> None:
         self._options = options
         self.near = Surroundings()
+        self._all: dict[str, list[Named]] = {}  # the configurations below folders, parts among them
         self._includes: dict[str, list[str]] = {}  # what the files here include, by their paths
         self._mains: dict[str, dict[str, list[Named]]] = {}
         self._apache: dict[str, list[Named]] = {}  # the configurations of httpd in trees, and what belongs to them
+        self._including_here: dict[str, dict[str, list[Named]]] = {}  # those that include a file, by its real path
         self._read: dict[str, Contents] = {}
 
     def including(self, source: SourceFile) -> list[Named]:
@@ -144,7 +149,7 @@ class Belonging:
             return []
         if top not in self._mains:
             found: dict[str, list[Named]] = {}
-            for named in in_folder(os.path.relpath(top), self._options):
+            for named in self._below(top):
                 main = source_of(named)
                 if is_main(main.text):
                     for path in self._included(main, top):
@@ -162,14 +167,15 @@ class Belonging:
         if is_dump(source.text) or is_apache_main(source.text):
             return []
         access = entries.is_access_file(source.path)
-        found = []
-        for named in self._of_apache(top):
-            path = named.path or ""
-            if os.path.realpath(path) == real or entries.is_access_file(path):
-                continue
-            contents = self._contents(named)
-            if entries.is_served(real, contents.served) if access else real in contents.included:
-                found.append(named)
+        if top not in self._including_here:
+            here = self._including_here[top] = {}
+            for named in self._of_apache(top):
+                for path in () if entries.is_access_file(named.path) else self._contents(named).included:
+                    here.setdefault(path, []).append(named)
+        found = [one for one in self._including_here[top].get(real, ()) if os.path.realpath(one.path or "") != real]
+        if access:
+            others = (one for one in self._of_apache(top) if not entries.is_access_file(one.path))
+            found = [one for one in others if entries.is_served(real, self._contents(one).served)]
         if access and not found:
             above = entries.topmost(source.path or "", top)
             return [describe(read_source(above), None)] if above != source.path else []
@@ -178,7 +184,7 @@ class Belonging:
 
     def _of_apache(self, top: str) -> list[Named]:
         if top not in self._apache:
-            self._apache[top] = [one for one in in_folder(os.path.relpath(top), self._options) if one.kind == "apache"]
+            self._apache[top] = [one for one in self._below(top) if one.kind == "apache"]
         return self._apache[top]
 
     def _contents(self, named: Named) -> "Contents":
@@ -189,6 +195,15 @@ class Belonging:
             source = source_of(named)
             self._read[key] = contents(source, Around(self._options.roots, top_of(source, named.folder), self.near))
         return self._read[key]
+
+    def whole(self, top: str) -> list[Named]:
+        """The configurations of a whole repository."""
+        return self.without_included(self._below(top))
+
+    def _below(self, top: str) -> list[Named]:
+        if top not in self._all:
+            self._all[top] = list(in_folder(os.path.relpath(top), self._options))
+        return self._all[top]
 
     def without_included(self, candidates: Sequence[Named]) -> list[Named]:
         """Each candidate once, without those that another one includes, itself or through other files."""

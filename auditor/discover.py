@@ -10,19 +10,23 @@ from auditor.kinds import context_of, is_known
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
 from auditor.surroundings import Surroundings
+from auditor.together import Together
 
 
 class Entry(NamedTuple):
     """A configuration to read.
 
     `kind` is the server's, `source` the main file, `files` how further files are found. `context` is the block that the
-    text is meant for: "main", or for a part of a configuration "http", "server" or "location".
+    text is meant for: "main", or for a part of a configuration "http", "server" or "location". `parts` are all files
+    that are read as one, in their order, where these are several, and `note` says so.
     """
 
     kind: str
     source: SourceFile
     files: Files
     context: str
+    parts: tuple[SourceFile, ...] = ()
+    note: str = ""
 
 
 class Found(NamedTuple):
@@ -46,18 +50,21 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
     notes: list[Note] = []
     candidates: list[Named] = []
     finder = Belonging(options)
+    together = Together(finder, options)
+    alone: set[str] = set()
     for path in paths:
         try:
             if path == "-":
                 source = standard_input(options.stdin_name)
                 if options.stdin_name != "-":  # an editor's text of that file
                     source.path = options.stdin_name
+                alone.add(source.name)
                 candidates.append(describe(source, None)._replace(source=source))
             elif os.path.isdir(path):
                 inside = list(in_folder(path, options))
                 if not inside:
                     notes.append(Note("unread", f"{path} holds no configuration that is known here"))
-                candidates.extend(inside)
+                candidates.extend(together.in_mains(path, inside))
             else:
                 source = read_source(path)
                 if options.known_only and is_excluded(path, options):
@@ -71,11 +78,14 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 candidates.extend(finder.including(source) or [named])
         except InputError as error:
             errors.append(error)
-    return Found(tuple(finder.without_included(candidates)), tuple(errors), tuple(notes), finder.near)
+    entries = together.merge(finder.without_included(candidates), frozenset(alone))
+    return Found(tuple(entries), tuple(errors), (*notes, *together.notes), finder.near)
 
 
 def open_entry(named: Named, options: Reading, near: Surroundings) -> Entry:
     """Reads the main file of what discover found. Raises InputError where it cannot be read any more."""
+    if named.parts:
+        return _together(named, options, near)
     source = source_of(named)
     if named.dump:
         parts = split_dump(source)
@@ -85,6 +95,15 @@ def open_entry(named: Named, options: Reading, near: Surroundings) -> Entry:
         return _apache(source, named.folder, options, near)
     files = Files(source, options.roots, top_of(source, named.folder), near=near)
     return Entry(options.kind or "nginx", source, files, context_of(source.text))
+
+
+def _together(named: Named, options: Reading, near: Surroundings) -> Entry:
+    parts = tuple(read_source(path, name) for path, name in named.parts)
+    lead = next(part for part in parts if part.name == named.name)
+    if (options.kind or named.kind) == "apache":
+        return _apache(lead, named.folder, options, near)._replace(context="part", parts=parts, note=named.note)
+    files = Files(lead, options.roots, top_of(lead, named.folder), near=near)
+    return Entry("nginx", lead, files, "http", parts, named.note)
 
 
 def _apache(source: SourceFile, folder: str | None, options: Reading, near: Surroundings) -> Entry:

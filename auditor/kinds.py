@@ -13,7 +13,7 @@ from auditor.source import SourceFile, split_dump
 # used (by re's own cache): most runs need few of them, and each costs start-up time.
 _NGINX_NAME = r"(?i)(nginx|tengine|openresty)[\w.-]*$|.*\.(nginx|vhost|nginxconf)$"
 _CONF_NAME = r"(?i).*\.(conf|inc|dump|j2|jinja2?|erb|tmpl|tpl|template|ctmpl|gotmpl)$"
-_PART_FOLDER = r"(sites-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$"
+_PART_FOLDER = r"((sites|conf)-(enabled|available)|conf\.d|http\.d|vhosts?(\.d)?|snippets|nginx)$"
 # What stands beside configurations in such folders and is none, even where it quotes one.
 _OTHER_NAME = (
     r"(?i).*\.(py[ciw]?|[mc]?[jt]s|[jt]sx|go|rb|java|kts?|php|cc?|hh?|cpp|rs|sh|bash|zsh|ps1|bat|pl|lua|sql|ya?ml|json5?"
@@ -21,7 +21,7 @@ _OTHER_NAME = (
 )
 _APACHE_NAME = r"(\.htaccess|(httpd|apache2?)([._-][\w.-]*)?)$"
 _APACHE = (
-    r"(?m)^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
+    r"(?m)^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy|Macro)\b[^\n]*>"
     r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthType|Require|Header)[ \t][^\n;{]+$)"
 )
 _NGINX = (
@@ -31,7 +31,7 @@ _NGINX = (
 )
 # In a folder one line that other programs might have, too, is not enough.
 _APACHE_SURELY = (
-    r"(?im:^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy)\b[^\n]*>"
+    r"(?im:^[ \t]*(<(VirtualHost|Directory|Location|Files|FilesMatch|LocationMatch|IfModule|Proxy|Macro)\b[^\n]*>"
     r"|(ServerRoot|DocumentRoot|LoadModule|RewriteEngine|RewriteRule|ProxyPass|AuthUserFile)[ \t][^\n;{]+$"
     r"|(Require[ \t]+(all|valid-user|user|ip|host)|(Request)?Header[ \t]+(always|set|unset|append|add|edit)"
     r"|AuthType[ \t]+\w+|SetEnvIf(NoCase)?[ \t]+\S+)\b[^\n;{]*$))"
@@ -50,13 +50,28 @@ def kind_of(source: SourceFile, named: bool = True) -> str | None:
         return "apache"
     if re.search(_NGINX, source.text):
         return "nginx"
-    if re.search(_APACHE if named else _APACHE_SURELY, source.text):
+    if (named and re.search(_APACHE, source.text)) or re.search(_APACHE_SURELY, source.text):
         return "apache"
     parent = posixpath.basename(posixpath.dirname(os.path.abspath(path)))
+    if name.endswith(".conf") and (name == "ports.conf" or re.match(_PART_FOLDER, parent)) and _is_apache(source):
+        return "apache"
     likely = re.match(_NGINX_NAME, name) or re.match(_PART_FOLDER, parent)
     if (likely or named) and re.search(_NGINX_PERHAPS, source.text):
         return "nginx"
     return None
+
+
+def _is_apache(source: SourceFile) -> bool:
+    """Whether all lines begin with names that httpd knows, and none ends as nginx's do."""
+    text = re.sub(r"(?m)\\\n|^[ \t]*#.*\n?", "", source.text)
+    if re.search(r"(?m)[;{}][ \t]*$", text):
+        return False
+    words = {match[1].lower() for match in re.finditer(r"(?m)^[ \t]*(\S+)", text)}
+    if not words or not all(re.match(r"</?\w+>?$|\w+$", word) for word in words):
+        return False
+    from auditor.servers.apache.directives import spec_of
+
+    return all(word[0] == "<" or word in ("use", "include", "includeoptional") or spec_of(word) for word in words)
 
 
 def _is_apache_dump(text: str) -> bool:

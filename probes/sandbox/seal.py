@@ -110,7 +110,7 @@ class _Sealer:
 
     def _main(self, opening: str) -> str:
         tree = self.site.tree
-        include = line("include", [f"{self.plan.folder}/{self.names[tree.files[0]]}"])
+        includes = [line("include", [f"{self.plan.folder}/{self.names[one]}"]) for one in tree.tops]
         around: list[str] = []  # the blocks that a part of a configuration lacks
         directives = tree.directives
         while len(directives) == 1 and directives[0].offset is None and directives[0].block is not None:
@@ -129,7 +129,7 @@ class _Sealer:
                 lines.append(opening.replace(_MARK, "_"))
             if name == "server":
                 lines.append(self._listen_lines(self.site.http.servers[0]))
-        return "\n".join([*lines, include, *("}" for _ in around), ""])
+        return "\n".join([*lines, *includes, *("}" for _ in around), ""])
 
     def _http_lines(self) -> str:
         """What the sandbox needs in the http block, on one line."""

@@ -170,6 +170,13 @@ def test_context_of_a_part(text: str, context: str) -> None:
         ("httpd.conf", "Listen 80\n", "apache"),
         ("a.conf", "key = value\n", None),
         ("nginx.conf", "user www;\n", "nginx"),
+        ("ports.conf", "# all\nListen 80\n", "apache"),
+        ("conf.d/redis.conf", "port 6379\nbind 127.0.0.1\n", None),
+        ("conf.d/gzip.conf", "gzip on;\n", "nginx"),
+        ("conf-available/a.conf", "RequestHeader unset Authorization\n", "apache"),
+        ("conf-available/a.conf", "WSGIPassAuthorization On\nLogFormat \\\n  a b\n", "apache"),
+        ("sites-available/a.conf", "Use Site a.example\n", "apache"),
+        ("vhosts/macros.conf", "<Macro Site $name>\n</Macro>\n", "apache"),
     ],
 )
 def test_kind(name: str, text: str, kind: str | None) -> None:

@@ -35,7 +35,7 @@ _ENVVARS = {
     "APACHE_LOG_DIR": "/var/log/apache2",
 }
 # Tests on the way; the other sections are kept as they are.
-_TESTS = frozenset(("<ifmodule", "<ifdefine", "<ifversion", "<iffile", "<ifdirective", "<ifsection"))
+TESTS = frozenset(("<ifmodule", "<ifdefine", "<ifversion", "<iffile", "<ifdirective", "<ifsection"))
 
 
 class Item(NamedTuple):
@@ -157,7 +157,7 @@ class Loader:
 
     def _expand(self, nodes: Sequence[Node]) -> Iterator[Item]:
         for node in nodes:
-            if node.key in _TESTS:
+            if node.key in TESTS:
                 if self._holds(node):
                     yield from self._expand(node.children or ())
             elif node.children is not None:

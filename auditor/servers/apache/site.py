@@ -28,12 +28,13 @@ from auditor.server import (
     Version,
 )
 from auditor.servers.apache.build import build
-from auditor.servers.apache.config import ASSUMED, Config, Section, Server
+from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
 from auditor.servers.apache.load import Item, Loader
 from auditor.servers.apache.modules import Modules
+from auditor.servers.apache.parts import read_assumed, read_parts
 from auditor.servers.apache.run import Met, Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
@@ -67,6 +68,7 @@ class ApacheSite(Predictor):
         self._items = items
         self._removed = removed
         self.context = context
+        self.parts: Sequence[SourceFile] = ()  # the files that are read as one, where these are several
         self.version = version
         before = (like.config, removed - like._removed) if like is not None else (None, frozenset[object]())
         self.config: Config = build(loader, items, removed, *before)
@@ -249,7 +251,7 @@ class ApacheSite(Predictor):
 
     def _twin(self, version: Version, removed: frozenset[object]) -> ApacheSite:
         twin = ApacheSite(self._loader, self._items, self._files, self.context, self._overrides, version, removed, self)
-        twin.access_folders = self.access_folders
+        twin.access_folders, twin.parts = self.access_folders, self.parts
         return twin
 
     def with_host(self, place: Place | None) -> ApacheSite:
@@ -329,23 +331,36 @@ def _outcome(shared: Shared, run: Run | None, action: str) -> Outcome:
 
 def load(entry: Entry, options: Any) -> Site:
     """The site of an entry that auditor.discover found; what is wrong with its files stands in `errors`."""
-    return make_site(entry.source, entry.files, entry.context)
+    site = make_site(entry.source, entry.files, entry.context, parts=entry.parts)
+    if entry.note:
+        site.note(Note("assumed", entry.note))
+    return site
 
 
-def make_site(source: SourceFile, files: Files, context: str, loader: Loader | None = None) -> ApacheSite:
-    """The site of a main file, a part of a configuration, or a .htaccess alone. `loader` may know more than the files
-    do, or note more."""
+def make_site(
+    source: SourceFile,
+    files: Files,
+    context: str,
+    loader: Loader | None = None,
+    parts: Sequence[SourceFile] = (),
+) -> ApacheSite:
+    """The site of a main file, a part of a configuration, or a .htaccess alone; or of `parts` that are read as one, one
+    after the other. `loader` may know more than the files do, or note more."""
     loader = Loader(files, Modules()) if loader is None else loader
     if source.path is not None and files.tree is not None:
         for name in files.near.apache_modules(os.path.dirname(os.path.abspath(source.path)), files.tree):
             loader.modules.show(name)
     if context == "htaccess":
         return _alone(loader, source, files)
-    items = loader.read_dump(source) if context == "dump" else loader.read(source)
+    if parts:
+        items = read_parts(loader, parts)
+    else:
+        items = loader.read_dump(source) if context == "dump" else loader.read(source)
     context = "main" if context == "dump" else context
     if context != "main":
-        items = [*_read_assumed(loader, _PACKAGES), *items]
+        items = [*read_assumed(loader, _PACKAGES), *items]
     site = ApacheSite(loader, items, files, context)
+    site.parts = parts
     folders: dict[str, None] = {}
     for server in (site.config.main, *site.config.hosts):
         line = server.section.last("documentroot")
@@ -373,13 +388,6 @@ _PACKAGES = """<FilesMatch "^\\.ht">
 """
 
 
-def _read_assumed(loader: Loader, text: str) -> list[Item]:
-    assumed = SourceFile(ASSUMED, text)
-    items = loader.read(assumed)
-    loader.sources.remove(assumed)
-    return list(items)
-
-
 def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
     text = "\n".join(
         (
@@ -391,7 +399,7 @@ def _alone(loader: Loader, source: SourceFile, files: Files) -> ApacheSite:
             "</Directory>",
         )
     )
-    items = _read_assumed(loader, f"{text}\n{_PACKAGES}")
+    items = read_assumed(loader, f"{text}\n{_PACKAGES}")
     loader.sources.append(source)
     loader.note(
         "assumed",

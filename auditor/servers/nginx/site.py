@@ -295,7 +295,9 @@ def load(entry: Entry, options: Any) -> NginxSite:
         version = parse_version(text) if text is not None else None
     except ValueError as error:
         raise InputError(entry.source.name, 0, str(error)) from error
-    tree = read(entry.source, entry.files)
+    tree = read(entry.source, entry.files, entry.parts)
+    if entry.note:
+        tree.notes.append(Note("assumed", entry.note))
     tree.notes.extend(notes)
     if not tree.whole:  # half a file says things that the whole does not
         tree.directives = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.files import Files
@@ -81,7 +81,8 @@ class Tree:
     left out, `errors` of what nginx would refuse or what could not be read; `whole` is False where the main file itself
     holds some of them, `partial` True where the server block around it is not known. `conf_dir` is the main file's
     folder on the deployed machine: relative paths of include and auth_basic_user_file start there (nginx's conf
-    prefix). `context` is the block that the text is meant for: "main", or another one for a part of a configuration.
+    prefix). `tops` are the files that no other one includes: the main file, or parts that are read as one. `context` is
+    the block that the text is meant for: "main", or another one for a part of a configuration.
     `unread` are the include lines whose files are not at hand, by the identity of the list that they would add to.
     """
 
@@ -95,6 +96,7 @@ class Tree:
         "includes",
         "notes",
         "partial",
+        "tops",
         "unread",
         "whole",
     )
@@ -106,6 +108,7 @@ class Tree:
         self.includes: list[Include] = []
         self.unread: dict[int, list[Directive]] = {}
         self.files: list[SourceFile] = []
+        self.tops: list[SourceFile] = []
         self.comments: list[Comment] = []
         self.notes: list[Note] = []
         self.errors: list[InputError] = []
@@ -118,10 +121,13 @@ class Tree:
             yield from directive.walk()
 
 
-def read(entry: SourceFile, files: Files) -> Tree:
-    """The tree of the configuration whose main file is `entry`. Raises nothing: what is wrong is in `Tree.errors`."""
+def read(entry: SourceFile, files: Files, parts: Sequence[SourceFile] = ()) -> Tree:
+    """The tree of the configuration whose main file is `entry`, or that of `parts` that are read as one, one after the
+    other. Raises nothing: what is wrong is in `Tree.errors`."""
     reader = _Reader(files)
-    reader.read_file(entry, None, reader.tree.directives)
+    reader.tree.tops = list(parts or (entry,))
+    for part in reader.tree.tops:
+        reader.read_file(part, None, reader.tree.directives)
     for note in files.notes:
         reader.note(note)
     return reader.tree
@@ -164,7 +170,7 @@ class _Reader:
         except InputError as error:
             errors = error.errors if isinstance(error, InputErrors) else [error]
             tree.errors.extend(errors)
-            if via is None:
+            if via is None and len(tree.tops) == 1:
                 tree.whole = False
             else:  # half a file says things that the whole does not: it counts for nothing
                 del into[start:]

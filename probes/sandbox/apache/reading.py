@@ -114,15 +114,16 @@ class Reader(Loader):
 
 class Reading:
     """A configuration for one httpd: `site` is what is predicted from, `loader` and `modules` tell of the reading, and
-    `main` is the file that it begins with (a .htaccess that stands alone: that one)."""
+    `tops` are the files that no other one includes: the main one (a .htaccess that stands alone: that one), or parts
+    that are read as one."""
 
     def __init__(self, original: ApacheSite, program: Httpd) -> None:
         files = original.known_files
         if files is None:
             raise InputError("(no files)", 0, "cannot be probed")
-        self.main = original.files[0]
+        self.tops = original.parts or (original.files[0],)
         self.modules = Present(program)
         self.loader = Reader(files, self.modules)
-        self.site = make_site(self.main, files, original.context, self.loader)
+        self.site = make_site(self.tops[0], files, original.context, self.loader, original.parts)
         for route in self.site.routes():  # so that the .htaccess files on their ways are read
             self.site.trace(route.request)

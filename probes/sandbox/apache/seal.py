@@ -92,7 +92,7 @@ class Sealer:
         for folder, found in self.reading.site.overrides.known():
             self.names[found.source] = f"root{folder}/{self.reading.site.overrides.name}"
         files = {name: self._file(source, source in overrides) for source, name in self.names.items()}
-        main = self._main([*loader.assumed, *([] if self.reading.main in overrides else [self.reading.main])])
+        main = self._main([*loader.assumed, *(one for one in self.reading.tops if one not in overrides)])
         own = {"mime.types": _MIME, "empty.txt": "", **self.together}
         return Sealed(
             main,
