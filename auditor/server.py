@@ -29,6 +29,7 @@ LIMITS = "limits"  # a line says how long header lines may be
 LOCAL = "local"  # only programs of the same machine can ask: loopback addresses and Unix sockets. Never in vain
 LOGGED = "logged"  # a log format of the configuration's own names what may be a credential
 LOSES = "loses"  # a line sets Cookie, or tells browsers of headers with odd names
+DAV = "dav"  # methods of WebDAV are answered from files
 METHODS = "methods"  # the method decides which gates a request meets
 REPEATED = "repeated"  # two lines of one level set the same request header
 SUBREQUEST = "subrequest"  # a gate asks a service of its own

@@ -111,7 +111,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         request = _without_credentials(route.request)
-        for outcome in site.trace(request, _STRANGER):
+        for outcome in site.trace(request, _STRANGER) if _may_refuse(site, request) else ():
             found = _for_strangers(site, request, outcome)
             if found is not None:
                 yield _finding(route, request, *found)
@@ -127,6 +127,16 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                         "Users who are logged in are asked for their password again: this makes a 401 of a 403.",
                         "Keep the status: error_page 403 /403.html;",
                     )
+
+
+def _may_refuse(site: Site, request: Request) -> bool:
+    """Whether strangers may get 403 or 407, or another page than the 401. This only saves asking another world."""
+    return any(
+        outcome.action == "unknown"
+        or outcome.status in (403, 407)
+        or any(page.status == 401 for page in outcome.replaced)
+        for outcome in site.trace(request)
+    )
 
 
 def _without_credentials(request: Request) -> Request:

@@ -87,7 +87,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.rules.common import STRANGER, by_block, deciding, guards, of_kind, serves
-from auditor.server import Route, Site
+from auditor.server import DAV, Route, Site
 from auditor.settings import Settings
 from auditor.source import Place
 from auditor.trace import Outcome
@@ -108,8 +108,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         read = route.request._replace(method="GET")
         line = _refusing(site.trace(read, STRANGER))
-        methods: Sequence[str] = (*_WRITING, *_DAV, "PROPFIND")
-        if line is None:
+        dav = DAV in route.traits
+        methods: Sequence[str] = (*_WRITING, *_DAV, "PROPFIND") if dav else _WRITING
+        if line is None and dav:
             # Everybody may read; changes are guarded, or some of them.
             changes = (site.trace(read._replace(method=method), STRANGER) for method in ("PUT", "DELETE"))
             line = next((found for found in map(_refusing, changes) if found is not None), None)

@@ -6,14 +6,14 @@ Where that cannot be told, there is no likeness.
 """
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.http import Request
 from auditor.servers.apache.config import Section
 from auditor.servers.apache.run import Met
 from auditor.servers.apache.seen import ADMITS, BASIC, NOTHING, varied_gate
-from auditor.trace import Exchange, Outcome, Outcomes
+from auditor.trace import Exchange, Gate, Outcome, Outcomes
 
 if TYPE_CHECKING:
     from auditor.servers.apache.site import ApacheSite
@@ -24,11 +24,13 @@ _BY_PATH = frozenset(("request_uri", "request_file", "is_subreq"))
 
 class Likeness(NamedTuple):
     """What routes have in common that are alike: how they are asked, and what happens. `plain` is the likeness of the
-    request of which this one is a variant."""
+    request of which this one is a variant. `coarse` is what happens as far as methods and headers may change it: which
+    files there are does not count."""
 
     asked: object
     happens: object
-    plain: object = None
+    plain: object
+    coarse: object
 
 
 def likeness_of(site: "ApacheSite", request: Request, plain: object = None) -> Likeness | None:
@@ -47,19 +49,33 @@ def likeness_of(site: "ApacheSite", request: Request, plain: object = None) -> L
         return None
     if plain is not None and all(_is_refused(outcome) for way in ways for outcome in way):
         plain = True  # whatever lies behind it
-    happens = (frozenset(met.sections), frozenset(met.rules), tuple(tuple(map(_form, way)) for way in ways))
-    return Likeness((request.method, request.headers, request.tls, request.port), happens, plain)
+    own = {name.lower().replace("-", "_") for name, _ in request.headers[1:]}
+    happens = (
+        *(frozenset(met.sections), frozenset(met.rules)),
+        tuple(tuple(_form(outcome, own) for outcome in way) for way in ways),
+    )
+    coarse = (*happens[:2], frozenset(_coarse(outcome) for way in ways for outcome in way))
+    return Likeness((request.method, request.headers, request.tls, request.port), happens, plain, coarse)
 
 
 def _is_refused(outcome: Outcome) -> bool:
-    return any(gate.result == "refused" and gate.needs != "credentials" for gate in outcome.gates)
+    return any(map(_refuses, outcome.gates))
 
 
 def _is_shut(ways: Iterable[Outcomes], met: Met) -> bool:
     """Whether a gate refuses that other headers or methods might open: what lies behind it has not been seen."""
-    if not any(_is_refused(outcome) for way in ways for outcome in way):
-        return False
-    return any(varied_gate(section) or any(line.limit for line in section.lines()) for section in met.sections)
+    refusing = {gate.because for way in ways for outcome in way for gate in outcome.gates if _refuses(gate)}
+    for because in refusing:
+        lines = {item.place for item in because}
+        own = [section for section in met.sections if any(line.place in lines for line in section.lines())]
+        for section in own or met.sections:
+            if varied_gate(section) or any(line.limit for line in section.lines()):
+                return True
+    return False
+
+
+def _refuses(gate: Gate) -> bool:
+    return gate.result == "refused" and gate.needs != "credentials"
 
 
 def _is_told(outcomes: Outcomes) -> bool:
@@ -76,16 +92,17 @@ def _looks_at_paths(section: Section) -> bool:
     return any(line.args[:1] and line.args[0].lower() in _BY_PATH for line in lines)
 
 
-def _form(outcome: Outcome) -> object:
-    """What happens, without paths."""
+def _form(outcome: Outcome, own: Container[str]) -> object:
+    """What happens, without paths, and without the variant's own headers, by their own names."""
     return (
         *(outcome.action, outcome.status, outcome.handler, outcome.cache is not None),
         tuple((asked.question.kind, asked.answer.name) for asked in outcome.when),
         tuple((gate.kind, gate.result, gate.reason, gate.needs, gate.because) for gate in outcome.gates),
-        tuple(map(_sent, outcome.exchanges)),
+        tuple(_sent(exchange, own) for exchange in outcome.exchanges),
         tuple(
             ("location",) if line.name.lower() == "location" else (line.name, line.value, line.because)
             for line in outcome.response_headers
+            if line.name.lower() != "vary"  # names what conditions have looked at, where it is there
         ),
         tuple((lost.name, lost.because) for lost in outcome.hidden),
         tuple((one.status, one.role, one.line) for one in outcome.replaced),
@@ -93,9 +110,18 @@ def _form(outcome: Outcome) -> object:
     )
 
 
-def _sent(exchange: Exchange) -> object:
+def _coarse(outcome: Outcome) -> object:
+    gates = frozenset((gate.kind, gate.result, gate.reason, gate.because) for gate in outcome.gates)
+    return outcome.action, gates, tuple((exchange.upstream, exchange.place) for exchange in outcome.exchanges)
+
+
+def _sent(exchange: Exchange, own: Container[str]) -> object:
     return (
         *(exchange.role, exchange.protocol, exchange.upstream, exchange.place, exchange.tls, exchange.method),
-        tuple((sent.name, sent.fate, sent.because) for sent in exchange.headers),
+        tuple(
+            (sent.name, sent.fate, sent.because)
+            for sent in exchange.headers
+            if sent.name.lower().replace("-", "_").removeprefix("http_") not in own
+        ),
         tuple((lost.name, lost.because) for lost in exchange.lost),
     )

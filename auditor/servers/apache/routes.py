@@ -157,13 +157,15 @@ class _Maker:
             if path.startswith("/"):
                 made.append((self.base._replace(target=path), pattern))
         yield from made
-        asked: set[tuple[object, ...]] = set()
+        varied: set[tuple[object, ...]] = set()
         for request, pattern in made[:40]:
-            likenesses = self._likenesses.get(request, ())
-            if likenesses in asked:  # as are requests that are treated like another one
+            likenesses = self._likenesses.get(request)
+            if likenesses is None:  # it is treated like another one
                 continue
-            if None not in likenesses:
-                asked.add(likenesses)
+            kind = tuple(one.coarse if one is not None else request for one in likenesses)
+            if kind in varied:
+                continue
+            varied.add(kind)
             for variant in self._variants(request):
                 yield variant, pattern
         yield from islice(self._crossings(made), MAX_CROSSINGS)

@@ -117,6 +117,8 @@ def _of_line(line: Directive) -> Iterator[str]:
             yield words.CHALLENGE
     elif key == "authtype" and first not in ("basic", "digest", "form", "none"):
         yield words.OPAQUE  # another project's, which is not followed
+    elif key == "dav" and first != "off":
+        yield words.DAV
     elif key == "requestheader":
         yield words.REQUEST_HEADERS
         if first == "add":
