@@ -6,8 +6,9 @@ Looks whether the files that the gates name as their user files exist. A path is
 folder that `--root` names, and on the deployed machine itself: a repository seldom holds the secrets
 that are put beside it when it is deployed.
 
-With httpd also reports the Basic gate for which no line names a user file, and the one that asks for
-groups where no AuthGroupFile names any. It is silent where another project's module, a .htaccess or an
+With httpd also reports the Basic gate for which no line names a user file, the one with lines for LDAP
+and the like that no AuthBasicProvider chooses, and the one that asks for groups where no AuthGroupFile
+names any. It is silent where another project's module, a .htaccess or an
 include that is not at hand may know the users.
 
 ## Why it is bad
@@ -106,6 +107,11 @@ _UNNAMED = {
     "unnamed-file": (
         "no line names the user file. Without credentials the answer is 401, with any it is 500.",
         "AuthUserFile /etc/apache2/NAME.htpasswd",
+    ),
+    "unnamed-provider": (
+        "the lines about another provider do not choose it, so a user file is asked, which no line names. Without "
+        "credentials the answer is 401, with any it is 500.",
+        "AuthBasicProvider ldap  (dbd, dbm: the one that the lines are about)",
     ),
     "no-group-file": (
         "this gate asks for groups, and no line names the file that says who is in them. The answer is always 401.",

@@ -10,6 +10,7 @@ from auditor.servers.apache.providers import (
     ACCEPTED,
     BROKEN,
     DENIED,
+    UNCHOSEN,
     UNNAMED,
     basic,
     digest,
@@ -43,7 +44,7 @@ _OTHERS = {
 _TELLING = ("ldap", "dbd")
 _OF_DIRECTORIES = ("AUTHENTICATE_", "AUTHORIZE_")
 _BROKEN = dict(
-    zip(BROKEN, ("there is no user file", "the user file cannot be read", "no user file is named"), strict=True)
+    zip(BROKEN, ("there is no user file", "the user file cannot be read", *["no user file is named"] * 2), strict=True)
 )
 
 
@@ -102,7 +103,10 @@ def _basic(run: Run) -> None:
     if outcome in BROKEN:
         line = run.layers.last("authuserfile") or gate_line(run)
         run.step(line, f"{_BROKEN[outcome]}: 500")
-        tell_auth(run, "refused", line, "" if outcome == UNNAMED and may_be_completed(run) else outcome)
+        # A section of a main file that is not at hand may name the provider.
+        elsewhere = outcome == UNCHOSEN and not run.shared.overrides.whole
+        told = outcome not in (UNNAMED, UNCHOSEN) or not (elsewhere or may_be_completed(run))
+        tell_auth(run, "refused", line, outcome if told else "")
         raise Respond(500, line)
     _unauthorized(run, "the credentials are refused: 401")
 

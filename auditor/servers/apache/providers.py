@@ -13,7 +13,9 @@ ACCEPTED = "accepted"
 DENIED = "denied"  # AUTH_DENIED: the user is known, the password is another one
 NOT_FOUND = "not found"  # AUTH_USER_NOT_FOUND: the next one is asked
 UNNAMED = "unnamed-file"
-BROKEN = ("no-file", "unreadable", UNNAMED)  # AUTH_GENERAL_ERROR, and why
+UNCHOSEN = "unnamed-provider"  # lines are about another provider, and it is the user file that is asked
+BROKEN = ("no-file", "unreadable", UNNAMED, UNCHOSEN)  # AUTH_GENERAL_ERROR, and why
+_OTHERS = ("authldapurl", "authdbduserpwquery", "authdbmuserfile")
 
 _PROVIDERS = {"basic": "authbasicprovider", "digest": "authdigestprovider", "form": "authformprovider"}
 
@@ -104,7 +106,7 @@ def _file(run: Run, provider: Provider, header: str, prefix: str, tells: bool) -
     if not run.config.modules.has("authn_file"):
         return BROKEN[0]
     if provider.source is None:
-        return UNNAMED
+        return UNCHOSEN if any(run.layers.last(key) is not None for key in _OTHERS) else UNNAMED
     return _ask(run, prefix + provider.source, header, provider.line, tells)
 
 
