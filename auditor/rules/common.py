@@ -102,9 +102,9 @@ def by_block(
     without findings, or with none but of these severities, which then stand for all blocks alike. Of routes of a block
     that are alike the first stands for all, unless the rule judges by what paths say (`by_path`)."""
     blocks: dict[tuple[str, Place | None], dict[object, list[Route]]] = {}
-    for route in routes:
+    for number, route in enumerate(routes):
         alike = blocks.setdefault((route.server, route.handler), {})
-        alike.setdefault(route if by_path or route.likeness is None else route.likeness, []).append(route)
+        alike.setdefault(number if by_path or route.likeness is None else route.likeness, []).append(route)
     in_order: set[tuple[object, ...]] = set()
     for alike in blocks.values():
         block = [same[0] for same in alike.values()]

@@ -7,7 +7,7 @@ Where that cannot be told, there is no likeness.
 
 import posixpath
 from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from auditor.http import Request
 from auditor.servers.apache.config import Section
@@ -22,21 +22,36 @@ _CONDITIONS = frozenset(("if", "elseif", "else"))
 _BY_PATH = frozenset(("request_uri", "request_file", "is_subreq"))
 
 
-class Likeness(NamedTuple):
-    """What routes have in common that are alike: how they are asked, and what happens. `plain` is the likeness of the
-    request of which this one is a variant. `coarse` is what happens as far as methods and headers may change it: which
-    files there are does not count."""
+class Likeness:
+    """What routes have in common that are alike: they have the same one. `happens` is what happens; `coarse` is that as
+    far as methods and headers may change it: which files there are does not count."""
 
-    asked: object
-    happens: object
-    plain: object
-    coarse: object
+    __slots__ = ("coarse", "happens")
+
+    def __init__(self, happens: object, coarse: object) -> None:
+        self.happens = happens
+        self.coarse = coarse
 
 
-def likeness_of(site: "ApacheSite", request: Request, plain: object = None) -> Likeness | None:
-    """Equal for requests that are alike, None for one that is like no other. To be asked while routes are made.
-    `plain` is the likeness of the same request with GET and without headers, where this one is a variant of it: what
-    gates and conditions keep it from has been seen then."""
+class Likenesses:
+    """Those of the routes of a site."""
+
+    def __init__(self, site: "ApacheSite") -> None:
+        self._site = site
+        self._known: dict[object, Likeness] = {}
+
+    def of(self, request: Request, plain: Likeness | None = None) -> Likeness | None:
+        """That of a request, None for one that is like no other. To be asked while routes are made. `plain` is the
+        likeness of the same request with GET and without headers, where this one is a variant of it: what gates and
+        conditions keep it from has been seen then."""
+        found = _compared(self._site, request, plain)
+        if found is None:
+            return None
+        key, likeness = found
+        return self._known.setdefault(key, likeness)
+
+
+def _compared(site: "ApacheSite", request: Request, plain: Likeness | None) -> tuple[object, Likeness] | None:
     outcomes, met = site.met(request, NOTHING, False)
     ways = [outcomes]
     if any(gate.needs == "credentials" for outcome in outcomes for gate in outcome.gates):
@@ -47,15 +62,16 @@ def likeness_of(site: "ApacheSite", request: Request, plain: object = None) -> L
         return None
     if plain is None and (any(met.rules.values()) or _is_shut(ways, met)):
         return None
-    if plain is not None and all(_is_refused(outcome) for way in ways for outcome in way):
-        plain = True  # whatever lies behind it
+    # Whatever lies behind a refusal.
+    refused = plain is not None and all(_is_refused(outcome) for way in ways for outcome in way)
     own = {name.lower().replace("-", "_") for name, _ in request.headers[1:]}
     happens = (
         *(frozenset(met.sections), frozenset(met.rules)),
         tuple(tuple(_form(outcome, own) for outcome in way) for way in ways),
     )
     coarse = (*happens[:2], frozenset(_coarse(outcome) for way in ways for outcome in way))
-    return Likeness((request.method, request.headers, request.tls, request.port), happens, plain, coarse)
+    asked = (request.method, request.headers, request.tls, request.port, refused or plain)
+    return (asked, happens), Likeness(happens, coarse)
 
 
 def _is_refused(outcome: Outcome) -> bool:

@@ -14,7 +14,7 @@ from auditor.server import GATE, Note, Route
 from auditor.servers.apache.alike import Alike
 from auditor.servers.apache.config import Directive, Section, Server
 from auditor.servers.apache.intake import find_listener, neighbours, ports_of
-from auditor.servers.apache.likeness import Likeness, likeness_of
+from auditor.servers.apache.likeness import Likeness, Likenesses
 from auditor.servers.apache.named import (
     PROBE,
     file_name,
@@ -51,9 +51,9 @@ def make_routes(site: ApacheSite) -> list[Route]:
             site.note(Note("unreached", text, server.place))
             continue
         makers.append(_Maker(site, server, bases, said))
-    eyes, traits = Eyes(site), Traits(site)
+    eyes, traits, known = Eyes(site), Traits(site), Likenesses(site)
     for maker in makers:
-        routes.extend(islice(maker.routes(eyes, traits), MAX_ROUTES))
+        routes.extend(islice(maker.routes(eyes, traits, known), MAX_ROUTES))
     if routes and any(_is_about_gates(section) for _, section in site.sections()):
         # Rules about gates are asked, even where no request meets one.
         routes[0] = routes[0]._replace(traits=routes[0].traits | {GATE})
@@ -115,7 +115,7 @@ class _Maker:
     def _behind(self, request: Request) -> Request | None:
         return behind(request, self.site.trace, self._secure, self._said)
 
-    def routes(self, eyes: Eyes, traits: Traits) -> Iterator[Route]:
+    def routes(self, eyes: Eyes, traits: Traits, known: Likenesses) -> Iterator[Route]:
         """The routes; of requests that are treated alike, and that no line names by their path, the first one only."""
         judged = [(uri, own) for own in self.site.overrides.judged() if (uri := self._uri_of(own.folder)) is not None]
         look = eyes.of_server(self.server, judged, self.base).look
@@ -135,7 +135,7 @@ class _Maker:
                     handler, seen = self._handler(one), look(one)
                     at = len(likenesses)
                     before = plain[at] if at < len(plain) else None
-                    likeness = likeness_of(self.site, one, before)
+                    likeness = known.of(one, before)
                     likenesses.append(likeness)
                     if likeness is not None and before is not None and likeness.happens == before.happens:
                         continue  # the header or the method makes no difference here
