@@ -37,6 +37,22 @@ class Reading(Protocol):
     def base(self) -> str: ...
 
 
+# The folders that main files include as a whole, in the order in which they do.
+RANKS = {
+    **dict.fromkeys(("conf.d", "http.d"), 1),
+    **dict.fromkeys(("conf-enabled", "conf-available"), 2),
+    **dict.fromkeys(("vhost", "vhosts", "vhost.d", "vhosts.d", "servers", "sites"), 3),
+    **dict.fromkeys(("sites-enabled", "sites-available"), 4),
+}
+PORTS = "ports.conf"  # Debian's file of Listen lines, beside these folders
+
+
+def may_be_part(path: str) -> bool:
+    """Whether a file lies where main files include all that there is."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return name == PORTS or os.path.basename(folder) in RANKS
+
+
 class Named(NamedTuple):
     """A configuration that was found: all that is kept of each of thousands until its turn comes.
 
@@ -204,6 +220,16 @@ class Belonging:
         if top not in self._all:
             self._all[top] = list(in_folder(os.path.relpath(top), self._options))
         return self._all[top]
+
+    def in_mains(self, folder: str, inside: Sequence[Named]) -> Iterator[Named]:
+        """What lies in a folder that was named; where that is one of parts alone, each main file of the repository that
+        includes one in its place."""
+        here = os.path.abspath(folder)
+        for named in inside:
+            mains: list[Named] = []
+            if os.path.basename(here) in RANKS and os.path.dirname(os.path.abspath(named.path or "")) == here:
+                mains = self.including(source_of(named))
+            yield from mains or [named]
 
     def without_included(self, candidates: Sequence[Named]) -> list[Named]:
         """Each candidate once, without those that another one includes, itself or through other files."""

@@ -4,13 +4,22 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from auditor.belonging import Belonging, Named, Reading, describe, in_folder, is_excluded, source_of, top_of
+from auditor.belonging import (
+    Belonging,
+    Named,
+    Reading,
+    describe,
+    in_folder,
+    is_excluded,
+    may_be_part,
+    source_of,
+    top_of,
+)
 from auditor.files import Files
 from auditor.kinds import context_of, is_known
 from auditor.server import Note
 from auditor.source import InputError, SourceFile, read_source, split_dump, standard_input
 from auditor.surroundings import Surroundings
-from auditor.together import Together
 
 
 class Entry(NamedTuple):
@@ -50,7 +59,6 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
     notes: list[Note] = []
     candidates: list[Named] = []
     finder = Belonging(options)
-    together = Together(finder, options)
     alone: set[str] = set()
     for path in paths:
         try:
@@ -64,7 +72,7 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 inside = list(in_folder(path, options))
                 if not inside:
                     notes.append(Note("unread", f"{path} holds no configuration that is known here"))
-                candidates.extend(together.in_mains(path, inside))
+                candidates.extend(finder.in_mains(path, inside))
             else:
                 source = read_source(path)
                 if options.known_only and is_excluded(path, options):
@@ -78,8 +86,14 @@ def discover(paths: Sequence[str], options: Reading) -> Found:
                 candidates.extend(finder.including(source) or [named])
         except InputError as error:
             errors.append(error)
-    entries = together.merge(finder.without_included(candidates), frozenset(alone))
-    return Found(tuple(entries), tuple(errors), (*notes, *together.notes), finder.near)
+    entries = finder.without_included(candidates)
+    if any(named.path is not None and may_be_part(named.path) for named in entries):
+        from auditor.together import Together
+
+        together = Together(finder, options)
+        entries = together.merge(entries, frozenset(alone))
+        notes += together.notes
+    return Found(tuple(entries), tuple(errors), tuple(notes), finder.near)
 
 
 def open_entry(named: Named, options: Reading, near: Surroundings) -> Entry:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from auditor.belonging import Belonging, Named, Reading, source_of, top_of
+from auditor.belonging import PORTS, RANKS, Belonging, Named, Reading, source_of, top_of
 from auditor.globs import repository
 from auditor.kinds import may_be_one
 from auditor.parts import Facts, tells
@@ -22,14 +22,6 @@ from auditor.templates import has_template_name, looks_like_template
 
 # More files than these are not read as one for what is said for all of them: it would be slower than one by one.
 MAX_FILES = 200
-# The folders that main files include as a whole, in the order in which they do.
-_RANKS = {
-    **dict.fromkeys(("conf.d", "http.d"), 1),
-    **dict.fromkeys(("conf-enabled", "conf-available"), 2),
-    **dict.fromkeys(("vhost", "vhosts", "vhost.d", "vhosts.d", "servers", "sites"), 3),
-    **dict.fromkeys(("sites-enabled", "sites-available"), 4),
-}
-_PORTS = "ports.conf"  # Debian's file of Listen lines, beside these folders
 # Words in the names of files that are not in use, and of those that are used in one place and not in another.
 _UNUSED = re.compile(r"(old|orig|bak|backup|disabled?|unused|maint|maintenance)\d*\Z")
 _UNUSED_AT_THE_END = re.compile(r"(off|sample|example|dist|copy|save|template|tmp)\d*\Z")
@@ -62,16 +54,6 @@ class Together:
         self.notes: list[Note] = []
         self._left: dict[str, dict[str, Named]] = {}  # what no other file includes, in whole repositories
 
-    def in_mains(self, folder: str, inside: Sequence[Named]) -> Iterator[Named]:
-        """What lies in a folder that was named; where that is one of parts alone, each main file of the repository that
-        includes one in its place."""
-        here = os.path.abspath(folder)
-        for named in inside:
-            mains: list[Named] = []
-            if os.path.basename(here) in _RANKS and os.path.dirname(os.path.abspath(named.path or "")) == here:
-                mains = self._finder.including(source_of(named))
-            yield from mains or [named]
-
     def merge(self, entries: Sequence[Named], alone: frozenset[str]) -> list[Named]:
         """The entries with those that belong together made one. `alone` are the names of those that are not files."""
         bases: dict[tuple[str, str], list[Named]] = {}
@@ -101,9 +83,9 @@ class Together:
         if named.path is None or named.dump or kind is None:
             return None
         folder, name = os.path.split(os.path.abspath(named.path))
-        if kind == "apache" and name == _PORTS and not os.path.islink(named.path):
+        if kind == "apache" and name == PORTS and not os.path.islink(named.path):
             return folder, kind
-        if os.path.basename(folder) not in _RANKS or not is_in_use(name, kind, os.path.basename(folder)):
+        if os.path.basename(folder) not in RANKS or not is_in_use(name, kind, os.path.basename(folder)):
             return None
         return os.path.dirname(folder), kind
 
@@ -179,7 +161,7 @@ class Together:
         )
         words = re.split(r"[^a-z0-9]+", name.lower())
         places = frozenset(word for word in words if _PLACE.match(word))
-        rank = 0 if name == _PORTS and folder not in _RANKS else _RANKS[folder]
+        rank = 0 if name == PORTS and folder not in RANKS else RANKS[folder]
         return _Part(named, facts, (rank, name), places, live, service)
 
 
@@ -214,8 +196,8 @@ def _covers(folder: str, base: str) -> bool:
 
 def _are_several(base: str) -> bool:
     """Whether more than one file lies in such folders."""
-    count = int(os.path.isfile(os.path.join(base, _PORTS)))
-    for folder in _RANKS:
+    count = int(os.path.isfile(os.path.join(base, PORTS)))
+    for folder in RANKS:
         try:
             count += len(os.listdir(os.path.join(base, folder)))
         except OSError:

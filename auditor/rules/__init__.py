@@ -66,7 +66,7 @@ SCREENS: dict[str, frozenset[str] | None] = {
     "ineffective-directive": frozenset(),
     "leaked-credentials": frozenset({GATE, UPSTREAM}),
     "logged-credentials": frozenset({LOGGED}),
-    "login-loop": frozenset(),
+    "login-loop": frozenset({CHALLENGE}),
     "lost-header": frozenset({UPSTREAM}),
     "malformed-authorization": frozenset({AUTHORIZATION, UPSTREAM}),
     "malformed-user-file": frozenset({GATE}),

@@ -12,7 +12,7 @@ from auditor.files import Files
 from auditor.globs import has_magic
 from auditor.patterns import lazy_re
 from auditor.server import Comment, Note
-from auditor.servers.apache.config import Directive
+from auditor.servers.apache.config import ASSUMED, Directive
 from auditor.servers.apache.directives import spec_of
 from auditor.servers.apache.layout import is_stock
 from auditor.servers.apache.modules import Modules
@@ -387,3 +387,11 @@ def _spans(nodes: Sequence[Node], spans: dict[int, int], ends: Iterator[Line]) -
             _spans(node.children, spans, ends)
             last = next(ends).number  # sections close in the order in which they are walked
         spans.setdefault(node.place.line, last)
+
+
+def read_assumed(loader: Loader, text: str) -> list[Item]:
+    """The items of a text that stands in no file."""
+    assumed = SourceFile(ASSUMED, text)
+    items = loader.read(assumed)
+    loader.sources.remove(assumed)
+    return items

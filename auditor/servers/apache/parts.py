@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from auditor.parts import Facts
 from auditor.servers.apache.build import parse_address
-from auditor.servers.apache.config import ASSUMED
 from auditor.servers.apache.directives import spec_of
-from auditor.servers.apache.load import TESTS, Item, Loader
+from auditor.servers.apache.load import TESTS, Item, Loader, read_assumed
 from auditor.servers.apache.syntax import Node, parse, words_of
 from auditor.source import InputError, SourceFile
 
@@ -68,14 +67,6 @@ def read_parts(loader: Loader, parts: Sequence[SourceFile]) -> list[Item]:
     """The items of files that are read as one, one after the other."""
     items = [item for part in parts for item in loader.read(part)]
     return [*items, *read_assumed(loader, _unlistened(loader, items))]
-
-
-def read_assumed(loader: Loader, text: str) -> list[Item]:
-    """The items of a text that stands in no file."""
-    assumed = SourceFile(ASSUMED, text)
-    items = loader.read(assumed)
-    loader.sources.remove(assumed)
-    return items
 
 
 def _unlistened(loader: Loader, items: Sequence[Item]) -> str:

@@ -32,9 +32,8 @@ from auditor.servers.apache.config import Config, Section, Server
 from auditor.servers.apache.htaccess import Overrides
 from auditor.servers.apache.intake import BY_DEFAULT, find_listener
 from auditor.servers.apache.layout import access_folders, folder_of_pages
-from auditor.servers.apache.load import Item, Loader
+from auditor.servers.apache.load import Item, Loader, read_assumed
 from auditor.servers.apache.modules import Modules
-from auditor.servers.apache.parts import read_assumed, read_parts
 from auditor.servers.apache.run import Met, Options, Run, Shared, Unpredictable
 from auditor.source import InputError, Place, SourceFile
 from auditor.trace import Outcome, Outcomes, Step
@@ -353,6 +352,8 @@ def make_site(
     if context == "htaccess":
         return _alone(loader, source, files)
     if parts:
+        from auditor.servers.apache.parts import read_parts
+
         items = read_parts(loader, parts)
     else:
         items = loader.read_dump(source) if context == "dump" else loader.read(source)

@@ -131,6 +131,8 @@ def _of_line(line: Directive) -> Iterator[str]:
             yield from (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET)
         if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
             yield from (words.FORBIDS, words.CHALLENGE)
+    elif key == "rewritecond" and "cookie" in first:
+        yield words.CHALLENGE
     elif key == "errordocument":
         yield words.REDIRECTS
         if first in _PAGES:

@@ -208,6 +208,8 @@ def _own_traits(level: Level) -> frozenset[str]:
         _add(found, line.name, line.args)
         if _reads_authorization(line):
             found.add(words.AUTHORIZATION)
+        if any("cookie" in arg.lower() for inner in line.walk() for arg in inner.args):
+            found.add(words.CHALLENGE)
     for name in ("proxy_set_header", "grpc_set_header"):
         names = [line.args[0].lower() for line in level.own.get(name, ()) if line.args]
         if len(names) != len(set(names)):
