@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from auditor.file_world import FileWorld
 from auditor.files import Files
 from auditor.http import Request
+from auditor.schemes import tells_apart
+from auditor.source import SourceFile
 from auditor.trace import Outcome, Outcomes, Step
 from auditor.world import Answer, Path, Question, Unknowns, World, Worlds, walk
 
@@ -42,6 +44,7 @@ class Predictor:
     def __init__(self, files: Files | None) -> None:
         self._files = files
         self._world: World = FileWorld(files, self.kind) if files is not None else _UNKNOWNS
+        self._apart: bool | None = None
         self._traced: dict[Request, list[tuple[_Asking, Outcomes]]] = {}
 
     def _run(self, request: Request, path: Path) -> Outcome:
@@ -69,6 +72,18 @@ class Predictor:
     def _walk(self, run: Callable[[Path], Outcome], world: World) -> Outcomes:
         found = walk(run, Worlds(world, self._world))
         return TOO_MANY if found is None else tuple(outcome._replace(when=when) for outcome, when in found)
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        """See auditor.server.Site."""
+        raise NotImplementedError
+
+    @property
+    def tells_schemes_apart(self) -> bool:
+        """See auditor.server.Site."""
+        if self._apart is None:
+            self._apart = tells_apart(source.text for source in self.files)
+        return self._apart
 
     # --- the deployed machine's files
 

@@ -263,6 +263,12 @@ class Site(Protocol):
         not found, no template. Only then nothing unseen can give a line an effect."""
         ...
 
+    @property
+    def tells_schemes_apart(self) -> bool:
+        """Whether a line, a gate aside, may treat one kind of credentials otherwise than another: where this says no, a
+        token and a password fare alike."""
+        ...
+
     def routes(self) -> Sequence[Route]:
         """Witnesses for every handler that a request can reach."""
         ...

@@ -50,7 +50,15 @@ LAYERS = (
         "auditor.user_file",
         "auditor.globs",
     ),
-    ("auditor.values", "auditor.source", "auditor.http", "auditor.regex", "auditor.patterns", "auditor.secrets"),
+    (
+        "auditor.values",
+        "auditor.source",
+        "auditor.http",
+        "auditor.regex",
+        "auditor.patterns",
+        "auditor.schemes",
+        "auditor.secrets",
+    ),
 )
 # The commands that hand over to the live side, lazily: importing them brings nothing of it along.
 LIVE = ("auditor.cli.probe", "auditor.cli.origin")

@@ -88,6 +88,7 @@ class ToySite:
 
     kind = "toy"
     partial = False
+    tells_schemes_apart = True
 
     def __init__(
         self, text: str, name: str = "toy.conf", leave_out: Collection[int] = (), version: Version = (2,)

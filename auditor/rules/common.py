@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from auditor.findings import Finding
 from auditor.http import Pairs, Request, Response
-from auditor.server import Route, Site
+from auditor.server import OPAQUE, Route, Site
 from auditor.source import Place
 from auditor.trace import Because, Exchange, Gate, Outcome, Outcomes
 from auditor.world import CERTIFICATE, Answer, Question, World
@@ -92,6 +92,18 @@ def traced(
             yield route, request, outcome
 
 
+def signed_in(site: Site, routes: Iterable[Route], world: World) -> Iterator[tuple[Route, Request, Outcome]]:
+    """Each outcome of each of the routes, asked with a token, and with a password where that may make a difference."""
+    asked = list(routes)
+    yield from traced(site, asked, BEARER, world)
+    yield from traced(site, [route for route in asked if is_told_apart(site, route)], BASIC, world)
+
+
+def is_told_apart(site: Site, route: Route) -> bool:
+    """Whether a token and a password may fare otherwise: a gate looks at them, or a line does."""
+    return OPAQUE in route.traits or site.tells_schemes_apart or may_be_asked(site, route)
+
+
 def by_block(
     routes: Iterable[Route],
     judge: Callable[[Sequence[Route]], Iterator[Finding]],
@@ -135,9 +147,17 @@ def may_be_asked(site: Site, route: Route) -> bool:
     behind that one does not show: this only saves asking several worlds where there is none."""
     outcomes = site.trace(route.request)
     return any(
-        outcome.action == "unknown" or any(gate.needs == "credentials" for gate in outcome.gates)
+        outcome.action == "unknown"
+        or outcome.status == 401  # of a gate in front of an index file nothing else is told
+        or any(gate.needs == "credentials" for gate in outcome.gates)
         for outcome in outcomes
     )
+
+
+def says(site: Site, word: str) -> bool:
+    """Whether the word, in lower case, stands anywhere in the configuration: where it does not, there is no need to
+    look further."""
+    return any(word in source.text.lower() for source in site.files)
 
 
 def of_kind(site: Site, nginx: str, apache: str) -> str:

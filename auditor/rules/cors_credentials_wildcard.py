@@ -69,7 +69,17 @@ from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, INFO, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, guards, of_kind, with_header
+from auditor.rules.common import (
+    ADMITTED,
+    BASIC,
+    BEARER,
+    by_block,
+    deciding,
+    guards,
+    is_told_apart,
+    of_kind,
+    with_header,
+)
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import Outcome
@@ -97,7 +107,7 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     for route in routes:
         for origin in _origins(route.request):
-            for header in (BEARER, BASIC):
+            for header in (BEARER, BASIC) if is_told_apart(site, route) else (BEARER,):
                 request = with_header(with_header(route.request, header), ("Origin", origin))
                 if route.request.method == "OPTIONS":
                     request = with_header(route.request, ("Origin", origin))

@@ -92,6 +92,7 @@ from auditor.rules.common import (
     Supposed,
     by_block,
     deciding,
+    is_told_apart,
     of_kind,
     same_upstream,
     with_header,
@@ -120,7 +121,7 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
         if route.request.method == "OPTIONS":
             continue
         request = with_header(route.request, origin_of(route.request))
-        good = _good_answer(site, request)
+        good = _good_answer(site, request, (BEARER, BASIC) if is_told_apart(site, route) else (BEARER,))
         if good is None:
             continue
         line = deciding(good.because)
@@ -133,9 +134,9 @@ def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
                 break
 
 
-def _good_answer(site: Site, request: Request) -> ResponseHeader | None:
+def _good_answer(site: Site, request: Request, credentials: Sequence[tuple[str, str]]) -> ResponseHeader | None:
     """The header line that this server puts on the answer to somebody with good credentials."""
-    for header in (BEARER, BASIC):
+    for header in credentials:
         for outcome in site.trace(with_header(request, header), _ADMITTED):
             found = outcome.response_header(_ALLOWED)
             if found is not None and not found.origin and (outcome.status is None or outcome.status < 300):

@@ -72,7 +72,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import MEDIUM, WARNING, Finding, Related
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, of_kind, traced
+from auditor.rules.common import ADMITTED, by_block, deciding, of_kind, signed_in, traced
 from auditor.server import Route, Site
 from auditor.settings import Settings
 from auditor.trace import SentHeader
@@ -104,8 +104,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for header in (None, BASIC, BEARER):
-        for route, request, outcome in traced(site, routes, header, ADMITTED):
+    for asked in (traced(site, routes, None, ADMITTED), signed_in(site, routes, ADMITTED)):
+        for route, request, outcome in asked:
             for exchange in outcome.exchanges:
                 for sent in exchange.headers:
                     line = deciding(sent.because)

@@ -110,8 +110,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from auditor.findings import ERROR, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import STRANGER, by_block, deciding, guards, may_be_asked, of_kind
-from auditor.rules.cookie_circle import circles, reads_cookies
+from auditor.rules.common import STRANGER, by_block, deciding, guards, may_be_asked, of_kind, says
 from auditor.rules.redirects import redirect_of
 from auditor.server import CHALLENGE, GATE, Route, Site
 from auditor.settings import Settings
@@ -127,8 +126,11 @@ _MOST = 5  # redirects that are followed
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     gated = [route for route in routes if route.traits >= {GATE, CHALLENGE}]
     yield from by_block(gated, lambda block: _judge_block(site, block), by_path=True)
-    if reads_cookies(site):
-        yield from by_block(routes, lambda block: circles(site, NAME, block), by_path=True)
+    if says(site, "cookie"):
+        from auditor.rules.cookie_circle import circles, reads_cookies
+
+        if reads_cookies(site):
+            yield from by_block(routes, lambda block: circles(site, NAME, block), by_path=True)
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from auditor.findings import ERROR, WARNING, Finding
-from auditor.rules.common import ADMITTED, BASIC, BEARER, by_block, deciding, of_kind, traced
+from auditor.rules.common import ADMITTED, by_block, deciding, of_kind, signed_in, traced
 from auditor.rules.repairs import UNSAFE, fix, with_part
 from auditor.server import Route, Site
 from auditor.settings import Settings
@@ -95,8 +95,8 @@ def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[F
 
 
 def _judge_block(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
-    for header in (BEARER, BASIC, None):
-        for route, request, outcome in traced(site, routes, header, ADMITTED):
+    for asked in (signed_in(site, routes, ADMITTED), traced(site, routes, None, ADMITTED)):
+        for route, request, outcome in asked:
             for exchange in outcome.exchanges:
                 sent = exchange.header("Authorization")
                 line = deciding(sent.because) if sent is not None else None

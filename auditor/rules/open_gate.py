@@ -79,8 +79,17 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.findings import ERROR, HIGH, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ANYBODY_ELSE, STRANGER, UNASKED, by_block, deciding, may_be_asked, of_kind, serves
-from auditor.rules.forged_certificates import open_gates
+from auditor.rules.common import (
+    ANYBODY_ELSE,
+    STRANGER,
+    UNASKED,
+    by_block,
+    deciding,
+    may_be_asked,
+    of_kind,
+    says,
+    serves,
+)
 from auditor.server import OPAQUE, Route, Site
 from auditor.settings import INNER, Settings
 from auditor.source import Place
@@ -92,7 +101,10 @@ SEVERITY = ERROR
 
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     yield from by_block(routes, lambda block: _judge_block(site, block, settings))
-    yield from by_block(routes, lambda block: open_gates(site, NAME, block))
+    if says(site, "optional_no_ca"):
+        from auditor.rules.forged_certificates import open_gates
+
+        yield from by_block(routes, lambda block: open_gates(site, NAME, block))
 
 
 def _judge_block(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:

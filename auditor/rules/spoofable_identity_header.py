@@ -89,9 +89,9 @@ from auditor.rules.common import (
     names_hosts,
     of_kind,
     same_upstream,
+    says,
     with_header,
 )
-from auditor.rules.forged_certificates import claimed_identities
 from auditor.rules.read_names import read_by_name
 from auditor.rules.repairs import UNSAFE, cleared, fix
 from auditor.server import LOCAL, UPSTREAM, Route, Site
@@ -111,7 +111,10 @@ Checked = dict[tuple[tuple[str, ...], str], Place]
 def judge(site: Site, routes: Sequence[Route], settings: Settings) -> Iterator[Finding]:
     checked = _checked(site, routes, settings)
     yield from by_block(routes, lambda block: _unchecked_lines(site, block, settings, checked))
-    yield from by_block(routes, lambda block: claimed_identities(site, NAME, block, settings))
+    if says(site, "optional_no_ca"):
+        from auditor.rules.forged_certificates import claimed_identities
+
+        yield from by_block(routes, lambda block: claimed_identities(site, NAME, block, settings))
     if checked:
         yield from _other_routes(site, settings, checked)
 

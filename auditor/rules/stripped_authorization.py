@@ -97,13 +97,14 @@ from auditor.http import Request
 from auditor.rules.common import (
     ADMITTED,
     BASIC,
-    BEARER,
     by_block,
     deciding,
     guards,
     host_of,
+    may_be_asked,
     of_kind,
     same_upstream,
+    signed_in,
     traced,
     with_header,
 )
@@ -156,19 +157,18 @@ def _kept_by_gates(site: Site) -> dict[str, set[object]]:
     kept: set[object] = set()
     given: set[object] = set()
     proxied = [route for route in site.routes() if UPSTREAM in route.traits]
-    for header in (BASIC, BEARER):
-        for _, _, outcome in traced(site, proxied, header, ADMITTED):
-            exchange = outcome.main
-            if exchange is None:
-                continue
-            loss = exchange.loss("Authorization")
-            if loss is None:
-                given.add(same_upstream(exchange))
-            elif guards(outcome):
-                # Without a line, the server itself keeps it from a program, which is told who has signed in.
-                line = deciding(loss.because)
-                lines.update([line] if line is not None else [])
-                kept.add(same_upstream(exchange))
+    for _, _, outcome in signed_in(site, proxied, ADMITTED):
+        exchange = outcome.main
+        if exchange is None:
+            continue
+        loss = exchange.loss("Authorization")
+        if loss is None:
+            given.add(same_upstream(exchange))
+        elif guards(outcome):
+            # Without a line, the server itself keeps it from a program, which is told who has signed in.
+            line = deciding(loss.because)
+            lines.update([line] if line is not None else [])
+            kept.add(same_upstream(exchange))
     return {"lines": lines, "upstreams": kept - given}
 
 
@@ -182,22 +182,21 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
     gated = set()
     supplied = set()  # handlers that make the header of a cookie, where the client has one
     lost = []
-    for header in (BEARER, BASIC):
-        for route, request, outcome in traced(site, routes, header, ADMITTED):
-            exchange = outcome.main
-            if exchange is None:
-                continue
-            if guards(outcome):
-                gated.add((outcome.handler, route.pattern))
-            loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
-            empty = site.kind == "apache" and sent is not None and sent.value.text == ""
-            if empty and sent is not None and means_to_pass(deciding(sent.because)):
-                # The line makes it of what is not there.
-                loss, sent = LostHeader(sent.name, sent.because), None
-            if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
-                supplied.add(outcome.handler)
-            if loss is not None and sent is None:
-                lost.append((route, request, outcome, exchange, loss))
+    for route, request, outcome in signed_in(site, routes, ADMITTED):
+        exchange = outcome.main
+        if exchange is None:
+            continue
+        if guards(outcome):
+            gated.add((outcome.handler, route.pattern))
+        loss, sent = exchange.loss("Authorization"), exchange.header("Authorization")
+        empty = site.kind == "apache" and sent is not None and sent.value.text == ""
+        if empty and sent is not None and means_to_pass(deciding(sent.because)):
+            # The line makes it of what is not there.
+            loss, sent = LostHeader(sent.name, sent.because), None
+        if sent is not None and any(source.lower() == _COOKIE for source in sent.value.sources):
+            supplied.add(outcome.handler)
+        if loss is not None and sent is None:
+            lost.append((route, request, outcome, exchange, loss))
     # What arrives under another name shows best what goes wrong.
     lost.sort(key=lambda item: not any(is_renamed(sent) for sent in item[3].headers))
     for route, request, outcome, exchange, loss in lost:
@@ -239,7 +238,8 @@ def _judge_block(site: Site, routes: Sequence[Route], handed: Handed) -> Iterato
 
 def _locked_out(site: Site, routes: Sequence[Route]) -> Iterator[Finding]:
     """Gates that refuse everybody, because the header is gone when their turn comes."""
-    for route, request, outcome in traced(site, routes, BASIC, ADMITTED):
+    gated = [route for route in routes if may_be_asked(site, route)]
+    for route, request, outcome in traced(site, gated, BASIC, ADMITTED):
         gate = next((one for one in outcome.gates if one.result == "refused" and one.scheme == "Basic"), None)
         if gate is None or gate.reason or outcome.exchanges:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from auditor.findings import ERROR, HIGH, INFO, MEDIUM, WARNING, Finding, Related
 from auditor.http import Request
-from auditor.rules.common import ADMITTED, BASIC, BEARER, deciding, same_upstream, traced
+from auditor.rules.common import ADMITTED, deciding, same_upstream, signed_in
 from auditor.rules.cors import allows_credentials
 from auditor.rules.shapes import is_api
 from auditor.server import CORS, Route, Site
@@ -48,12 +48,11 @@ class Handed:
         if self._found is None:
             lines: set[Place | None] = set()
             upstreams: set[object] = set()
-            for header in (BASIC, BEARER):
-                for route, _, outcome in traced(self._site, self._site.routes(), header, ADMITTED):
-                    sent = outcome.main.header("Authorization") if outcome.main is not None else None
-                    if sent is not None and sent.value.text != "" and outcome.main is not None:
-                        lines.add(deciding(sent.because))
-                        upstreams.add((route.server, same_upstream(outcome.main)))
+            for route, _, outcome in signed_in(self._site, self._site.routes(), ADMITTED):
+                sent = outcome.main.header("Authorization") if outcome.main is not None else None
+                if sent is not None and sent.value.text != "" and outcome.main is not None:
+                    lines.add(deciding(sent.because))
+                    upstreams.add((route.server, same_upstream(outcome.main)))
             self._found = lines, upstreams
         return self._found
 

@@ -9,8 +9,11 @@ import pytest
 from auditor import rules
 from auditor.check import load_sites
 from auditor.findings import INFO, Finding, merge
+from auditor.rules.common import ADMITTED, BASIC, BEARER, is_told_apart, with_header
+from auditor.schemes import tells_apart
 from auditor.servers.nginx.versions import CHANGES, OLDEST
 from auditor.settings import DEFAULT
+from auditor.trace import Outcome
 from tests.rules.harness import HERE, NAMES, OPTIONS, Case, cases, expected, findings, options, proof
 
 # No request shows these: they are about files, comments, logs, issuers of keys, or what was not understood.
@@ -108,6 +111,34 @@ def test_screens_change_nothing(case: Case) -> None:
         assert [_without_routes(one) for one in screened] == [_without_routes(one) for one in asked]
         for one, other in zip(screened, asked, strict=True):
             assert set(one.routes) >= set(other.routes) and set(one.where) >= set(other.where)
+
+
+@pytest.mark.parametrize("case", BAD + GOOD, ids=str)
+def test_tokens_and_passwords_fare_alike(case: Case) -> None:
+    """Where they are not told apart, rules ask with a token only."""
+    sites, _, _ = load_sites([str(case.path)], options(case.path))
+    for site in sites:
+        for route in site.routes():
+            if not is_told_apart(site, route):
+                token, password = (site.trace(with_header(route.request, one), ADMITTED) for one in (BEARER, BASIC))
+                assert [_fare(one) for one in token] == [_fare(one) for one in password]
+
+
+def _fare(outcome: Outcome) -> object:
+    sent = [(each.upstream, [(one.name, one.fate, one.because) for one in each.headers]) for each in outcome.exchanges]
+    answer = [(line.name, line.because) for line in outcome.response_headers]
+    return outcome.action, outcome.status, outcome.handler, sent, answer, [gate.result for gate in outcome.gates]
+
+
+def test_most_configurations_do_not_tell_them_apart() -> None:
+    assert not tells_apart(["RewriteCond %{HTTP:Authorization} .\nRewriteRule .* - [E=A:%{HTTP:Authorization}]\n"])
+    assert not tells_apart(['SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1\nCGIPassAuth On\n'])
+    assert not tells_apart(["proxy_set_header Authorization $http_authorization;"])
+    assert tells_apart(["RewriteCond %{HTTP:Authorization} ^Bearer\n"])
+    assert tells_apart(['SetEnvIf Authorization "^Basic" IS_BASIC\n'])
+    assert tells_apart(["map $http_authorization $key { ~^Bearer yes; }"])
+    assert tells_apart(["proxy_set_header X-User $remote_user;"])
+    assert tells_apart(["RequestHeader edit Authorization ^Token Bearer\n"])
 
 
 def _without_routes(finding: Finding) -> Finding:
