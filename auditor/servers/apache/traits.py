@@ -30,8 +30,8 @@ _LINES = {
     "remoteipheader": (words.CLIENT_ADDRESS,),
     "cacheenable": (words.CACHE,),
     "fallbackresource": (words.REDIRECTS,),
-    "setenvif": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
-    "setenvifnocase": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
+    "setenvif": (words.REQUEST_HEADERS, words.SECRET),
+    "setenvifnocase": (words.REQUEST_HEADERS, words.SECRET),
     "setenvifexpr": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
     "setenv": (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET),
     "limitrequestfieldsize": (words.LIMITS,),
@@ -47,6 +47,9 @@ _LINES = {
 _OPTIONS = lazy_re(r"(?i)(?<![\w-])options(?![\w-])")
 _REFUSES = lazy_re(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,.*)?\]")  # flags of a RewriteRule
 _VARIABLE = lazy_re(r"(?i)[\[,]\s*E(?:NV)?=(?!HTTP_AUTHORIZATION:)")
+# A variable that keeps a part of a header, and headers in which nobody is called by name.
+_COPY = lazy_re(r"^(?!HTTP_AUTHORIZATION=)[^=]+=.*\$")
+_NOBODY = frozenset(("origin", "user-agent", "referer", "host", "x-forwarded-proto", "accept", "content-type"))
 _AUTHORIZATION = lazy_re(r"(?i)authorization")
 _PROXY_VARIABLE = lazy_re(r"(?i)http.proxy|\bE=[^:\]]*[$%]")  # httpd itself never makes it
 
@@ -131,6 +134,9 @@ def _of_line(line: Directive) -> Iterator[str]:
             yield from (words.IDENTITY, words.REQUEST_HEADERS, words.SECRET)
         if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
             yield from (words.FORBIDS, words.CHALLENGE)
+    elif key in ("setenvif", "setenvifnocase"):
+        if first not in _NOBODY and any(_COPY.search(word) for word in line.args[2:]):
+            yield words.IDENTITY
     elif key == "rewritecond" and "cookie" in first:
         yield words.CHALLENGE
     elif key == "errordocument":
