@@ -134,11 +134,12 @@ def _loose(pattern: str) -> re.Pattern[str]:
 
 class _Directories:
     """The <Directory> sections of a server, from the shortest path to the longest, those of one folder found by it;
-    `regexes` are those with regular expressions, in order."""
+    `regexes` are those with regular expressions, from the one with the fewest slashes to the one with the most
+    (core_reorder_directories, measured)."""
 
     def __init__(self, server: Server) -> None:
         sections = server.sections("directory")
-        self.regexes = [section for section in sections if section.regex]
+        self.regexes = sorted((one for one in sections if one.regex), key=lambda section: section.pattern.count("/"))
         self._plain = sorted(
             (section for section in sections if not section.regex), key=lambda section: _components(section.pattern)
         )
