@@ -186,8 +186,6 @@ def _gateway(run: Run, kind: str, upstream: str, servers: tuple[str, ...], line:
             raise Respond(400, line)
     elif run.shared.body_broken:
         raise Respond(400, line)
-    if kind == "fastcgi" and not run.is_proxy and "?" in (run.filename or ""):
-        raise Respond(403, line)
     sent, lost = gateway.variables(run, kind)
     protocol = {"wsgi": "cgi", "php": "cgi"}.get(kind, kind)
     role = _role(run)
@@ -282,6 +280,8 @@ def _pass_on(run: Run, text: str, line: Directive | None) -> Run:
     storage.refuse_trace(run)
     target = workers.target_of(run, text)
     scheme = target.url.scheme
+    if scheme == "fcgi" and not run.is_proxy and "?" in (run.filename or ""):  # proxy_fcgi_canon
+        raise Respond(403, line)
     if not target.worker:  # ap_proxy_pre_request, for what no line has made a worker of
         run.env.set("proxy-nokeepalive", literal("1", SERVER), by_default("no worker for this URL", workers.PAGE))
     if scheme in _FAMILIES and scheme != "ajp":
