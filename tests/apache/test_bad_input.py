@@ -10,6 +10,7 @@ import pytest
 from auditor.check import Options, check
 from auditor.cli.main import main
 from auditor.servers.apache.directives import known_names
+from tests.apache import lab
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs/apache").rglob("*.conf"))
 CONFIGS += sorted((Path(__file__).parent.parent.parent / "configs/apache").rglob(".htaccess"))
@@ -151,3 +152,21 @@ def test_what_is_not_analysed_is_named_once(tmp_path: Path) -> None:
     families = ["mod_security", "Passenger", "mod_jk", "mod_perl", "ServerNmae", "mod_fcgid"]
     assert [text.split()[0] for text in said] == families
     assert "slip for servername" in said[4]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("line", ["<Limit OPTION>", "<Limit get>", "<LimitExcept FOO>"])
+def test_a_method_that_httpd_does_not_know(tmp_path: Path, line: str) -> None:
+    """In a .htaccess it breaks the folder, and the gate of that line is told."""
+    gate = f"{line}\nRequire all denied\n</{line[1:].split()[0]}>\n"
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / ".htaccess").write_text(gate)
+    (tmp_path / "www" / "a.txt").write_text("a")
+    allowed = "<Directory {0}/www>\nAllowOverride All\n</Directory>\n"
+    main_file = tmp_path / "httpd.conf"
+    main_file.write_text(f"Listen 80\nDocumentRoot {tmp_path}/www\n{allowed.format(tmp_path)}")
+    found = check([str(main_file)], Options(kind="apache", roots=((str(tmp_path), str(tmp_path)),))).findings
+    assert [(one.rule, one.place.line) for one in found if "answered 500" in one.message] == [("misplaced-gate", 1)]
+    files = {"www/a.txt": "a", "www/.htaccess": gate}
+    with lab.served(allowed.format("@DIR@"), files, ("mime",)) as server:
+        assert lab.ask(server.port, ["GET /a.txt HTTP/1.1", "Host: a", "Connection: close"]).status == 500

@@ -148,7 +148,7 @@ def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
             why = site.overrides.ignored.get(directive.place)
             if why is None or found.source.name in seen or not _holds_gate(item):
                 continue
-            said = why[1].line if why[0] not in ("context", "module") else None
+            said = why[1].line if why[0] in ("none", "skipped", "override") else None
             if said is not None and said.place.source not in site.files:
                 continue  # only assumed
             if not _belongs(site, found.source):
@@ -158,7 +158,7 @@ def _ignored(site: ApacheSite) -> Iterator[Misplaced]:
             if witness is None:
                 continue
             about = (said.place,) if said is not None else ()
-            yield Misplaced(directive.place, _SAYS[why[0]], _INSTEAD, about, witness)
+            yield Misplaced(directive.place, _SAYS[why[0]], _OTHERWISE.get(why[0], _INSTEAD), about, witness)
             break
 
 
@@ -184,6 +184,12 @@ _SAYS = {
     "override": "Every request to this folder is answered 500: AllowOverride does not allow this line here.",
     "context": "Every request to this folder is answered 500: this line may not stand in a .htaccess.",
     "module": "Every request to this folder is answered 500: the module of this line is not loaded.",
+    "method": "Every request to this folder is answered 500: httpd does not know a method that this line names.",
+    "arguments": "Every request to this folder is answered 500: httpd does not take what this line says.",
+}
+_OTHERWISE = {
+    "method": "the method as httpd spells it, in capitals (others need RegisterHttpMethod in the main file)",
+    "arguments": "what the manual says of the line",
 }
 _INSTEAD = "AllowOverride AuthConfig  for this folder, or the lines in a <Directory> of the configuration itself"
 

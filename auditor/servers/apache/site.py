@@ -276,6 +276,7 @@ class ApacheSite(Predictor):
     def position(self) -> tuple[str, Place | None]:
         from auditor.servers.apache.areas import find_position
 
+        self.routes()  # which find the .htaccess files
         place = find_position(self)
         return ("edge" if place is None else "inner"), place
 

@@ -49,6 +49,7 @@ _REFUSES = lazy_re(r"(?i)\[(?:.*,)?\s*(?:F|forbidden|R(?:edirect)?=4\d\d)\s*(?:,
 _VARIABLE = lazy_re(r"(?i)[\[,]\s*E(?:NV)?=(?!HTTP_AUTHORIZATION:)")
 # A variable that keeps a part of a header, and headers in which nobody is called by name.
 _COPY = lazy_re(r"^(?!HTTP_AUTHORIZATION=)[^=]+=.*\$")
+_SOMEBODY = lazy_re(r"(?i)^[^=]*(user|auth|ident|name|mail|group|role|remote|client|http)")
 _NOBODY = frozenset(("origin", "user-agent", "referer", "host", "x-forwarded-proto", "accept", "content-type"))
 _AUTHORIZATION = lazy_re(r"(?i)authorization")
 _PROXY_VARIABLE = lazy_re(r"(?i)http.proxy|\bE=[^:\]]*[$%]")  # httpd itself never makes it
@@ -135,8 +136,11 @@ def _of_line(line: Directive) -> Iterator[str]:
         if first[:1] == "4" or _REFUSES.search(line.args[-1] if key == "rewriterule" and line.args else ""):
             yield from (words.FORBIDS, words.CHALLENGE)
     elif key in ("setenvif", "setenvifnocase"):
-        if first not in _NOBODY and any(_COPY.search(word) for word in line.args[2:]):
+        copies = [word for word in line.args[2:] if _COPY.search(word)]
+        if copies and (first not in _NOBODY or any(map(_SOMEBODY.search, copies))):
             yield words.IDENTITY
+        if first == "request_method":
+            yield words.METHODS
     elif key == "rewritecond" and "cookie" in first:
         yield words.CHALLENGE
     elif key == "errordocument":
@@ -149,6 +153,8 @@ def _of_line(line: Directive) -> Iterator[str]:
 
 def _of_section(section: Section, assumed: bool) -> frozenset[str]:
     found: set[str] = set()
+    if section.kind in ("if", "elseif") and "method" in section.pattern.lower():
+        found.add(words.METHODS)
     for line in section.lines():
         found.update(_LINES.get(line.key, ()))
         found.update(_of_line(line))
