@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.behind import behind, sayings
 from auditor.http import Request
-from auditor.server import Note, Route
+from auditor.server import GATE, SUBREQUEST, Note, Route
 from auditor.servers.nginx.admission import altered, is_turned_away, stages
 from auditor.servers.nginx.config import Level, Listen, Location, Port, Server
 from auditor.servers.nginx.intake import find_server
@@ -18,7 +18,7 @@ from auditor.servers.nginx.phases import find_location
 from auditor.servers.nginx.run import Unpredictable
 from auditor.servers.nginx.script import has_statements
 from auditor.servers.nginx.syntax import Directive
-from auditor.servers.nginx.traits import traits_of
+from auditor.servers.nginx.traits import server_traits, traits_of
 from auditor.trace import Outcomes
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ def make_routes(site: NginxSite) -> list[Route]:
             text = f"server {' '.join(server.names)} was not judged: {why}"
             site.note(Note("unreached", text, server.directive.place))
         routes.extend(made)
+    return _with_unreached(site, routes)
+
+
+def _with_unreached(site: NginxSite, routes: list[Route]) -> list[Route]:
+    """The routes, the first with the traits of lines that no request reaches, too: rules that judge lines are asked
+    all the same."""
+    told: frozenset[str] = frozenset().union(*(route.traits for route in routes))
+    said: frozenset[str] = frozenset().union(*(server_traits(server) for server in site.http.servers))
+    missing = said & {GATE, SUBREQUEST} - told
+    if routes and missing:
+        routes[0] = routes[0]._replace(traits=routes[0].traits | missing)
     return routes
 
 

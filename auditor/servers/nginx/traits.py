@@ -241,7 +241,8 @@ def _reads_authorization(line: Directive) -> bool:
 
 
 def _add(found: set[str], name: str, args: list[str]) -> None:
-    if name in _GATES or (name == "if" and any("ssl_client_" in arg for arg in args)):
+    # A user file may be malformed, or lie among pages, without a gate.
+    if name in _GATES or name == "auth_basic_user_file" or (name == "if" and any("ssl_client_" in arg for arg in args)):
         found.add(words.GATE)
     if (
         name == "limit_except"
@@ -257,7 +258,7 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         found.add(words.JWT)
     if name == "set_real_ip_from":
         found.add(words.CLIENT_ADDRESS)
-    if name == "auth_request":
+    if name in ("auth_request", "auth_request_set"):
         found.add(words.SUBREQUEST)
     if is_opaque(name):
         found.add(words.OPAQUE)
@@ -279,7 +280,7 @@ def _add(found: set[str], name: str, args: list[str]) -> None:
         value = args[1] if len(args) > 1 else ""
         if "forwarded_for" in header.replace("-", "_") or "real_ip" in header.replace("-", "_"):
             found.add(words.CLIENT_ADDRESS)
-        if header == "upgrade" or (header == "connection" and "upgrade" in value.lower()):
+        if header == "upgrade" or (header == "connection" and ("upgrade" in value.lower() or "$" in value)):
             found.add(words.UPGRADE)
         if header in ("cookie", "http_cookie"):
             found.add(words.LOSES)
